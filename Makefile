@@ -1,0 +1,42 @@
+# Everything a newcomer needs: `make demo` and `make test` do all their set-up themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help demo test check bench format docs clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED)  ## one page at http://127.0.0.1:8080/: the same answer buffered and streamed, side by side
+	$(BIN)/python deploy/examples/demo/run.py
+
+test: $(INSTALLED)  ## the whole test suite (installs chromium where it may)
+	@tests/install_system_packages.sh
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: $(INSTALLED)  ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)  ## put every file into the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(INSTALLED)  ## measure against plain aiohttp in one run; a few minutes
+	$(BIN)/python -m tests.benchmarks
+
+docs: $(INSTALLED)  ## write again what docs/ takes from the code (the state diagram)
+	$(BIN)/python -m tests.generated_docs
+
+clean:  ## forget the virtual environment and every cache
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(INSTALLED): pyproject.toml deploy/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("dialback needs Python 3.11 or newer; this is " + sys.version.split()[0] + " (choose another: make PYTHON=python3.12 ...)" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c deploy/constraints.txt -e '.[gateway,local,speedups,test]'
+	@touch $@

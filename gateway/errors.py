@@ -1,0 +1,112 @@
+"""Everything that can go wrong before a response has begun, and what the client is told.
+
+GatewayError
+ |- BadRequest             400
+ |- NotFound               404
+ |- RequestBodyTooLarge    413
+ |- ClientBodyError        400  (the client broke off in the middle of its body)
+ |- UpgradeNotSupported    501
+ |- Overloaded             503  + Retry-After
+ |- Throttled              503  + Retry-After (the function's concurrency is used up)
+ |- FunctionFailed         502  (it raised, it crashed, it answered nonsense)
+ |- FunctionUnreachable    502  (no such function, not allowed, never dialled back)
+ |- FunctionTimedOut       504
+ConfigError                a setting is wrong: named by file, key and what to do (exit 2)
+
+Public messages are fixed texts of ours: nothing a function said reaches the client through them.
+"""
+
+from __future__ import annotations
+
+
+class GatewayError(Exception):
+    """An exchange that ends before its response head.
+
+    Attributes:
+        status: the HTTP status for the client.
+        public: what the client may read; `str(error)` is for the log and may say more.
+        retry_after: seconds for the Retry-After header, or None.
+    """
+
+    status = 502
+    public = "the function could not be served"
+
+    def __init__(
+        self, detail: str = "", *, public: str | None = None, retry_after: int | None = None
+    ) -> None:
+        super().__init__(detail or public or self.public)
+        self.public = public or self.public
+        self.retry_after = retry_after
+
+
+class BadRequest(GatewayError):
+    """The request cannot be understood."""
+
+    status = 400
+    public = "bad request"
+
+
+class ClientBodyError(BadRequest):
+    """The client broke off in the middle of its request body, or framed it wrongly."""
+
+    public = "the request body ended early or was malformed"
+
+
+class NotFound(GatewayError):
+    """No route matches."""
+
+    status = 404
+    public = "no route matches this path"
+
+
+class RequestBodyTooLarge(GatewayError):
+    """The request body is over what the route lets into an event."""
+
+    status = 413
+    public = "the request body is too large for this route"
+
+
+class UpgradeNotSupported(GatewayError):
+    """The browser asked for a protocol upgrade."""
+
+    status = 501
+    public = "protocol upgrades are not supported yet"
+
+
+class Overloaded(GatewayError):
+    """The route's concurrency and its queue are used up, or the gateway is shutting down."""
+
+    status = 503
+    public = "too many requests are waiting"
+
+
+class Throttled(GatewayError):
+    """Lambda refused the invocation for want of concurrency; nothing ran."""
+
+    status = 503
+    public = "the function is at its concurrency limit"
+
+
+class FunctionFailed(GatewayError):
+    """The function raised, crashed, or answered something that cannot be served."""
+
+    status = 502
+    public = "the function failed"
+
+
+class FunctionUnreachable(GatewayError):
+    """The function could not be invoked, or never dialled back."""
+
+    status = 502
+    public = "the function could not be invoked"
+
+
+class FunctionTimedOut(GatewayError):
+    """The function, or the route's patience, ran out of time."""
+
+    status = 504
+    public = "the function did not answer in time"
+
+
+class ConfigError(Exception):
+    """A setting is wrong. The text names it, says what is wrong, and what to do; one line."""

@@ -1,0 +1,116 @@
+"""The HTTP values that the inner rooms speak, free of any web framework.
+
+The edge turns what a browser sends into an `EdgeRequest`, and offers a `ResponseSink` for what goes
+back. Nothing further in knows that aiohttp exists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from protocol.headers import HeaderList
+
+
+class RequestBody(Protocol):
+    """The bytes of one request, read once, in order."""
+
+    @property
+    def length(self) -> int | None:
+        """Content-Length in bytes; None when the client sends chunks of unknown total."""
+        ...
+
+    async def read_up_to(self, limit: int) -> tuple[bytes, bool]:
+        """Read at most `limit` bytes.
+
+        Returns:
+            The bytes, and whether they are the whole body. When they are not, the rest comes from
+            `chunks()`.
+
+        Raises:
+            gateway.errors.ClientBodyError: the client broke off, or sent a malformed body.
+        """
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield what `read_up_to` left unread, as it arrives.
+
+        Reading only as fast as the consumer asks is what slows the client down.
+
+        Raises:
+            gateway.errors.ClientBodyError: the client broke off, or sent a malformed body.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeRequest:
+    """One HTTP request as the edge received it.
+
+    Attributes:
+        method: upper case, e.g. ``GET``.
+        path: the raw path, still percent-encoded, as it stood on the request line.
+        query: the raw query string without ``?``; empty when there was none.
+        headers: ordered (lower-case name, value) pairs, repeats kept, as bytes. Hop-by-hop headers
+            and ``x-dialback`` are already gone.
+        version: ``HTTP/1.1`` or ``HTTP/1.0``.
+        scheme: ``http`` or ``https``.
+        client_address: the peer's IP address, as text.
+        body: the request's bytes.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: HeaderList
+    version: str
+    scheme: str
+    client_address: str
+    body: RequestBody
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return the first value of a header (`name` in lower case), or None."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+class ResponseSink(Protocol):
+    """Where one response goes.
+
+    Order of calls: `start` once; `write` any number of times, each only while not `blocked`; then
+    either `finish` (the clean end) or `abort` (a visibly broken one). After the client left, every
+    call is harmless.
+    """
+
+    async def start(self, status: int, headers: HeaderList, *, length: int | None) -> None:
+        """Send the response head.
+
+        Args:
+            status: 200 to 599.
+            headers: checked pairs (see `protocol.headers`), hop-by-hop ones already removed.
+            length: body length in bytes when known (sent as Content-Length); None for chunks.
+        """
+        ...
+
+    def write(self, parts: Sequence[bytes]) -> None:
+        """Hand body bytes to the transport at once, without waiting; `parts` travel together."""
+        ...
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the transport holds more than it should: await `drained` before writing more."""
+        ...
+
+    async def drained(self) -> None:
+        """Wait until the transport took what it held, or the client left."""
+        ...
+
+    async def finish(self) -> None:
+        """End the body cleanly: the terminating chunk, or the last byte of a known length."""
+        ...
+
+    def abort(self) -> None:
+        """End the connection so that every client sees that the body is not complete."""
+        ...
