@@ -1,0 +1,282 @@
+"""A real `dialback` process on free ports, for tests that want the whole thing.
+
+    with running_dialback("app.py:handler") as dialback:
+        urlopen(dialback.url + "/hello")
+        assert dialback.metric("dialback_data_frames_total", route="/") > 0
+
+Everything here blocks; an async test takes it from a fixture, and reads metrics in a thread
+(``await asyncio.to_thread(dialback.metrics)``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+from urllib.request import urlopen
+
+import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+T = TypeVar("T")
+
+REPOSITORY = Path(__file__).parents[2]
+COMMAND = Path(sys.executable).with_name("dialback")
+READY_SECONDS = 20.0
+STOP_SECONDS = 15.0
+"""How long a process may take to finish what is begun, before it is killed."""
+
+Series = tuple[str, frozenset[tuple[str, str]]]
+"""A metric's name and its labels."""
+
+_SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)(?: \d+)?$", re.MULTILINE)
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def eventually(probe: Callable[[], T], *, seconds: float = 10.0) -> T:
+    """Ask until the answer is true, and return it.
+
+    Raises:
+        AssertionError: it was still false after `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while not (answer := probe()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"still {answer!r} after {seconds} s")
+        time.sleep(0.02)
+    return answer
+
+
+def parse_metrics(text: str) -> dict[Series, float]:
+    """Read Prometheus' text format into a dict by name and labels."""
+    return {
+        (name, frozenset(_LABEL.findall(labels))): float(value)
+        for name, labels, value in _SAMPLE.findall(text)
+    }
+
+
+class Process:
+    """A command that runs, with what it has printed so far."""
+
+    def __init__(self, argv: Sequence[str | Path], env: Mapping[str, str]) -> None:
+        self._argv = [str(part) for part in argv]
+        self._printed = {"stdout": "", "stderr": ""}
+        self._news = threading.Condition()
+        self.popen = subprocess.Popen(
+            self._argv,
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+        self._readers = [
+            threading.Thread(target=self._collect, args=(name, pipe), daemon=True)
+            for name, pipe in (("stdout", self.popen.stdout), ("stderr", self.popen.stderr))
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    @property
+    def stdout(self) -> str:
+        return self._printed["stdout"]
+
+    @property
+    def stderr(self) -> str:
+        return self._printed["stderr"]
+
+    def wait_for(self, word: str, *, seconds: float = READY_SECONDS) -> None:
+        """Wait until the process has printed `word`, on either stream.
+
+        Raises:
+            AssertionError: it ended before, or did not print it within `seconds`.
+        """
+        with self._news:
+            self._news.wait_for(
+                lambda: self._has_printed(word) or not self._alive(), timeout=seconds
+            )
+        if not self._has_printed(word):
+            code = self.popen.poll()
+            raise AssertionError(
+                f"{self._argv} did not say {word!r} (exit code {code}):\n"
+                f"{self.stdout}\n{self.stderr}"
+            )
+
+    def wait(self, *, seconds: float = STOP_SECONDS) -> int:
+        """Wait for the process to end by itself; its exit code."""
+        code = self.popen.wait(seconds)
+        self._close()
+        return code
+
+    def stop(self, *, seconds: float = STOP_SECONDS) -> int:
+        """SIGTERM, as an operator would; the exit code. What is left after `seconds` is killed."""
+        children = _descendants(self.pid)
+        self.popen.terminate()
+        try:
+            self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+        code = self.popen.wait()
+        _kill(children)
+        self._close()
+        return code
+
+    def _collect(self, name: str, pipe: IO[str]) -> None:
+        for line in pipe:
+            with self._news:
+                self._printed[name] += line
+                self._news.notify_all()
+        with self._news:
+            self._news.notify_all()
+
+    def _has_printed(self, word: str) -> bool:
+        # A whole word: "already in use" is not "ready".
+        wanted = re.compile(rf"\b{re.escape(word)}\b")
+        return any(wanted.search(printed) for printed in self._printed.values())
+
+    def _alive(self) -> bool:
+        return any(reader.is_alive() for reader in self._readers) and self.popen.poll() is None
+
+    def _close(self) -> None:
+        for reader in self._readers:
+            reader.join(STOP_SECONDS)
+        for pipe in (self.popen.stdout, self.popen.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Dialback:
+    """A gateway that serves.
+
+    Attributes:
+        process: what runs; its `pid`, `stdout` and `stderr`.
+        url: where browsers go, ``http://127.0.0.1:PORT``.
+        callback_port: where functions dial.
+        admin_url: where operators look.
+    """
+
+    process: Process
+    url: str
+    callback_port: int
+    admin_url: str
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def stdout(self) -> str:
+        return self.process.stdout
+
+    @property
+    def stderr(self) -> str:
+        return self.process.stderr
+
+    def metrics(self) -> dict[Series, float]:
+        """Every sample that /metrics shows now."""
+        return parse_metrics(self._read("/metrics").decode())
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of the samples of `name` that carry these labels; 0.0 when there is none."""
+        wanted = set(labels.items())
+        samples = self.metrics().items()
+        return sum(value for (found, has), value in samples if found == name and wanted <= has)
+
+    def exchanges(self) -> list[dict[str, Any]]:
+        """What /exchanges shows now."""
+        found: list[dict[str, Any]] = json.loads(self._read("/exchanges"))
+        return found
+
+    def _read(self, path: str) -> bytes:
+        with urlopen(self.admin_url + path, timeout=10) as answer:
+            body: bytes = answer.read()
+            return body
+
+
+@contextmanager
+def running(
+    *argv: str | Path, ready: str, env: Mapping[str, str] | None = None
+) -> Iterator[Process]:
+    """Run a command until the block ends; enter the block once it printed `ready`."""
+    process = Process(argv, env or {})
+    try:
+        process.wait_for(ready)
+        yield process
+    finally:
+        process.stop()
+
+
+@contextmanager
+def running_dialback(
+    *args: str | Path, command: str = "dev", env: Mapping[str, str] | None = None
+) -> Iterator[Dialback]:
+    """Run ``dialback COMMAND ARGS`` on three free ports.
+
+    Args:
+        args: what follows the command, e.g. ``"app.py:handler", "--env", "INTERVAL=0.05"``. Paths
+            are relative to the root of the repository.
+        command: ``dev``, or ``serve``, which is told its ports through the environment.
+        env: added to the gateway's own environment.
+    """
+    edge, callback, admin = free_port(), free_port(), free_port()
+    ports: list[str] = []
+    listeners: dict[str, str] = {}
+    if command == "dev":
+        ports = [f"--port={edge}", f"--callback-port={callback}", f"--admin-port={admin}"]
+    else:
+        listeners = {
+            "DIALBACK_EDGE": f"127.0.0.1:{edge}",
+            "DIALBACK_CALLBACK": f"127.0.0.1:{callback}",
+            "DIALBACK_ADMIN": f"127.0.0.1:{admin}",
+        }
+    with running(
+        COMMAND, command, *args, *ports, ready="ready", env={**listeners, **(env or {})}
+    ) as process:
+        yield Dialback(
+            process=process,
+            url=f"http://127.0.0.1:{edge}",
+            callback_port=callback,
+            admin_url=f"http://127.0.0.1:{admin}",
+        )
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    """End workers that outlived a gateway which was itself killed."""
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
