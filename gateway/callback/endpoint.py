@@ -1,0 +1,94 @@
+"""The one door that functions knock at: ``GET /v1/attach``, refused or upgraded to a WebSocket."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from gateway.callback.pump import Pump
+from gateway.tokens import TokenError
+from protocol.limits import ATTACH_PATH, SUBPROTOCOL, choose_subprotocol, message_size_max
+
+if TYPE_CHECKING:
+    from gateway.journal.store import JournalStore
+    from gateway.telemetry import Telemetry
+    from gateway.tokens import Tokens
+    from protocol.limits import Limits
+
+CLOSE_SECONDS = 1.0
+"""How long to wait for a peer's Close: a frozen function never sends one."""
+
+
+class CallbackEndpoint:
+    """Checks who knocks, upgrades, and lets a `Pump` run the connection."""
+
+    def __init__(
+        self, store: JournalStore, tokens: Tokens, telemetry: Telemetry, limits: Limits
+    ) -> None:
+        self._store = store
+        self._tokens = tokens
+        self._telemetry = telemetry
+        self._limits = limits
+        self._pumps: set[Pump] = set()
+
+    @property
+    def connections(self) -> int:
+        """How many WebSockets are open."""
+        return len(self._pumps)
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Serve one HTTP request on the callback listener."""
+        refusal = self._refuse(request)
+        if refusal is not None:
+            return refusal
+        socket = web.WebSocketResponse(
+            protocols=(SUBPROTOCOL,),
+            timeout=CLOSE_SECONDS,
+            autoping=False,
+            heartbeat=None,
+            compress=False,
+            max_msg_size=message_size_max(self._limits.max_frame),
+        )
+        await socket.prepare(request)
+        pump = Pump(socket, self._store, self._tokens, self._telemetry, self._limits)
+        self._pumps.add(pump)
+        try:
+            await pump.run()
+        finally:
+            self._pumps.discard(pump)
+        return socket
+
+    async def close(self) -> None:
+        """Send every function away: the gateway is going."""
+        for pump in list(self._pumps):
+            await pump.go_away()
+
+    def _refuse(self, request: web.BaseRequest) -> web.Response | None:
+        if request.path != ATTACH_PATH:
+            return _error(404, f"nothing here; functions attach at {ATTACH_PATH}")
+        if request.method != "GET" or not web.WebSocketResponse().can_prepare(request):
+            return _error(400, "a WebSocket upgrade is wanted here")
+        offered = request.headers.get("Sec-WebSocket-Protocol", "")
+        if choose_subprotocol([name.strip() for name in offered.split(",")]) is None:
+            return _error(400, f"this gateway speaks {SUBPROTOCOL}; offered: {offered or 'nothing'}")
+        return self._refuse_token(request.headers.get("Authorization", ""))
+
+    def _refuse_token(self, authorization: str) -> web.Response | None:
+        scheme, _, token = authorization.partition(" ")
+        try:
+            if scheme.lower() != "bearer":
+                raise TokenError("an Authorization header with a Bearer token is wanted")
+            self._tokens.verify(token.strip(), now=time.time())
+        except TokenError as error:
+            self._telemetry.attach("unauthorized")
+            return _error(401, str(error))
+        return None
+
+
+def _error(status: int, reason: str) -> web.Response:
+    return web.Response(
+        status=status, body=json.dumps({"error": reason}).encode(), content_type="application/json"
+    )

@@ -1,0 +1,215 @@
+"""Takes a request from the edge to the end of its response: the one entry to the exchange room."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from gateway.errors import GatewayError, Overloaded, RequestBodyTooLarge
+from gateway.exchange.admission import Gate
+from gateway.exchange.exchange import Exchange
+from gateway.exchange.invocation import client_context, outcome_of_failure, read_outcome
+from gateway.exchange.run import ExchangeRun
+from gateway.exchange.states import Event
+from gateway.invoke.base import Invocation, InvokeOutcomeUnknown
+from gateway.invoke.event import build_event
+from gateway.journal.memory import MemoryJournal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.exchange.invocation import CallbackOffer, Outcome
+    from gateway.exchange.timing import Timing
+    from gateway.invoke.base import Invoker
+    from gateway.journal.store import JournalStore
+    from gateway.messages import EdgeRequest, ResponseSink
+    from gateway.routes import Route
+    from gateway.telemetry import Telemetry
+    from gateway.tokens import Tokens
+
+log = logging.getLogger("dialback.exchange")
+
+RECENT_EXCHANGES = 50  # ended ones that operators still see: a screenful
+
+
+class Driver:
+    """Serves requests on routes; one for the whole gateway."""
+
+    def __init__(
+        self,
+        invokers: Mapping[str, Invoker],
+        store: JournalStore,
+        tokens: Tokens,
+        telemetry: Telemetry,
+        offer: CallbackOffer,
+        timing: Timing,
+    ) -> None:
+        """Take the parts; `invokers` by the route's path."""
+        self._invokers = invokers
+        self._store = store
+        self._tokens = tokens
+        self._telemetry = telemetry
+        self._offer = offer
+        self._timing = timing
+        self._gates: dict[str, Gate] = {}
+        self._active: dict[str, Exchange] = {}
+        self._recent: deque[Exchange] = deque(maxlen=RECENT_EXCHANGES)
+        self._legs: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    def exchanges(self) -> list[Exchange]:
+        """Return those under way, oldest first, and before them the ones that ended last."""
+        return [*self._recent, *self._active.values()]
+
+    async def drain(self, seconds: float) -> None:
+        """Admit nothing more, and wait until what is begun is done, `seconds` at most."""
+        self._draining = True
+        if self._legs:
+            await asyncio.wait(self._legs, timeout=seconds)
+
+    async def close(self) -> None:
+        """Give up on every invoke leg that is still pending."""
+        for leg in self._legs:
+            leg.cancel()
+        await asyncio.gather(*self._legs, return_exceptions=True)
+
+    # ------------------------------------------------------------ serving
+
+    async def serve(
+        self, request: EdgeRequest, route: Route, sink: ResponseSink, exchange_id: str
+    ) -> None:
+        """Serve one request; returns once the client has its response, clean or visibly broken.
+
+        Raises:
+            GatewayError: it failed before a response head was sent.
+            asyncio.CancelledError: the client left.
+        """
+        now = asyncio.get_running_loop().time()
+        exchange = Exchange(exchange_id, route=route.path, method=request.method, now=now)
+        telemetry = self._telemetry.route(route.path)
+        telemetry.begin()
+        self._active[exchange_id] = exchange
+        try:
+            await self._serve(exchange, request, route, ExchangeRun(
+                exchange, request, sink, telemetry, self._timing
+            ))
+        finally:
+            del self._active[exchange_id]
+            self._recent.append(exchange)
+            telemetry.end(exchange.state.value)
+
+    async def _serve(
+        self, exchange: Exchange, request: EdgeRequest, route: Route, run: ExchangeRun
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            body, whole = await self._admit(request, route)
+        except GatewayError as error:
+            exchange.on(Event.REFUSED, loop.time(), error)
+            raise
+        except asyncio.CancelledError:
+            exchange.on(Event.CLIENT_GONE, loop.time())
+            raise
+        exchange.on(Event.ADMITTED, loop.time())
+        journal = run.open_journal(self._offer, upload=not whole)
+        self._store.open(journal)
+        try:
+            self._start_leg(exchange, request, route, run, body if whole else None)
+            if not whole:
+                run.upload(body)
+            await run.drive(route.timeout)
+        finally:
+            self._store.bury(journal, loop.time())
+
+    async def _admit(self, request: EdgeRequest, route: Route) -> tuple[bytes, bool]:
+        """Take a place at the gate; return what the event carries, and whether that is all.
+
+        The body comes first: a client that sends it slowly holds no place that others could use.
+        """
+        if self._draining:
+            raise Overloaded("draining", public="the gateway is shutting down", retry_after=1)
+        body, whole = await _read_body(request, route)
+        gate = self._gate(route)
+        telemetry = self._telemetry.route(route.path)
+        telemetry.queue_depth += 1
+        try:
+            await gate.enter()
+        finally:
+            telemetry.queue_depth -= 1
+        return body, whole
+
+    def _gate(self, route: Route) -> Gate:
+        gate = self._gates.get(route.path)
+        if gate is None:
+            gate = self._gates[route.path] = Gate(route.concurrency, route.queue)
+        return gate
+
+    # ------------------------------------------------------------ the invoke leg
+
+    def _start_leg(
+        self,
+        exchange: Exchange,
+        request: EdgeRequest,
+        route: Route,
+        run: ExchangeRun,
+        body: bytes | None,
+    ) -> None:
+        upload = None if body is not None else _length_for_envelope(request)
+        invocation = Invocation(
+            event=build_event(request, exchange_id=exchange.id, body=body or None, now=time.time()),
+            client_context=client_context(
+                self._offer,
+                self._tokens,
+                exchange_id=exchange.id,
+                timeout=route.timeout,
+                upload=upload,
+            ),
+            timeout=route.timeout,
+        )
+        leg = asyncio.create_task(self._invoke(run, route, invocation))
+        self._legs.add(leg)
+        leg.add_done_callback(self._legs.discard)
+
+    async def _invoke(self, run: ExchangeRun, route: Route, invocation: Invocation) -> None:
+        try:
+            outcome = read_outcome(await self._invokers[route.path].invoke(invocation))
+        except (GatewayError, InvokeOutcomeUnknown) as error:
+            outcome = outcome_of_failure(error)
+        except Exception as error:
+            log.exception("the invoker of route %s failed", route.path)
+            outcome = outcome_of_failure(error)
+        finally:
+            self._gate(route).leave()
+        self._telemetry.route(route.path).invoke(outcome.name)
+        run.take_outcome(outcome)
+
+
+async def _read_body(request: EdgeRequest, route: Route) -> tuple[bytes, bool]:
+    """Return what goes into the event, and whether it is the whole body."""
+    length, limit = request.body.length, route.inline_body_max
+    if length == 0:
+        return b"", True
+    if route.request_body == "stream":
+        return b"", False
+    if route.request_body == "spill" and length is not None and length > limit:
+        return b"", False
+    if length is not None and length > limit:
+        raise _too_large(route)
+    body, whole = await request.body.read_up_to(limit)
+    if not whole and route.request_body == "inline":
+        raise _too_large(route)
+    return body, whole
+
+
+def _too_large(route: Route) -> RequestBodyTooLarge:
+    return RequestBodyTooLarge(
+        public=f"the request body is over the {route.inline_body_max} bytes that this route takes"
+    )
+
+
+def _length_for_envelope(request: EdgeRequest) -> int:
+    length = request.body.length
+    return -1 if length is None else length

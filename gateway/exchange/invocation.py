@@ -1,0 +1,129 @@
+"""The invoke leg of one exchange: what goes out with the call, and what its outcome means.
+
+The leg outlives the response: once the client has everything the call is still pending, and it
+holds its place at the gate until it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.errors import FunctionFailed, FunctionTimedOut, GatewayError
+from gateway.invoke.base import InvokeOutcomeUnknown
+from gateway.invoke.result import BufferedResponse, parse_result
+from protocol.envelope import Envelope
+from protocol.errors import ProtocolError
+from protocol.receipt import Receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.invoke.base import InvokeResult
+    from gateway.tokens import Tokens
+    from protocol.limits import Limits
+
+TIMEOUT_TYPES = frozenset({"Sandbox.Timedout", "Function.Timedout"})
+"""errorType of a function that ran into its own timeout (AWS Lambda, Invoke API)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the invoke leg came to; exactly one attribute is set, or none if nobody knows.
+
+    Attributes:
+        answer: an ordinary payload 2.0 answer.
+        receipt: the function's library reports.
+        failure: why no clean end can follow, unless the stream had ended already.
+    """
+
+    answer: BufferedResponse | None = None
+    receipt: Receipt | None = None
+    failure: GatewayError | None = None
+
+    @property
+    def name(self) -> str:
+        """One word for the metrics."""
+        if self.failure is not None:
+            return "error"
+        if self.answer is not None:
+            return "answer"
+        return "unknown" if self.receipt is None else "receipt"
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackOffer:
+    """What every envelope of this gateway says.
+
+    Attributes:
+        urls: where functions dial, best first.
+        window: bytes that a function may send before it hears from us.
+        limits: of the protocol.
+    """
+
+    urls: Sequence[str]
+    window: int
+    limits: Limits
+
+
+def client_context(
+    offer: CallbackOffer, tokens: Tokens, *, exchange_id: str, timeout: float, upload: int | None
+) -> bytes:
+    """Build the ClientContext JSON that carries the envelope.
+
+    Args:
+        offer: where to dial, and how much may be sent.
+        tokens: mints the token.
+        exchange_id: 32 hex digits.
+        timeout: seconds until the route gives up; the token lives longer by two resume times.
+        upload: None if the request body is in the event; else its length, or -1 if not known.
+    """
+    grace = offer.limits.resume_grace_ms / 1000
+    xid = bytes.fromhex(exchange_id)
+    envelope = Envelope(
+        xid=exchange_id,
+        inv=1,
+        urls=tuple(offer.urls),
+        token=tokens.mint(xid, 1, now=time.time(), lifetime=timeout + 2 * grace),
+        window=offer.window,
+        max_frame=offer.limits.max_frame,
+        body="inline" if upload is None else "stream",
+        body_length=None if upload is None or upload < 0 else upload,
+    )
+    return json.dumps(
+        {"custom": {"dialback": envelope.to_json()}}, separators=(",", ":")
+    ).encode()
+
+
+def read_outcome(result: InvokeResult) -> Outcome:
+    """Tell what a function's return value means."""
+    if result.function_error is not None:
+        return Outcome(failure=_function_error(result))
+    try:
+        parsed = parse_result(result.payload)
+    except (GatewayError, ProtocolError) as error:
+        return Outcome(failure=FunctionFailed(f"the function's answer is no response: {error}"))
+    if isinstance(parsed, Receipt):
+        return Outcome(receipt=parsed)
+    return Outcome(answer=parsed)
+
+
+def outcome_of_failure(error: Exception) -> Outcome:
+    """Tell what an invoker's exception means."""
+    if isinstance(error, InvokeOutcomeUnknown):
+        return Outcome()
+    if isinstance(error, GatewayError):
+        return Outcome(failure=error)
+    return Outcome(failure=FunctionFailed(f"the invoke failed: {error!r}"))
+
+
+def _function_error(result: InvokeResult) -> GatewayError:
+    try:
+        described = json.loads(result.payload)
+        kind, text = str(described.get("errorType")), str(described.get("errorMessage"))
+    except (ValueError, AttributeError):
+        kind, text = "Unknown", ""
+    detail = f"{kind}: {text} (request {result.request_id})"
+    return FunctionTimedOut(detail) if kind in TIMEOUT_TYPES else FunctionFailed(detail)

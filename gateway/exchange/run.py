@@ -1,0 +1,297 @@
+"""One exchange under way: everything that happens to it comes in here, one thing after the other.
+
+Three sources: the journal (what the function streams), the invoke leg, and the client with the clock.
+Each becomes an event of the state machine. Body bytes do not pass through here: the `Forwarder`
+carries them from the journal to the client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from gateway.errors import (
+    ClientBodyError,
+    FunctionFailed,
+    FunctionTimedOut,
+    FunctionUnreachable,
+    GatewayError,
+)
+from gateway.exchange.forwarder import Forwarder
+from gateway.exchange.states import Event, State
+from gateway.journal.memory import MemoryJournal
+from protocol.errors import CancelCode, ProtocolError, ResetCode
+from protocol.headers import content_length
+
+if TYPE_CHECKING:
+    from gateway.exchange.exchange import Exchange
+    from gateway.exchange.invocation import CallbackOffer, Outcome
+    from gateway.exchange.timing import Timing
+    from gateway.invoke.result import BufferedResponse
+    from gateway.messages import EdgeRequest, ResponseSink
+    from gateway.telemetry import RouteTelemetry
+    from protocol.receipt import Receipt
+
+log = logging.getLogger("dialback.exchange")
+
+BODILESS_STATUSES = frozenset({204, 304})
+"""RFC 9110 sections 15.3.5 and 15.4.5: no body follows, whatever the function sends."""
+
+CANCEL_CODES = {
+    Event.ROUTE_TIMEOUT: CancelCode.TIMEOUT,
+    Event.WRITE_STALLED: CancelCode.WRITE_STALL,
+    Event.CLIENT_GONE: CancelCode.CLIENT_GONE,
+    Event.UPLOAD_FAILED: CancelCode.CLIENT_GONE,
+    Event.BODILESS: CancelCode.NO_BODY,
+}
+"""What the function is told when one of these ends the exchange; FAILED for every other failure."""
+
+
+class ExchangeRun:
+    """Drives one admitted exchange to its terminal state. It is the reader of its journal.
+
+    Attributes:
+        journal: the bytes on their way.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        request: EdgeRequest,
+        sink: ResponseSink,
+        telemetry: RouteTelemetry,
+        timing: Timing,
+    ) -> None:
+        self._exchange = exchange
+        self._request = request
+        self._sink = sink
+        self._telemetry = telemetry
+        self._timing = timing
+        self._loop = asyncio.get_running_loop()
+        self._progress = asyncio.Event()
+        self._over = asyncio.Event()
+        self._timers: dict[Event, asyncio.TimerHandle] = {}
+        self._forwarder: Forwarder | None = None
+        self._upload: asyncio.Task[None] | None = None
+        self.journal: MemoryJournal
+
+    def open_journal(self, offer: CallbackOffer, *, upload: bool) -> MemoryJournal:
+        """Make the journal; `upload` if the request body goes over the callback."""
+        xid = bytes.fromhex(self._exchange.id)
+        self.journal = MemoryJournal(
+            xid, self, window=offer.window, limits=offer.limits, upload=upload
+        )
+        return self.journal
+
+    # ------------------------------------------------------------ what the journal calls
+
+    def on_attached(self) -> None:
+        """A callback is bound."""
+        self._disarm(Event.RESUME_EXPIRED)
+        self._disarm(Event.ATTACH_EXPIRED)
+        self.happen(Event.ATTACHED)
+
+    def on_detached(self) -> None:
+        """The callback is lost: wait for it to come back."""
+        self.happen(Event.DETACHED)
+        if self._exchange.state is State.DETACHED:
+            reason = FunctionFailed("the callback was lost and did not come back")
+            self._arm(Event.RESUME_EXPIRED, self._timing.resume_grace, reason)
+
+    def on_head(self) -> None:
+        """The response can begin."""
+        self._progress.set()
+
+    def on_data_frame(self) -> None:
+        """A DATA frame came over a callback."""
+        self._telemetry.data_frames += 1
+
+    def on_readable(self) -> None:
+        """Body bytes wait."""
+        if self._forwarder is not None:
+            self._forwarder.readable()
+
+    def on_ended(self) -> None:
+        """The whole response is here."""
+        self._disarm(Event.ROUTE_TIMEOUT)
+        self.happen(Event.ENDED)
+
+    def on_failed(self, code: ResetCode, reason: str) -> None:
+        """The stream can never end cleanly."""
+        self.happen(Event.STREAM_FAILED, _failure_of_reset(code, reason))
+
+    # ------------------------------------------------------------ the invoke leg
+
+    def take_outcome(self, outcome: Outcome) -> None:
+        """The invoke leg has ended."""
+        if outcome.failure is not None:
+            self.happen(Event.INVOKE_FAILED, outcome.failure)
+        elif outcome.answer is not None:
+            self._take_answer(outcome.answer)
+        elif outcome.receipt is not None:
+            self._take_receipt(outcome.receipt)
+        else:
+            self.happen(Event.INVOKE_UNKNOWN)
+            if self._exchange.state is State.INVOKING:
+                reason = FunctionTimedOut("the invoke leg was lost and no callback attached")
+                self._arm(Event.ATTACH_EXPIRED, self._timing.attach_timeout, reason)
+
+    def _take_answer(self, answer: BufferedResponse) -> None:
+        if self._response_began():
+            self._returned_early("an ordinary answer")
+        elif self._upload is not None and not self.journal.upload_acknowledged:
+            public = (
+                "the function left its request body unread: it was sent over the callback, because "
+                'of the route\'s request_body; read it with lambda_client.request_body, or set "inline"'
+            )
+            self.happen(Event.INVOKE_FAILED, FunctionFailed(public=public))
+        else:
+            self.journal.serve(answer.status, answer.headers, answer.body)
+            self.happen(Event.ANSWERED)
+            self._progress.set()
+
+    def _take_receipt(self, receipt: Receipt) -> None:
+        if self._exchange.state.terminal or self.journal.ended:
+            self.happen(Event.INVOKE_RETURNED)
+        elif (receipt.xid, receipt.inv) != (self._exchange.id, 1):
+            self.happen(Event.INVOKE_FAILED, FunctionFailed("a receipt for another exchange"))
+        elif receipt.status == "reset":
+            reason = _failure_of_reset(ResetCode(receipt.code or 0), "by the receipt")
+            self.happen(Event.INVOKE_FAILED, reason)
+        elif receipt.tail is None:
+            self._returned_early(f"a receipt ({receipt.status}) without the rest", receipt.dial)
+        else:
+            self._take_tail(receipt)
+
+    def _take_tail(self, receipt: Receipt) -> None:
+        try:
+            self.journal.apply_receipt(receipt)
+        except ProtocolError as error:
+            self.happen(Event.INVOKE_FAILED, FunctionFailed(f"the receipt's tail: {error}"))
+
+    def _returned_early(self, what: str, dial: str | None = None) -> None:
+        detail = f"the function returned {what}"
+        failure: GatewayError = FunctionFailed(detail)
+        if dial is not None:
+            failure = FunctionUnreachable(
+                f"{detail}: {dial}", public="the function could not dial back to the gateway"
+            )
+        self.happen(Event.INVOKE_FAILED, failure)
+
+    def _response_began(self) -> bool:
+        return self._exchange.state.terminal or self.journal.head is not None
+
+    # ------------------------------------------------------------ the client's side
+
+    async def drive(self, timeout: float) -> None:
+        """Serve the response; returns once the client has a clean end, or a broken one.
+
+        Args:
+            timeout: seconds that the function may take.
+
+        Raises:
+            GatewayError: it failed before its head.
+            asyncio.CancelledError: the client left.
+        """
+        reason = FunctionTimedOut(f"no end within the route's timeout of {timeout:g} s")
+        self._arm(Event.ROUTE_TIMEOUT, timeout, reason)
+        try:
+            await self._progress.wait()
+            if not self._exchange.state.terminal:
+                await self._begin_response()
+            await self._over.wait()
+        except asyncio.CancelledError:
+            self.happen(Event.CLIENT_GONE)
+            raise
+        finally:
+            self._release()
+        await self._conclude()
+
+    def upload(self, first: bytes) -> None:
+        """Send the request body over the callback: `first`, then what the client still sends."""
+        self._upload = asyncio.create_task(self._send_upload(first))
+
+    def happen(self, event: Event, failure: GatewayError | None = None) -> None:
+        """Let an event move the exchange."""
+        self._exchange.on(event, self._loop.time(), failure)
+        if self._exchange.state.terminal and not self._over.is_set():
+            self._over.set()
+            self._progress.set()
+            if self._exchange.state is not State.COMPLETED or event is Event.BODILESS:
+                code = CANCEL_CODES.get(event, CancelCode.FAILED)
+                self.journal.cancel(code, event.value)
+
+    async def _begin_response(self) -> None:
+        head = self.journal.head
+        if head is None:
+            raise AssertionError("progress without a head")
+        length = content_length(head.headers)
+        if length is None:
+            length = self.journal.whole_length
+        self._exchange.head_started = True
+        self._exchange.status = head.status
+        self._telemetry.first_byte(self._loop.time() - self._exchange.started)
+        await self._sink.start(head.status, head.headers, length=length)
+        if self._request.method == "HEAD" or head.status in BODILESS_STATUSES:
+            self.happen(Event.BODILESS)
+            return
+        self._forwarder = Forwarder(
+            self.journal,
+            self._sink,
+            write_stall=self._timing.write_stall,
+            on_written=self._on_written,
+            on_flushed=lambda: self.happen(Event.FLUSHED),
+            on_stalled=lambda: self.happen(
+                Event.WRITE_STALLED, FunctionTimedOut("the client took nothing any more")
+            ),
+        )
+        self._forwarder.move()
+
+    def _on_written(self, size: int) -> None:
+        self._exchange.body_bytes += size
+        self._telemetry.wrote(size)
+
+    async def _conclude(self) -> None:
+        if self._exchange.state is State.COMPLETED:
+            await self._sink.finish()
+        elif self._exchange.head_started:
+            log.warning("exchange %s broke off: %s", self._exchange.id, self._exchange.failure)
+            self._sink.abort()
+        else:
+            raise self._exchange.failure or FunctionFailed("no reason is known")
+
+    async def _send_upload(self, first: bytes) -> None:
+        try:
+            await self.journal.upload(first)
+            async for chunk in self._request.body.chunks():
+                await self.journal.upload(chunk)
+        except ClientBodyError as error:
+            self.happen(Event.UPLOAD_FAILED, error)
+        else:
+            self.journal.finish_upload()
+
+    # ------------------------------------------------------------ timers
+
+    def _arm(self, event: Event, seconds: float, failure: GatewayError) -> None:
+        self._disarm(event)
+        self._timers[event] = self._loop.call_later(seconds, self.happen, event, failure)
+
+    def _disarm(self, event: Event) -> None:
+        timer = self._timers.pop(event, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _release(self) -> None:
+        for event in list(self._timers):
+            self._disarm(event)
+        if self._forwarder is not None:
+            self._forwarder.close()
+        if self._upload is not None:
+            self._upload.cancel()
+
+
+def _failure_of_reset(code: ResetCode, reason: str) -> GatewayError:
+    if code is ResetCode.DEADLINE:
+        return FunctionTimedOut(f"the function ran into its deadline: {reason}")
+    return FunctionFailed(f"the stream was reset ({code.name.lower()}): {reason}")

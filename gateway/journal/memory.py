@@ -1,0 +1,261 @@
+"""The journal of one exchange, in this process's memory.
+
+A journal is a conveyor with one hatch back. On one side a producer appends: the callback that is
+bound, or a whole answer at once. On the other side one reader takes: the exchange, on behalf of the
+client. Backward through the hatch go credit and cancellation.
+
+The contract, for this engine and for any that follows:
+
+* `attach`, `receive` and `detach` are called by callback connections, in the order in which their
+  frames came. Which connection may append, and at which offset, is decided by
+  `protocol.gateway_stream` alone: frames of any other are dropped.
+* Appending is synchronous and in order. What `read_body` returned once is never returned again.
+* Lifecycle news (`attached`, `head`, `ended` ...) reach the reader at once, before the bytes that are
+  still waiting; `exhausted` tells when the last byte has been read.
+* `taken(n)` says that the client's transport took n bytes more. Nothing before that is acknowledged to
+  the function, and only what is acknowledged becomes credit: so at most one window waits here.
+* After `close` nothing is kept but what answers a latecomer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from protocol.errors import CancelCode, RejectCode, ResetCode, StreamFailed
+from protocol.frames import Attached, Cancel, Data, End, Head, Reset
+from protocol.gateway_stream import GatewayStream
+
+if TYPE_CHECKING:
+    from protocol.frames import Attach, Frame, Reject
+    from protocol.headers import HeaderList
+    from protocol.limits import Limits
+    from protocol.receipt import Receipt
+
+
+class Reader(Protocol):
+    """The exchange, as its journal sees it. None of these may block."""
+
+    def on_attached(self) -> None:
+        """A callback is bound."""
+        ...
+
+    def on_detached(self) -> None:
+        """The bound callback is lost."""
+        ...
+
+    def on_head(self) -> None:
+        """The response head is here: `MemoryJournal.head`."""
+        ...
+
+    def on_data_frame(self) -> None:
+        """A DATA frame brought new bytes over a callback."""
+        ...
+
+    def on_readable(self) -> None:
+        """Body bytes wait in `MemoryJournal.read_body`."""
+        ...
+
+    def on_ended(self) -> None:
+        """A valid END is held: everything is here, and the CRC matches."""
+        ...
+
+    def on_failed(self, code: ResetCode, reason: str) -> None:
+        """The stream can never end cleanly."""
+        ...
+
+
+class Writer(Protocol):
+    """A callback connection, as the journal sees it."""
+
+    def outbox_ready(self) -> None:
+        """Frames wait in `MemoryJournal.frames_to_send`, or its next deadline moved."""
+        ...
+
+    def superseded(self) -> None:
+        """A newer connection is bound: this one is of no more use."""
+        ...
+
+
+class MemoryJournal:
+    """The bytes of one response on their way, and of one request body going the other way.
+
+    Attributes:
+        xid: the exchange, 16 bytes.
+        head: the response head, once it is here.
+        whole_length: body length in bytes, if the whole response came at once.
+    """
+
+    def __init__(
+        self, xid: bytes, reader: Reader, *, window: int, limits: Limits, upload: bool
+    ) -> None:
+        self.xid = xid
+        self.head: Head | None = None
+        self.whole_length: int | None = None
+        self._reader: Reader | None = reader
+        self._stream = GatewayStream(xid, window=window, limits=limits, upload=upload)
+        self._writer: Writer | None = None
+        self._body: list[bytes] = []
+        self._ended = False
+        self._served = False
+        self._upload_room: asyncio.Future[None] | None = None
+
+    # ------------------------------------------------------------ the callback's side
+
+    def attach(self, frame: Attach, writer: Writer, now: float) -> Attached | Reject:
+        """Bind a connection, if its ATTACH is newer than any before; the answer is to be sent.
+
+        The caller has verified the token.
+        """
+        before = self._writer
+        answer = self._stream.attach(frame, writer, now)
+        if isinstance(answer, Attached):
+            self._writer = writer
+            if before is not None and before is not writer:
+                before.superseded()
+            if self._reader is not None:
+                self._reader.on_attached()
+        return answer
+
+    def receive(self, frame: Frame, writer: Writer, now: float) -> None:
+        """Take a frame that came on a connection.
+
+        Raises:
+            protocol.errors.RemoteProtocolError: the connection is to be closed with its code.
+        """
+        try:
+            news = self._stream.receive(writer, frame, now)
+        except StreamFailed as error:
+            self._fail(error.reset_code, str(error))
+            raise
+        if news is not None:
+            if isinstance(news, Data) and self._reader is not None:
+                self._reader.on_data_frame()
+            self._append(news)
+        if self._upload_room is not None and self._stream.upload_room > 0:
+            self._upload_room.set_result(None)
+            self._upload_room = None
+
+    def detach(self, writer: Writer) -> None:
+        """A connection is gone."""
+        if self._stream.detach(writer):
+            self._writer = None
+            if self._reader is not None:
+                self._reader.on_detached()
+
+    def frames_to_send(self, now: float) -> list[Frame]:
+        """Return what waits for the bound connection; it counts as sent."""
+        return self._stream.frames_to_send(now)
+
+    def next_deadline(self) -> float | None:
+        """When `frames_to_send` will have something even if nothing happens until then."""
+        return self._stream.next_deadline()
+
+    # ------------------------------------------------------------ the reader's side
+
+    @property
+    def ended(self) -> bool:
+        """Whether the whole body is here."""
+        return self._ended
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the whole body is here and was read."""
+        return self._ended and not self._body
+
+    def read_body(self) -> list[bytes]:
+        """Return the body bytes that wait, in order, as they came."""
+        parts, self._body = self._body, []
+        return parts
+
+    def taken(self, count: int) -> None:
+        """The client's transport took `count` bytes more: they become credit."""
+        if not self._served:
+            self._stream.consumed(count)
+            self._tell_writer()
+
+    def serve(self, status: int, headers: HeaderList, body: bytes) -> None:
+        """Append a whole answer that came by the invoke; the callback's stream is over."""
+        self._served = True
+        self._stream.terminate(RejectCode.TERMINAL)
+        self.head = Head(0, status, headers, 0)
+        self.whole_length = len(body)
+        self._body = [body] if body else []
+        self._ended = True
+
+    def apply_receipt(self, receipt: Receipt) -> None:
+        """Append the tail that the function could not send over its callback.
+
+        Raises:
+            protocol.errors.StreamFailed: it does not continue what is here, or the CRC differs.
+        """
+        whole = self.head is None
+        for news in self._stream.apply_receipt(receipt):
+            self._append(news)
+        if whole and self._ended:
+            self.whole_length = receipt.final
+
+    def cancel(self, code: CancelCode, message: str) -> None:
+        """Tell the function that nobody wants the rest, now or when it attaches."""
+        self._stream.cancel(code, message)
+        self._tell_writer()
+
+    def close(self) -> None:
+        """Forget the bytes and the reader; what is left answers latecomers."""
+        self._reader = None
+        self._body = []
+        if self._upload_room is not None:
+            self._upload_room.cancel()
+            self._upload_room = None
+
+    # ------------------------------------------------------------ the request body
+
+    @property
+    def upload_acknowledged(self) -> bool:
+        """Whether the function has taken the whole request body."""
+        return self._stream.upload_acknowledged
+
+    async def upload(self, data: bytes) -> None:
+        """Append request body bytes, waiting for the function's credit."""
+        rest = memoryview(data)
+        while rest:
+            accepted = self._stream.upload(bytes(rest))
+            rest = rest[accepted:]
+            if accepted:
+                self._tell_writer()
+            else:
+                self._upload_room = asyncio.get_running_loop().create_future()
+                await self._upload_room
+
+    def finish_upload(self) -> None:
+        """The request body is complete."""
+        self._stream.finish_upload()
+        self._tell_writer()
+
+    # ------------------------------------------------------------ inside
+
+    def _append(self, news: Head | Data | End | Reset) -> None:
+        reader = self._reader
+        if reader is None:
+            return
+        match news:
+            case Data():
+                self._body.append(news.data)
+                reader.on_readable()
+            case Head():
+                self.head = news
+                reader.on_head()
+            case End():
+                self._ended = True
+                reader.on_ended()
+                reader.on_readable()
+            case Reset():
+                reader.on_failed(ResetCode(news.code), news.message)
+
+    def _fail(self, code: ResetCode, reason: str) -> None:
+        if self._reader is not None:
+            self._reader.on_failed(code, reason)
+
+    def _tell_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.outbox_ready()

@@ -1,0 +1,57 @@
+"""Finds the journal of an exchange by its xid, and remembers for a while those that are over.
+
+A function may come back for an exchange that has ended (its END_ACK was lost, or it never learnt that
+the client left). What remains of a journal after `bury`, its tombstone, answers such a latecomer.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.journal.memory import MemoryJournal
+
+TOMBSTONE_SECONDS = 60.0  # twice the longest that a function tries to come back (protocol SPEC, timers)
+TOMBSTONES_MAX = 10_000  # some 10 MiB; the oldest go first
+
+
+class JournalStore:
+    """The journals of this process, living and dead."""
+
+    def __init__(self) -> None:
+        self._living: dict[bytes, MemoryJournal] = {}
+        self._buried: OrderedDict[bytes, tuple[float, MemoryJournal]] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Return how many exchanges are under way."""
+        return len(self._living)
+
+    def open(self, journal: MemoryJournal) -> None:
+        """Keep a new journal.
+
+        Raises:
+            KeyError: there is one with its xid already.
+        """
+        if journal.xid in self._living:
+            raise KeyError(f"exchange {journal.xid.hex()} has a journal already")
+        self._living[journal.xid] = journal
+
+    def find(self, xid: bytes) -> MemoryJournal | None:
+        """Return a journal or what is left of it, or None for an exchange never heard of."""
+        journal = self._living.get(xid)
+        if journal is None and xid in self._buried:
+            return self._buried[xid][1]
+        return journal
+
+    def bury(self, journal: MemoryJournal, now: float) -> None:
+        """Close a journal whose exchange is over."""
+        journal.close()
+        if self._living.pop(journal.xid, None) is None:
+            return
+        self._buried[journal.xid] = (now + TOMBSTONE_SECONDS, journal)
+        while self._buried:
+            expires, _ = next(iter(self._buried.values()))
+            if expires > now and len(self._buried) <= TOMBSTONES_MAX:
+                return
+            self._buried.popitem(last=False)

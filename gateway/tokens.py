@@ -1,0 +1,137 @@
+"""The capability to attach to one exchange: minted with the invoke, shown by the function.
+
+A token is opaque to the function. Only gateways mint and verify it, so the function's clock does not
+matter. It is ``base64url(body || HMAC-SHA256(key, body))`` with a fixed-width body (big endian):
+
+    version u8 | key id 4 bytes | xid 16 bytes | inv u32 | audience 8 bytes
+    | issued u64 | expires u64 | nonce 8 bytes
+
+Times are seconds since the epoch. The key id is the first four bytes of the key's SHA-256, so that
+two keys can be valid at a time (rotation): the first key signs, every key verifies.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VERSION = 1
+KEY_BYTES_MIN = 32  # a key shorter than the MAC it makes (SHA-256) would be its weak point
+KEYS_MAX = 2  # one that signs and the one before it; more would only widen what a leak opens
+CLOCK_LEEWAY = 60  # seconds; gateways of one group share keys, not clocks
+
+_BODY = struct.Struct(">B4s16sI8sQQ8s")
+_MAC_BYTES = 32
+
+
+class TokenError(Exception):
+    """A token that does not open the door; the text says why, and never holds the token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a verified token says.
+
+    Attributes:
+        xid: the exchange, 16 bytes.
+        inv: the invocation of that exchange.
+        expires: seconds since the epoch.
+    """
+
+    xid: bytes
+    inv: int
+    expires: int
+
+
+class Tokens:
+    """Mints and verifies attach tokens for one group of gateways."""
+
+    def __init__(self, keys: Sequence[bytes] = (), *, audience: str = "dialback") -> None:
+        """Take the keys, the signing one first; none makes a random one.
+
+        Raises:
+            ValueError: a key is shorter than `KEY_BYTES_MIN`, or there are more than `KEYS_MAX`.
+        """
+        if len(keys) > KEYS_MAX:
+            raise ValueError(f"{len(keys)} token keys given, at most {KEYS_MAX} can be in use")
+        if any(len(key) < KEY_BYTES_MIN for key in keys):
+            raise ValueError(f"a token key must have at least {KEY_BYTES_MIN} bytes")
+        ring = list(keys) or [secrets.token_bytes(KEY_BYTES_MIN)]
+        self._keys = {_key_id(key): key for key in ring}
+        self._signing = ring[0]
+        self._audience = hashlib.sha256(audience.encode()).digest()[:8]
+
+    def mint(self, xid: bytes, inv: int, *, now: float, lifetime: float) -> str:
+        """Return a token for one invocation of one exchange.
+
+        Args:
+            xid: the exchange, 16 bytes.
+            inv: 1 for the first invocation.
+            now: seconds since the epoch.
+            lifetime: seconds until it expires.
+        """
+        body = _BODY.pack(
+            VERSION,
+            _key_id(self._signing),
+            xid,
+            inv,
+            self._audience,
+            int(now),
+            int(now + lifetime) + 1,
+            secrets.token_bytes(8),
+        )
+        return base64.urlsafe_b64encode(body + _mac(self._signing, body)).decode().rstrip("=")
+
+    def verify(self, token: str, *, now: float) -> Claims:
+        """Check a token and return what it says.
+
+        Args:
+            token: as it came, untrusted.
+            now: seconds since the epoch.
+
+        Raises:
+            TokenError: malformed, of another version, unknown key, bad signature, for another
+                group of gateways, or expired.
+        """
+        raw = _decode(token)
+        body, mac = raw[: _BODY.size], raw[_BODY.size :]
+        version, key_id, xid, inv, audience, _, expires, _ = _BODY.unpack(body)
+        if version != VERSION:
+            raise TokenError(f"token version {version} is not spoken here")
+        key = self._keys.get(key_id)
+        if key is None:
+            raise TokenError("token signed by an unknown key")
+        if not hmac.compare_digest(mac, _mac(key, body)):
+            raise TokenError("token signature does not match")
+        if audience != self._audience:
+            raise TokenError("token is for another group of gateways")
+        if now > expires + CLOCK_LEEWAY:
+            raise TokenError("token expired")
+        return Claims(xid=xid, inv=inv, expires=expires)
+
+
+def _decode(token: str) -> bytes:
+    try:
+        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise TokenError("token is not base64url") from error
+    if len(raw) != _BODY.size + _MAC_BYTES:
+        raise TokenError("token has the wrong length")
+    return raw
+
+
+def _key_id(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()[:4]
+
+
+def _mac(key: bytes, body: bytes) -> bytes:
+    return hmac.digest(key, body, "sha256")
