@@ -1,0 +1,340 @@
+"""Bytes <-> frames. The only module that knows msgpack.
+
+`decode` raises nothing but RemoteProtocolError, whatever the bytes are, and allocates no more than
+the message's own size plus a constant: lengths are checked by msgpack before it allocates, arrays
+are capped, and maps and extensions refused.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import msgpack  # type: ignore[import-untyped]  # it ships no types
+
+from protocol import frames
+from protocol.errors import CloseCode, LocalProtocolError, RemoteProtocolError
+from protocol.limits import (
+    DEFAULT_MAX_FRAME,
+    FIRST_IGNORABLE_TYPE,
+    LAST_TYPE,
+    MAX_DEPTH,
+    MAX_HEADERS,
+    MAX_INT,
+    MAX_MAX_FRAME,
+    MAX_MESSAGE,
+    MAX_TOKEN,
+    MAX_URL,
+    MIN_MAX_FRAME,
+    Limits,
+    max_message,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from protocol.headers import HeaderList
+
+#: No legal array is longer; caps what a short message can make a decoder allocate.
+_MAX_ARRAY = 2 * MAX_HEADERS
+_XID_SIZE = 16
+_PREFIX_SHOWN = 32
+_MAX_CRC = 2**32 - 1
+
+
+class Direction(Enum):
+    """Who may send a frame."""
+
+    FUNCTION_TO_GATEWAY = "F->G"
+    GATEWAY_TO_FUNCTION = "G->F"
+    BOTH = "both"
+
+
+# ------------------------------------------------------------------------------- field checks
+# Each takes a decoded value, and returns it as the frame holds it or raises ValueError.
+
+
+def _uint(value: object) -> int:
+    if type(value) is int and 0 <= value <= MAX_INT:
+        return value
+    raise ValueError("must be an integer from 0 to 2^63-1")
+
+
+def _positive(value: object) -> int:
+    if _uint(value) == 0:
+        raise ValueError("must be at least 1")
+    return cast("int", value)
+
+
+def _crc(value: object) -> int:
+    if _uint(value) > _MAX_CRC:
+        raise ValueError("must fit 32 bits")
+    return cast("int", value)
+
+
+def _id16(value: object) -> bytes:
+    if type(value) is bytes and len(value) == _XID_SIZE:
+        return value
+    raise ValueError("must be a bin of 16 bytes")
+
+
+def _payload(value: object) -> bytes:
+    if type(value) is bytes and value:
+        return value
+    raise ValueError("must be a bin of at least 1 byte")
+
+
+def _text(limit: int) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        if type(value) is str and len(value) <= limit:
+            return value
+        raise ValueError(f"must be a str of at most {limit} characters")
+
+    return check
+
+
+def _optional(check: Callable[[object], object]) -> Callable[[object], object]:
+    return lambda value: None if value is None else check(value)
+
+
+def _pairs(value: object) -> HeaderList:
+    if type(value) is not list:
+        raise ValueError("must be an array")
+    return tuple(_pair(item) for item in value)
+
+
+def _pair(item: object) -> tuple[bytes, bytes]:
+    if type(item) is list and len(item) == 2 and type(item[0]) is type(item[1]) is bytes:
+        return item[0], item[1]
+    raise ValueError("must hold arrays of two bins")
+
+
+def _limits(value: object) -> Limits:
+    if type(value) is not list or len(value) < len(_LIMIT_NAMES):
+        raise ValueError(f"must be an array of {len(_LIMIT_NAMES)} integers")
+    _refuse_exotic(value[len(_LIMIT_NAMES) :], MAX_DEPTH - 2)
+    numbers = [_uint(number) for number in value[: len(_LIMIT_NAMES)]]
+    if not MIN_MAX_FRAME <= numbers[0] <= MAX_MAX_FRAME:
+        raise ValueError(f"max_frame must be {MIN_MAX_FRAME} to {MAX_MAX_FRAME}")
+    return Limits(*numbers)
+
+
+_LIMIT_NAMES = tuple(Limits.__dataclass_fields__)
+_message = _text(MAX_MESSAGE)
+_url = _optional(_text(MAX_URL))
+
+
+# ------------------------------------------------------------------------------- frame table
+
+
+class FrameType(NamedTuple):
+    """One row of the frame table.
+
+    Attributes:
+        number: first element of the message.
+        name: as in the specification.
+        direction: who may send it.
+        frame: its class; the fields are the class's, in its order.
+        checks: one per field.
+    """
+
+    number: int
+    name: str
+    direction: Direction
+    frame: type[frames.Frame]
+    checks: tuple[Callable[[object], object], ...]
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Field names in the order of the wire."""
+        return tuple(self.frame.__dataclass_fields__)
+
+
+_F, _G, _BOTH = Direction.FUNCTION_TO_GATEWAY, Direction.GATEWAY_TO_FUNCTION, Direction.BOTH
+
+FRAME_TABLE = (
+    FrameType(
+        0,
+        "ATTACH",
+        _F,
+        frames.Attach,
+        (
+            _positive,
+            _id16,
+            _positive,
+            _positive,
+            _text(MAX_TOKEN),
+            _id16,
+            _uint,
+            _uint,
+            _uint,
+            _uint,
+            _uint,
+        ),
+    ),
+    FrameType(
+        1, "ATTACHED", _G, frames.Attached, (_positive, _uint, _crc, _uint, _uint, _uint, _limits)
+    ),
+    FrameType(2, "REJECT", _G, frames.Reject, (_positive, _uint, _optional(_uint), _message, _url)),
+    FrameType(3, "HEAD", _F, frames.Head, (_positive, _uint, _pairs, _uint)),
+    FrameType(4, "DATA", _BOTH, frames.Data, (_positive, _uint, _payload)),
+    FrameType(5, "END", _BOTH, frames.End, (_positive, _uint, _crc, _pairs)),
+    FrameType(6, "END_ACK", _BOTH, frames.EndAck, (_positive, _uint)),
+    FrameType(7, "WINDOW", _BOTH, frames.Window, (_positive, _uint, _uint)),
+    FrameType(8, "RESET", _F, frames.Reset, (_positive, _uint, _uint, _message)),
+    FrameType(9, "CANCEL", _G, frames.Cancel, (_positive, _uint, _message)),
+    FrameType(10, "PING", _BOTH, frames.Ping, (_uint,)),
+    FrameType(11, "PONG", _BOTH, frames.Pong, (_uint,)),
+    FrameType(12, "PARK", _F, frames.Park, ()),
+    FrameType(13, "GOAWAY", _BOTH, frames.Goaway, (_uint, _uint, _url)),
+)
+#: Kept free for handing a stream over to another invocation.
+RESERVED_TYPES = (14, 15)
+
+_BY_NUMBER = {row.number: row for row in FRAME_TABLE}
+_BY_CLASS = {row.frame: row for row in FRAME_TABLE}
+DIRECTIONS = {row.frame: row.direction for row in FRAME_TABLE}
+_DATA = 4
+
+
+# ------------------------------------------------------------------------------- encode
+
+
+def _generic_packer(row: FrameType) -> Callable[[frames.Frame], tuple[object, ...]]:
+    if len(row.fields) < 2:  # attrgetter of one name returns no tuple
+        return lambda frame: (row.number, *(getattr(frame, name) for name in row.fields))
+    fields = attrgetter(*row.fields)
+    return lambda frame: (row.number, *fields(frame))
+
+
+_PACKERS = {row.frame: _generic_packer(row) for row in FRAME_TABLE}
+
+
+def encode(frame: frames.Frame) -> bytes:
+    """Return one WebSocket message for one frame.
+
+    Raises:
+        LocalProtocolError: a field that msgpack cannot carry (a wrong type, a number over 64 bits).
+    """
+    if type(frame) is frames.Data:
+        return cast("bytes", msgpack.packb((_DATA, frame.sid, frame.offset, frame.data)))
+    try:
+        return cast("bytes", msgpack.packb(_PACKERS[type(frame)](frame), default=Limits.to_wire))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise LocalProtocolError(f"cannot encode {type(frame).__name__}: {error}") from error
+
+
+# ------------------------------------------------------------------------------- decode
+
+
+def decode(
+    data: bytes | bytearray | memoryview, *, max_frame: int = DEFAULT_MAX_FRAME
+) -> frames.Frame | None:
+    """Return the frame in one WebSocket message.
+
+    Args:
+        data: the whole message.
+        max_frame: largest DATA payload in bytes on this connection.
+
+    Returns:
+        The frame; None for a type that this version does not know and may ignore (count it).
+
+    Raises:
+        RemoteProtocolError: with close code 4413 for a message or a DATA that is too large, else
+            4400; the text names the field and never shows body bytes beyond a 32-byte prefix.
+    """
+    items = _unpack(data, max_frame)
+    number = items[0]
+    if number == _DATA and len(items) == 4:
+        return _decode_data(items, max_frame)
+    if type(number) is not int or not 0 <= number <= LAST_TYPE:
+        raise RemoteProtocolError("the type of a frame must be an integer from 0 to 127")
+    row = _BY_NUMBER.get(number)
+    if row is not None:
+        frame = _decode_row(row, items)
+        if type(frame) is frames.Data:
+            _check_size(frame.data, max_frame)
+        return frame
+    if number < FIRST_IGNORABLE_TYPE:
+        raise RemoteProtocolError(f"unknown critical frame type {number}")
+    _check_extras(items, 1)
+    return None
+
+
+def _unpack(data: bytes | bytearray | memoryview, max_frame: int) -> list[object]:
+    """Decode a message that looks like a frame from its first byte (an array, not empty)."""
+    size = len(data)
+    if size > max_message(max_frame):
+        raise RemoteProtocolError(
+            f"a message of {size} bytes is too large", close_code=CloseCode.FRAME_TOO_LARGE
+        )
+    if not size or not (0x91 <= data[0] <= 0x9F or data[0] == 0xDC):
+        raise _undecodable(data, "not an array with elements")
+    try:
+        items = msgpack.unpackb(data, max_array_len=_MAX_ARRAY, max_map_len=0, max_ext_len=0)
+    except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
+        raise _undecodable(data, str(error) or type(error).__name__) from None
+    if not items:
+        raise _undecodable(data, "an empty array")
+    return cast("list[object]", items)
+
+
+def _undecodable(data: bytes | bytearray | memoryview, why: str) -> RemoteProtocolError:
+    prefix = bytes(data[:_PREFIX_SHOWN]).hex()
+    return RemoteProtocolError(f"undecodable message of {len(data)} bytes ({prefix}): {why}")
+
+
+def _decode_data(items: list[object], max_frame: int) -> frames.Data:
+    """Decode the frame that matters for speed."""
+    _, sid, offset, payload = items
+    if type(sid) is type(offset) is int and type(payload) is bytes:
+        size = len(payload)
+        if sid > 0 and offset >= 0 and 0 < size <= max_frame and offset + size <= MAX_INT:
+            return frames.Data(sid, offset, payload)
+        _check_size(payload, max_frame)
+    frame = _decode_row(_BY_NUMBER[_DATA], items)
+    raise RemoteProtocolError(f"{frame}: ends beyond 2^63-1")
+
+
+def _check_size(payload: bytes, max_frame: int) -> None:
+    if len(payload) > max_frame:
+        raise RemoteProtocolError(
+            f"a DATA of {len(payload)} bytes is more than {max_frame}",
+            close_code=CloseCode.FRAME_TOO_LARGE,
+        )
+
+
+def _decode_row(row: FrameType, items: list[object]) -> frames.Frame:
+    arity = len(row.checks)
+    if len(items) <= arity:
+        raise RemoteProtocolError(f"{row.name}: {len(items) - 1} fields where {arity} are needed")
+    values: list[Any] = []
+    for name, check, value in zip(row.fields, row.checks, items[1:], strict=False):
+        try:
+            values.append(check(value))
+        except ValueError as error:
+            raise RemoteProtocolError(f"{row.name}.{name}: {error}") from None
+    _check_extras(items, 1 + arity)
+    return row.frame(*values)
+
+
+def _check_extras(items: list[object], start: int) -> None:
+    if len(items) > start:
+        try:
+            _refuse_exotic(items[start:], MAX_DEPTH - 1)
+        except ValueError as error:
+            raise RemoteProtocolError(f"element that is not ours to read: {error}") from None
+
+
+def _refuse_exotic(items: list[object], depth: int) -> None:
+    """Check elements that are ignored: even those hold only the types that the protocol allows."""
+    for item in items:
+        if type(item) is int:
+            _uint(item)
+        elif type(item) is list:
+            if not depth:
+                raise ValueError("nested too deep")
+            _refuse_exotic(item, depth - 1)
+        elif type(item) not in (bytes, str, bool, type(None)):
+            raise ValueError(f"a {type(item).__name__}")

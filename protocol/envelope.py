@@ -1,0 +1,156 @@
+"""The envelope: what the gateway tells the function about the callback, as JSON.
+
+It rides beside the event: in the Invoke API's ClientContext as ``{"custom": {"dialback": {...}}}``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+from protocol.errors import RemoteProtocolError
+from protocol.limits import MAX_INT, MAX_MAX_FRAME, MAX_TOKEN, MAX_URL, MAX_URLS, MIN_MAX_FRAME
+
+#: The key under which envelope and receipt stand.
+KEY = "dialback"
+VERSION = 1
+
+_XID = re.compile(r"[0-9a-f]{32}")
+_URL = re.compile(r"wss?://[^\s]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """How, where and with which right to dial back.
+
+    Attributes:
+        xid: the exchange, 32 lower-case hexadecimal digits.
+        inv: number of this invocation within the exchange, from 1.
+        urls: callback base URLs (ws: or wss:), best first; the attach path is appended.
+        token: the capability to attach; opaque.
+        window: response bytes that may be sent before the first credit arrives.
+        max_frame: largest DATA payload in bytes.
+        body: where the request body is: in the event, or coming over the callback.
+        body_length: its length in bytes when it is streamed and its length is known.
+    """
+
+    xid: str
+    inv: int
+    urls: tuple[str, ...]
+    token: str = field(repr=False)
+    window: int
+    max_frame: int
+    body: Literal["inline", "stream"] = "inline"
+    body_length: int | None = None
+
+    @property
+    def xid_bytes(self) -> bytes:
+        """The exchange id as ATTACH carries it."""
+        return bytes.fromhex(self.xid)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON object."""
+        return {
+            "v": VERSION,
+            "xid": self.xid,
+            "inv": self.inv,
+            "urls": list(self.urls),
+            "token": self.token,
+            "window": self.window,
+            "max_frame": self.max_frame,
+            "body": self.body,
+            "body_length": self.body_length,
+        }
+
+    @classmethod
+    def parse(cls, obj: object) -> Envelope:
+        """Read the JSON object; unknown keys are ignored.
+
+        Raises:
+            RemoteProtocolError: a key is missing or its value is wrong; the text names it.
+        """
+        fields = JsonFields(obj, "envelope")
+        fields.version()
+        return cls(
+            xid=fields.xid(),
+            inv=fields.integer("inv", 1),
+            urls=_urls(fields),
+            token=fields.text("token", MAX_TOKEN),
+            window=fields.integer("window", 1),
+            max_frame=fields.integer("max_frame", MIN_MAX_FRAME, MAX_MAX_FRAME),
+            body=_body(fields),
+            body_length=fields.optional_integer("body_length"),
+        )
+
+
+def _urls(fields: JsonFields) -> tuple[str, ...]:
+    urls = fields.get("urls")
+    if not isinstance(urls, list) or not 1 <= len(urls) <= MAX_URLS:
+        raise fields.wrong("urls", f"a list of 1 to {MAX_URLS} URLs")
+    for url in urls:
+        if not (isinstance(url, str) and len(url) <= MAX_URL and _URL.fullmatch(url)):
+            raise fields.wrong("urls", f"ws: or wss: URLs of at most {MAX_URL} characters")
+    return tuple(urls)
+
+
+def _body(fields: JsonFields) -> Literal["inline", "stream"]:
+    body = fields.get("body")
+    if body == "inline":
+        return "inline"
+    if body == "stream":
+        return "stream"
+    raise fields.wrong("body", "'inline' or 'stream'")
+
+
+class JsonFields:
+    """Checked access to the keys of one JSON object; every error names the key."""
+
+    def __init__(self, obj: object, what: str) -> None:
+        self._what = what
+        if not isinstance(obj, dict):
+            raise RemoteProtocolError(f"{what} is not a JSON object")
+        self._obj = obj
+
+    def wrong(self, key: str, expected: str) -> RemoteProtocolError:
+        """Return the error for a value; the value itself is not shown (it may be a secret)."""
+        kind = type(self._obj.get(key)).__name__
+        return RemoteProtocolError(f"{self._what}.{key} must be {expected} (it is of type {kind})")
+
+    def get(self, key: str) -> object:
+        """Return a value, or None when it is missing."""
+        return self._obj.get(key)
+
+    def version(self) -> None:
+        """Check `v`: a later major version means something else by the other keys."""
+        if self.integer("v", 1) != VERSION:
+            raise self.wrong("v", str(VERSION))
+
+    def xid(self) -> str:
+        """Return the exchange id."""
+        value = self.text("xid", 32)
+        if not _XID.fullmatch(value):
+            raise self.wrong("xid", "32 lower-case hexadecimal digits")
+        return value
+
+    def integer(self, key: str, low: int = 0, high: int = MAX_INT) -> int:
+        """Return a whole number in a range."""
+        value = self.get(key)
+        if type(value) is not int or not low <= value <= high:
+            raise self.wrong(key, f"an integer from {low} to {high}")
+        return value
+
+    def optional_integer(self, key: str, high: int = MAX_INT) -> int | None:
+        """Return a number from 0, or None when it is null or missing."""
+        return None if self.get(key) is None else self.integer(key, 0, high)
+
+    def text(self, key: str, limit: int) -> str:
+        """Return a string that is not empty."""
+        value = self.get(key)
+        if not isinstance(value, str) or not 1 <= len(value) <= limit:
+            raise self.wrong(key, f"a string of 1 to {limit} characters")
+        return value
+
+    def optional_text(self, key: str, limit: int) -> str | None:
+        """Return a string that is not empty, or None when it is null or missing."""
+        return None if self.get(key) is None else self.text(key, limit)

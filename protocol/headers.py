@@ -1,0 +1,117 @@
+"""Header lists: ordered pairs of bytes, repeats kept; and what a response head must look like."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from protocol.errors import ProtocolError
+from protocol.limits import MAX_HEAD_SIZE, MAX_HEADER_SIZE, MAX_HEADERS, MAX_STATUS, MIN_STATUS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+HeaderList = tuple[tuple[bytes, bytes], ...]
+
+#: RFC 9110 section 7.6.1 (and Proxy-Connection, which old clients send).
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+
+#: RFC 9110 section 5.6.2.
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FORBIDDEN_IN_VALUE = re.compile(rb"[\r\n\0]")
+_SHOWN = 64
+
+
+class HeadError(ProtocolError):
+    """A response head that must not reach an HTTP client.
+
+    Attributes:
+        header: name of the header at fault, shortened; None when it is the status or the total.
+    """
+
+    def __init__(self, message: str, header: bytes | None = None) -> None:
+        self.header = None if header is None else header[:_SHOWN]
+        shown = "" if self.header is None else f"header {self.header!r}: "
+        super().__init__(shown + message)
+
+
+def check_head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> HeaderList:
+    """Check a response head and return its headers as they may be sent.
+
+    Names are lower-cased, hop-by-hop headers dropped (and those that `Connection` names), and
+    leading and trailing blanks of values cut off.
+
+    Raises:
+        HeadError: status not 200 to 599; a name that is no token; a value with CR, LF, NUL or one
+            that is not UTF-8 (aiohttp cannot send it); a Content-Length that is repeated or not
+            decimal; more than 128 headers, 16 KiB in one, or 48 KiB in all.
+    """
+    if not MIN_STATUS <= status <= MAX_STATUS:
+        raise HeadError(f"status {status} is not {MIN_STATUS} to {MAX_STATUS}")
+    checked = tuple(_check_header(name, value) for name, value in headers)
+    if len(checked) > MAX_HEADERS:
+        raise HeadError(f"{len(checked)} headers are more than {MAX_HEADERS}")
+    total = sum(len(name) + len(value) for name, value in checked)
+    if total > MAX_HEAD_SIZE:
+        raise HeadError(f"{total} bytes of headers are more than {MAX_HEAD_SIZE}")
+    kept = strip_hop_by_hop(checked)
+    content_length(kept)
+    return kept
+
+
+def _check_header(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    if not _TOKEN.fullmatch(name):
+        raise HeadError("the name is no token", name)
+    if len(name) + len(value) > MAX_HEADER_SIZE:
+        raise HeadError(f"longer than {MAX_HEADER_SIZE} bytes", name)
+    if _FORBIDDEN_IN_VALUE.search(value):
+        raise HeadError("the value holds CR, LF or NUL", name)
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        raise HeadError("the value is not UTF-8", name) from None
+    return name.lower(), value.strip(b" \t")
+
+
+def content_length(headers: HeaderList) -> int | None:
+    """Return the body length that checked headers promise, or None.
+
+    Raises:
+        HeadError: more than one Content-Length, or one that is not decimal digits.
+    """
+    lengths = [value for name, value in headers if name == b"content-length"]
+    if not lengths:
+        return None
+    if len(lengths) > 1:
+        raise HeadError("repeated", b"content-length")
+    if not (lengths[0].isdigit() and len(lengths[0]) < 19):
+        raise HeadError("not a decimal number", b"content-length")
+    return int(lengths[0])
+
+
+def strip_hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> HeaderList:
+    """Return the headers (names in lower case) without those that end at the next hop.
+
+    Those are the fixed set and whatever `Connection` names (RFC 9110 section 7.6.1).
+    """
+    headers = tuple(headers)
+    named = {
+        option.strip().lower()
+        for name, value in headers
+        if name == b"connection"
+        for option in value.split(b",")
+    }
+    dropped = HOP_BY_HOP | named if named else HOP_BY_HOP
+    return tuple(pair for pair in headers if pair[0] not in dropped)
