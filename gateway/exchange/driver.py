@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -113,11 +114,15 @@ class Driver:
         except asyncio.CancelledError:
             exchange.on(Event.CLIENT_GONE, loop.time())
             raise
-        exchange.on(Event.ADMITTED, loop.time())
-        journal = run.open_journal(self._offer, upload=not whole)
-        self._store.open(journal)
+        with contextlib.ExitStack() as place:
+            place.callback(self._gate(route).leave)
+            exchange.on(Event.ADMITTED, loop.time())
+            journal = run.open_journal(self._offer, upload=not whole)
+            invocation = self._invocation(exchange, request, route, body if whole else None)
+            self._store.open(journal)
+            self._start_leg(run, route, invocation)
+            place.pop_all()  # from here on the place is the leg's
         try:
-            self._start_leg(exchange, request, route, run, body if whole else None)
             if not whole:
                 run.upload(body)
             await run.drive(route.timeout)
@@ -149,16 +154,12 @@ class Driver:
 
     # ------------------------------------------------------------ the invoke leg
 
-    def _start_leg(
-        self,
-        exchange: Exchange,
-        request: EdgeRequest,
-        route: Route,
-        run: ExchangeRun,
-        body: bytes | None,
-    ) -> None:
+    def _invocation(
+        self, exchange: Exchange, request: EdgeRequest, route: Route, body: bytes | None
+    ) -> Invocation:
+        """Write what the function is called with; `body` None: it goes over the callback."""
         upload = None if body is not None else _length_for_envelope(request)
-        invocation = Invocation(
+        return Invocation(
             event=build_event(request, exchange_id=exchange.id, body=body or None, now=time.time()),
             client_context=client_context(
                 self._offer,
@@ -169,6 +170,8 @@ class Driver:
             ),
             timeout=route.timeout,
         )
+
+    def _start_leg(self, run: ExchangeRun, route: Route, invocation: Invocation) -> None:
         leg = asyncio.create_task(self._invoke(run, route, invocation))
         self._legs.add(leg)
         leg.add_done_callback(self._legs.discard)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gateway.errors import FunctionFailed, FunctionTimedOut, GatewayError
 from gateway.invoke.base import InvokeOutcomeUnknown
-from gateway.invoke.result import BufferedResponse, parse_result
+from gateway.invoke.result import BufferedResponse, parse_result, plain_json
 from protocol.envelope import Envelope
 from protocol.errors import ProtocolError
 from protocol.receipt import Receipt
@@ -103,11 +103,12 @@ def read_outcome(result: InvokeResult) -> Outcome:
         return Outcome(failure=_function_error(result))
     try:
         parsed = parse_result(result.payload)
+        if isinstance(parsed, BufferedResponse):
+            return Outcome(answer=parsed)
+        receipt = Receipt.parse(parsed.value)
     except (GatewayError, ProtocolError) as error:
         return Outcome(failure=FunctionFailed(f"the function's answer is no response: {error}"))
-    if isinstance(parsed, Receipt):
-        return Outcome(receipt=parsed)
-    return Outcome(answer=parsed)
+    return Outcome(receipt=receipt) if receipt else Outcome(answer=plain_json(parsed.payload))
 
 
 def outcome_of_failure(error: Exception) -> Outcome:

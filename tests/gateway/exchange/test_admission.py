@@ -1,0 +1,71 @@
+"""A gate lets a bounded number in, in order, and never loses a place."""
+
+import asyncio
+
+import pytest
+
+from gateway.errors import Overloaded
+from gateway.exchange.admission import Gate
+
+
+async def entered(gate: Gate) -> bool:
+    task = asyncio.create_task(gate.enter())
+    await asyncio.sleep(0)
+    if task.done():
+        task.result()
+        return True
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return False
+
+
+async def test_places_are_given_until_there_are_none():
+    gate = Gate(2, queue=1)
+    assert [await entered(gate) for _ in range(3)] == [True, True, False]
+
+
+async def test_a_place_that_is_given_back_goes_to_whoever_waits_longest():
+    gate = Gate(1, queue=2)
+    await gate.enter()
+    order: list[str] = []
+
+    async def wait(name: str) -> None:
+        await gate.enter()
+        order.append(name)
+
+    tasks = [asyncio.create_task(wait("first")), asyncio.create_task(wait("second"))]
+    await asyncio.sleep(0)
+    assert gate.waiting == 2
+    gate.leave()
+    await tasks[0]
+    assert order == ["first"]
+    gate.leave()
+    await tasks[1]
+    assert order == ["first", "second"]
+
+
+async def test_beyond_the_queue_it_is_overload_with_a_hint():
+    gate = Gate(1, queue=0)
+    await gate.enter()
+    with pytest.raises(Overloaded) as caught:
+        await gate.enter()
+    assert caught.value.retry_after == 1
+
+
+async def test_who_stops_waiting_takes_no_place_along():
+    gate = Gate(1, queue=1)
+    await gate.enter()
+    assert not await entered(gate)
+    gate.leave()
+    assert await entered(gate)
+
+
+async def test_a_place_handed_over_while_its_taker_leaves_is_given_on():
+    gate = Gate(1, queue=1)
+    await gate.enter()
+    taker = asyncio.create_task(gate.enter())
+    await asyncio.sleep(0)
+    gate.leave()
+    taker.cancel()
+    await asyncio.gather(taker, return_exceptions=True)
+    assert await entered(gate)

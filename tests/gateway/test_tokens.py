@@ -1,0 +1,71 @@
+"""Tokens open exactly one door, for a while."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.tokens import CLOCK_LEEWAY, KEY_BYTES_MIN, TokenError, Tokens
+
+XID = bytes(range(16))
+KEY, OTHER = b"k" * KEY_BYTES_MIN, b"o" * KEY_BYTES_MIN
+NOW = 1_800_000_000.0
+
+
+def mint(tokens: Tokens, lifetime: float = 60) -> str:
+    return tokens.mint(XID, 3, now=NOW, lifetime=lifetime)
+
+
+def test_a_token_says_what_was_minted():
+    claims = Tokens([KEY]).verify(mint(Tokens([KEY])), now=NOW)
+    assert (claims.xid, claims.inv) == (XID, 3)
+
+
+def test_two_tokens_for_the_same_door_differ():
+    tokens = Tokens([KEY])
+    assert mint(tokens) != mint(tokens)
+
+
+def test_the_key_before_this_one_still_opens():
+    old = mint(Tokens([OTHER]))
+    assert Tokens([KEY, OTHER]).verify(old, now=NOW).xid == XID
+
+
+@pytest.mark.parametrize(
+    ("verifier", "now", "says"),
+    [
+        (Tokens([OTHER]), NOW, "unknown key"),
+        (Tokens([KEY], audience="another"), NOW, "another group"),
+        (Tokens([KEY]), NOW + 61 + CLOCK_LEEWAY + 1, "expired"),
+    ],
+)
+def test_a_token_opens_no_other_door(verifier, now, says):
+    with pytest.raises(TokenError, match=says):
+        verifier.verify(mint(Tokens([KEY])), now=now)
+
+
+def test_a_clock_that_is_a_little_behind_does_not_matter():
+    assert Tokens([KEY]).verify(mint(Tokens([KEY])), now=NOW + 61 + CLOCK_LEEWAY - 1)
+
+
+@pytest.mark.parametrize("position", range(0, 89, 8))
+def test_a_changed_byte_is_noticed(position):
+    tokens = Tokens([KEY])
+    raw = bytearray(base64.urlsafe_b64decode(mint(tokens) + "=="))
+    raw[position] ^= 1
+    with pytest.raises(TokenError):
+        tokens.verify(base64.urlsafe_b64encode(raw).decode().rstrip("="), now=NOW)
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_refused_with_a_reason_that_does_not_repeat_it(text):
+    with pytest.raises(TokenError) as caught:
+        Tokens([KEY]).verify(text, now=NOW)
+    assert len(text) < 20 or text not in str(caught.value)
+
+
+@pytest.mark.parametrize(("keys", "says"), [([b"short"], "32 bytes"), ([KEY, OTHER, KEY], "at most 2")])
+def test_bad_keys_are_refused(keys, says):
+    with pytest.raises(ValueError, match=says):
+        Tokens(keys)
