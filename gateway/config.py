@@ -1,0 +1,402 @@
+"""Settings of the gateway: one TOML file, overridden by ``DIALBACK_*`` variables.
+
+Nothing here reads the process environment or the clock: both come in as arguments. A wrong value is
+a `ConfigError` of one line that names the file (or the variable), the key, and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
+
+import msgspec
+from typing_extensions import override
+
+from gateway.errors import ConfigError
+from protocol.limits import INLINE_REQUEST_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+RequestBodyMode = Literal["inline", "spill", "stream"]
+LogFormat = Literal["auto", "json", "text"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+DEFAULT_CONCURRENCY = 16
+"""Calls of one function at a time: enough for a page that loads its parts in parallel, and few
+enough that sixteen emulated workers (some 25 MB each) fit a laptop."""
+
+DEFAULT_QUEUE = 128
+"""Requests that wait for one of those: eight rounds; more would only wait to be timed out."""
+
+DEFAULT_FUNCTION_TIMEOUT = 30.0
+"""Seconds a function may run: long enough for a streamed answer, short enough to notice a hang."""
+
+ROUTE_TIMEOUT_MARGIN = 10.0
+"""Seconds a route waits beyond its function, so that the function's own timeout is what is seen."""
+
+LAMBDA_TIMEOUT_MAX = 900.0
+"""Seconds; the longest timeout Lambda lets a function have (15 minutes)."""
+
+ROUTE_TIMEOUT_MAX = 86_400.0
+"""Seconds; a day. A larger number is a mistake in the unit, such as milliseconds."""
+
+CONCURRENCY_MAX = 100_000
+"""A larger number than any account has; it is a slip of the keyboard."""
+
+DRAIN_DEADLINE = 25.0
+"""Seconds to finish what is begun: ECS kills 30 s after SIGTERM, and the rest needs a moment."""
+
+ENV_PREFIX = "DIALBACK_"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a listener binds.
+
+    Attributes:
+        host: a name or IP address, without brackets.
+        port: 0 to 65535; 0 lets the system choose.
+    """
+
+    host: str
+    port: int
+
+    @override
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read ``HOST:PORT``; an IPv6 host stands in brackets.
+
+        Raises:
+            ValueError: it is not that; the message says what to write.
+        """
+        host, colon, port = text.rpartition(":")
+        bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        if not colon or not bare or (":" in bare and bare == host):
+            raise ValueError(f"{text!r} is not HOST:PORT; write it like 127.0.0.1:8080")
+        if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+            raise ValueError(f"{port!r} is not a port; write a number from 0 to 65535")
+        return cls(bare, int(port))
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """What concerns the process as a whole: the ``[gateway]`` table.
+
+    Attributes:
+        edge: where clients come in.
+        callback: where functions dial back.
+        admin: where operators look; loopback unless told otherwise.
+        callback_url: ws:// or wss:// base that functions dial (``/v1/attach`` is appended); None
+            for the callback listener's own address.
+        token_keys: files that hold the keys of attach tokens, the signing one first; none means a
+            random key, good for one process.
+        drain_deadline: seconds to finish what is begun after SIGTERM.
+        log_level: the least severe level that is logged.
+        log_format: ``json`` lines, ``text`` for people, ``auto``: text on a terminal.
+    """
+
+    edge: Address = Address("127.0.0.1", 8080)
+    callback: Address = Address("127.0.0.1", 8081)
+    admin: Address = Address("127.0.0.1", 9090)
+    callback_url: str | None = None
+    token_keys: tuple[Path, ...] = ()
+    drain_deadline: float = DRAIN_DEADLINE
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSettings:
+    """One ``[[routes]]`` table, values checked, its target still text (see `gateway.routes`).
+
+    Attributes:
+        where: how to name this table in an error, e.g. ``dialback.toml: routes[0]``.
+        path: the prefix that it serves.
+        target: the function, e.g. ``local:app.py:handler``.
+        base: the directory that a relative target file starts from.
+        function_timeout: seconds the function may run.
+        timeout: seconds the route waits for the call.
+        request_body: how request bodies travel.
+        inline_body_max: bytes of body that go into an event.
+        concurrency: calls of the function at a time.
+        queue: requests that wait for one of those.
+        env: variables for an emulated function.
+    """
+
+    where: str
+    path: str
+    target: str
+    base: Path
+    function_timeout: float = DEFAULT_FUNCTION_TIMEOUT
+    timeout: float = DEFAULT_FUNCTION_TIMEOUT + ROUTE_TIMEOUT_MARGIN
+    request_body: RequestBodyMode = "inline"
+    inline_body_max: int = INLINE_REQUEST_MAX
+    concurrency: int = DEFAULT_CONCURRENCY
+    queue: int = DEFAULT_QUEUE
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the gateway is told: `gateway` for the process, `routes` for what it serves."""
+
+    gateway: GatewaySettings
+    routes: tuple[RouteSettings, ...]
+
+
+class _GatewayTable(msgspec.Struct, forbid_unknown_fields=True):
+    edge: str | None = None
+    callback: str | None = None
+    admin: str | None = None
+    callback_url: str | None = None
+    token_keys: list[str] | None = None
+    drain_deadline: float | None = None
+    log_level: str | None = None
+    log_format: str | None = None
+
+
+class _RouteTable(msgspec.Struct, forbid_unknown_fields=True):
+    path: str
+    target: str
+    function_timeout: Annotated[float, msgspec.Meta(gt=0, le=LAMBDA_TIMEOUT_MAX)] | None = None
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=ROUTE_TIMEOUT_MAX)] | None = None
+    request_body: RequestBodyMode = "inline"
+    inline_body_max: Annotated[int, msgspec.Meta(ge=0, le=INLINE_REQUEST_MAX)] = INLINE_REQUEST_MAX
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=CONCURRENCY_MAX)] = DEFAULT_CONCURRENCY
+    queue: Annotated[int, msgspec.Meta(ge=0, le=CONCURRENCY_MAX)] = DEFAULT_QUEUE
+    env: dict[str, str] = {}
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    gateway: _GatewayTable = msgspec.field(default_factory=_GatewayTable)
+    routes: list[_RouteTable] = []
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Settings:
+    """Read a configuration file, and let the environment override its ``[gateway]`` keys.
+
+    Args:
+        path: the TOML file; relative paths inside it start from its directory.
+        environ: the process environment.
+
+    Raises:
+        ConfigError: a value is wrong; one line that names it.
+    """
+    tables = _convert(_read_toml(path), path)
+    gateway = _apply(GatewaySettings(), _present(tables.gateway), f"{path}: gateway.", path.parent)
+    gateway = from_environment(gateway, environ)
+    routes = tuple(_route(table, i, path) for i, table in enumerate(tables.routes))
+    if not routes:
+        raise ConfigError(f"{path}: there are no routes; add a [[routes]] table: path and target")
+    return Settings(gateway, routes)
+
+
+def from_environment(settings: GatewaySettings, environ: Mapping[str, str]) -> GatewaySettings:
+    """Let ``DIALBACK_*`` variables override settings; relative paths start where one stands.
+
+    Raises:
+        ConfigError: a value is wrong, or no setting has that name.
+    """
+    for name in sorted(environ):
+        if name.startswith(ENV_PREFIX):
+            key = ENVIRONMENT.get(name)
+            if key is None:
+                raise ConfigError(f"{name}: no such setting{_nearest(name, list(ENVIRONMENT))}")
+            value: Any = environ[name]
+            if key == "token_keys":
+                value = [part for part in value.split(",") if part]
+            elif key == "drain_deadline":
+                value = _number(name, value)
+            settings = _set(settings, key, value, name, Path())
+    return settings
+
+
+ENVIRONMENT: dict[str, str] = {
+    "DIALBACK_EDGE": "edge",
+    "DIALBACK_CALLBACK": "callback",
+    "DIALBACK_ADMIN": "admin",
+    "DIALBACK_CALLBACK_URL": "callback_url",
+    "DIALBACK_TOKEN_KEYS": "token_keys",  # files, separated by commas
+    "DIALBACK_DRAIN_DEADLINE": "drain_deadline",
+    "DIALBACK_LOG_LEVEL": "log_level",
+    "DIALBACK_LOG_FORMAT": "log_format",
+}
+"""Every variable that the gateway reads, and the ``[gateway]`` key that it overrides."""
+
+
+def route_timeout(function_timeout: float) -> float:
+    """Return how many seconds a route waits for a function that may run this long."""
+    return function_timeout + ROUTE_TIMEOUT_MARGIN
+
+
+# ---------------------------------------------------------------- the file
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; name an existing TOML file") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from error
+
+
+def _convert(tables: dict[str, Any], path: Path) -> _File:
+    try:
+        return msgspec.convert(tables, _File)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {_explain(str(error))}") from error
+
+
+def _explain(message: str) -> str:
+    """Turn msgspec's ``problem - at `$.place``` into ``place: problem``."""
+    problem, _, place = message.partition(" - at ")
+    at = re.sub(r"^\$\.?", "", place.strip("`")).replace("[...]", "")
+    problem = problem.replace("`", "").replace(" | null", "")  # TOML has no null
+    found = re.fullmatch(r"Object (contains unknown|missing required) field (\S+)", problem)
+    if found is not None:
+        key = f"{at}.{found[2]}" if at else found[2]
+        if found[1] == "missing required":
+            return f"{key}: is required; add it"
+        return f"{key}: no such key{_nearest(found[2], _keys_of(at))}"
+    return f"{at}: {problem[:1].lower()}{problem[1:]}" if at else problem
+
+
+def _keys_of(place: str) -> list[str]:
+    table = _RouteTable if place.startswith("routes") else _GatewayTable if place else _File
+    return list(table.__struct_fields__)
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
+
+
+# ---------------------------------------------------------------- the gateway's table
+
+
+def _present(table: _GatewayTable) -> dict[str, Any]:
+    values = ((key, getattr(table, key)) for key in table.__struct_fields__)
+    return {key: value for key, value in values if value is not None}
+
+
+def _apply(
+    settings: GatewaySettings, values: Mapping[str, Any], prefix: str, base: Path
+) -> GatewaySettings:
+    for key, value in values.items():
+        settings = _set(settings, key, value, prefix + key, base)
+    return settings
+
+
+def _set(
+    settings: GatewaySettings, key: str, value: Any, where: str, base: Path
+) -> GatewaySettings:
+    try:
+        if key == "token_keys":
+            checked: Any = tuple(_key_file(base / name) for name in value)
+        else:
+            checked = _CHECKS[key](value)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    return replace(settings, **{key: checked})
+
+
+def check_callback_url(url: str) -> str:
+    """Return a callback base URL without its trailing slash.
+
+    Raises:
+        ValueError: it is not ws:// or wss:// with a host and nothing that a path cannot follow.
+    """
+    hint = "write ws://HOST:PORT or wss://HOST"
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise ValueError(f"{url!r} is not a WebSocket address; {hint}")
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ValueError(f"{url!r} has a query, a fragment or a user name; {hint}")
+    _ = parts.port  # raises a ValueError that names the bad port
+    return url.rstrip("/")
+
+
+def _key_file(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; each key is a file that holds a secret")
+    return path
+
+
+def _seconds(value: float) -> float:
+    if not 0 <= value <= ROUTE_TIMEOUT_MAX:
+        raise ValueError(f"{value:g} is not a number of seconds from 0 to {ROUTE_TIMEOUT_MAX:g}")
+    return value
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"{name}: {text!r} is not a number of seconds") from None
+
+
+def _one_of(choices: Any) -> Callable[[str], str]:
+    words = get_args(choices)
+
+    def check(value: str) -> str:
+        if value not in words:
+            raise ValueError(f"{value!r} is none of {', '.join(words)}")
+        return value
+
+    return check
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "edge": Address.parse,
+    "callback": Address.parse,
+    "admin": Address.parse,
+    "callback_url": check_callback_url,
+    "drain_deadline": _seconds,
+    "log_level": _one_of(LogLevel),
+    "log_format": _one_of(LogFormat),
+}
+
+
+# ---------------------------------------------------------------- the routes' tables
+
+
+def _route(table: _RouteTable, index: int, path: Path) -> RouteSettings:
+    function_timeout, timeout = _timeouts(table)
+    return RouteSettings(
+        where=f"{path}: routes[{index}]",
+        path=table.path,
+        target=table.target,
+        base=path.parent,
+        function_timeout=function_timeout,
+        timeout=timeout,
+        request_body=table.request_body,
+        inline_body_max=table.inline_body_max,
+        concurrency=table.concurrency,
+        queue=table.queue,
+        env=dict(table.env),
+    )
+
+
+def _timeouts(table: _RouteTable) -> tuple[float, float]:
+    """Return (function's, route's) seconds; either one, given alone, sets the other."""
+    if table.function_timeout is None and table.timeout is not None:
+        # A short timeout leaves the function at least half of it.
+        function = max(table.timeout - ROUTE_TIMEOUT_MARGIN, table.timeout / 2)
+        return min(function, LAMBDA_TIMEOUT_MAX), table.timeout
+    function = table.function_timeout or DEFAULT_FUNCTION_TIMEOUT
+    return function, table.timeout or route_timeout(function)

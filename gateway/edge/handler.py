@@ -1,0 +1,229 @@
+"""One HTTP request at the edge: name it, find its route, let the driver serve it, log it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.edge.request import StreamedBody, read_request
+from gateway.edge.response import Outcome, Sent, Sink
+from gateway.errors import GatewayError, NotFound, Overloaded, UpgradeNotSupported
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from gateway.messages import EdgeRequest, ResponseSink
+    from gateway.routes import Route, RouteTable
+    from gateway.telemetry import Telemetry
+    from protocol.headers import HeaderList
+
+log = logging.getLogger("dialback.edge")
+
+DISCARD_MAX = 64 * 1024
+"""Bytes of an unwanted request body that are read to keep a connection: a new one costs about as
+much as these (nginx and Go's net/http stop at 64 and 256 KiB)."""
+
+LINGER_SECONDS = 1.0
+"""How long a client that is still sending may take to notice the answer. Closing at once would
+reset the connection, and on many systems the reset overtakes the answer (RFC 9112 section 9.6)."""
+
+RETRY_AFTER_SECONDS = 1
+"""For a refusal that comes with no better advice."""
+
+# An offer that clients attach to any request and that a server may ignore (RFC 7540 section 3.2);
+# Java's HttpClient sends it always, curl with --http2.
+_IGNORED_UPGRADES = frozenset({"h2c"})
+
+
+class Driver(Protocol):
+    """Who serves a request once the edge has named and routed it."""
+
+    async def serve(
+        self, request: EdgeRequest, route: Route, sink: ResponseSink, exchange_id: str
+    ) -> None:
+        """Serve one exchange to its end.
+
+        Raises:
+            gateway.errors.GatewayError: it failed before the response head; the edge answers.
+            asyncio.CancelledError: the client is gone; nothing more can be sent.
+        """
+        ...
+
+
+class EdgeHandler:
+    """The handler of the edge listener; one object for all requests.
+
+    Attributes:
+        active: requests that are being served.
+    """
+
+    def __init__(self, routes: RouteTable, driver: Driver, telemetry: Telemetry) -> None:
+        self._routes = routes
+        self._driver = driver
+        self._telemetry = telemetry
+        self._draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.active = 0
+
+    def drain(self) -> None:
+        """Refuse what comes from now on, and close each connection after its response."""
+        self._draining = True
+
+    async def idle(self) -> None:
+        """Wait until nothing is being served."""
+        await self._idle.wait()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Serve one request, whatever becomes of it."""
+        sink = Sink(request, secrets.token_hex(16), keep_alive=not self._draining)
+        body = StreamedBody(request, lambda: sink.started)
+        self.active += 1
+        self._idle.clear()
+        try:
+            await self._serve(request, body, sink)
+            if not body.complete:
+                await _settle(request, body, sink)
+        finally:
+            self.active -= 1
+            if not self.active:
+                self._idle.set()
+        return Sent(sink)
+
+    async def _serve(self, request: web.BaseRequest, body: StreamedBody, sink: Sink) -> None:
+        edge_request = read_request(request, body)
+        route = None
+        try:
+            route = self._admit(request, edge_request, sink)
+        except GatewayError as error:
+            self._telemetry.refused(error.status)
+            _refuse(sink, body, error)
+            _log(edge_request, None, sink, 0.0, str(error))
+            return
+        await self._exchange(edge_request, body, route, sink)
+
+    def _admit(self, request: web.BaseRequest, edge_request: EdgeRequest, sink: Sink) -> Route:
+        if self._draining:
+            raise Overloaded("draining", public="the gateway is shutting down")
+        if _wants_upgrade(request):
+            sink.close_after()  # what follows may be no HTTP
+            raise UpgradeNotSupported
+        route = self._routes.match(edge_request.path)
+        if route is None:
+            raise NotFound
+        return route
+
+    async def _exchange(
+        self, edge_request: EdgeRequest, body: StreamedBody, route: Route, sink: Sink
+    ) -> None:
+        begun = asyncio.get_running_loop().time()
+        outcome, note = "failed", ""
+        try:
+            note = await self._drive(edge_request, body, route, sink)
+            outcome = sink.outcome.value
+        except asyncio.CancelledError:
+            # Our own reset comes back as a lost connection, and that as a cancellation.
+            outcome = "cancelled" if sink.outcome is Outcome.OPEN else sink.outcome.value
+            raise
+        finally:
+            seconds = asyncio.get_running_loop().time() - begun
+            _log(edge_request, route, sink, seconds, note, outcome)
+
+    async def _drive(
+        self, edge_request: EdgeRequest, body: StreamedBody, route: Route, sink: Sink
+    ) -> str:
+        """Let the driver serve; answer what it raises. Return a note for the log."""
+        try:
+            await self._driver.serve(edge_request, route, sink, sink.exchange_id)
+        except GatewayError as error:
+            return _end_with(sink, body, error)
+        except Exception as error:  # a bug of ours must not leave a client without an end
+            log.exception("serving failed", extra={"exchange": sink.exchange_id})
+            return _end_with(sink, body, _internal(error))
+        if sink.outcome is Outcome.OPEN:
+            return _end_with(sink, body, _internal(RuntimeError("left without an end")))
+        return ""
+
+
+def send_error(sink: Sink, status: int, public: str, retry_after: int | None = None) -> None:
+    """Send ``{"error", "exchange"}``, which is all that a client learns about a failure."""
+    text = json.dumps({"error": public, "exchange": sink.exchange_id}) + "\n"
+    headers: HeaderList = ((b"content-type", b"application/json"),)
+    if retry_after is not None:
+        headers += ((b"retry-after", b"%d" % retry_after),)
+    sink.begin(status, headers, length=len(text))
+    sink.write((text.encode(),))
+    sink.end()
+
+
+def _end_with(sink: Sink, body: StreamedBody, error: GatewayError) -> str:
+    """End with an error: as a response if there is none yet, else visibly broken."""
+    if sink.started:
+        sink.abort()
+    else:
+        _refuse(sink, body, error)
+        sink.outcome = Outcome.FAILED
+    return f"{type(error).__name__}: {error}"
+
+
+def _refuse(sink: Sink, body: StreamedBody, error: GatewayError) -> None:
+    retry_after = error.retry_after
+    if retry_after is None and error.status == 503:
+        retry_after = RETRY_AFTER_SECONDS
+    if not body.complete and (body.awaits_continue or (body.length or DISCARD_MAX) >= DISCARD_MAX):
+        sink.close_after()  # the head says what `_settle` will do
+    send_error(sink, error.status, error.public, retry_after)
+
+
+def _internal(error: Exception) -> GatewayError:
+    failure = GatewayError(f"{type(error).__name__}: {error}", public="the gateway failed")
+    failure.status = 500
+    return failure
+
+
+async def _settle(request: web.BaseRequest, body: StreamedBody, sink: Sink) -> None:
+    """Deal with a request body that nobody read: little of it is thrown away, more ends the line."""
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            if sink.keep_alive and not body.awaits_continue and await body.discard(DISCARD_MAX):
+                return
+    except (TimeoutError, GatewayError) as error:
+        log.debug("unread request body: %s", error)
+    sink.close_after()
+    transport = request.transport
+    if transport is not None and not transport.is_closing() and transport.can_write_eof():
+        transport.write_eof()
+        await asyncio.sleep(LINGER_SECONDS)  # cut short by the client's own close
+
+
+def _wants_upgrade(request: web.BaseRequest) -> bool:
+    if request.method == "CONNECT":
+        return True
+    connection = request.headers.get("Connection", "").lower()
+    offers = {offer.strip().lower() for offer in request.headers.get("Upgrade", "").split(",")}
+    return "upgrade" in connection and bool(offers - _IGNORED_UPGRADES - {""})
+
+
+def _log(
+    request: EdgeRequest,
+    route: Route | None,
+    sink: Sink,
+    seconds: float,
+    note: str,
+    outcome: str = "refused",
+) -> None:
+    """Write the access line. The query stays out: people put secrets there."""
+    facts: dict[str, object] = {
+        "exchange": sink.exchange_id,
+        "route": route.path if route is not None else None,
+        "status": sink.status,
+        "bytes": sink.body_bytes,
+        "ms": round(seconds * 1000, 1),
+        "outcome": outcome,
+    }
+    if note:
+        facts["note"] = note
+    log.info("%s %s", request.method, request.path, extra=facts)

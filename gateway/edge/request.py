@@ -1,0 +1,146 @@
+"""From aiohttp's request to ours: raw path and query, raw headers, a body that is read on demand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from aiohttp import web
+from aiohttp.client_exceptions import ClientPayloadError
+from aiohttp.http_exceptions import HttpProcessingError
+
+from gateway.errors import ClientBodyError
+from gateway.messages import EdgeRequest
+from protocol.headers import strip_hop_by_hop
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+_BODY_FAILURES = (
+    web.RequestPayloadError,
+    ClientPayloadError,
+    HttpProcessingError,
+    ConnectionError,
+)
+# The header in which a trusted gateway hands the envelope to a Function URL: a client that could
+# send it through us could name its own callback.
+_ENVELOPE_HEADER = b"x-dialback"
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class StreamedBody:
+    """The bytes of one request, as `gateway.messages.RequestBody`, over aiohttp's reader.
+
+    ``100 Continue`` goes out when the body is first asked for, so a client that waits for it never
+    sends a body that is refused by its length alone (RFC 9110 section 10.1.1).
+
+    Args:
+        request: whose body it is.
+        head_sent: whether the response has begun: too late for an interim response.
+    """
+
+    def __init__(self, request: web.BaseRequest, head_sent: Callable[[], bool]) -> None:
+        self._request = request
+        self._head_sent = head_sent
+        self._reader = request.content
+        chunked = b"chunked" in request.headers.get("Transfer-Encoding", "").lower().encode()
+        self._length = None if chunked else (request.content_length or 0)
+        self._wants_continue = (
+            request.version >= (1, 1)
+            and request.headers.get("Expect", "").lower() == "100-continue"
+            and self._length != 0
+        )
+        self._ahead = b""
+
+    @property
+    def length(self) -> int | None:
+        """Content-Length in bytes; None for chunks of unknown total."""
+        return self._length
+
+    @property
+    def complete(self) -> bool:
+        """Whether the client has sent all of it, read or not."""
+        return self._reader.is_eof()
+
+    @property
+    def awaits_continue(self) -> bool:
+        """Whether the client may be holding the body back until it is told to go on."""
+        return self._wants_continue
+
+    async def read_up_to(self, limit: int) -> tuple[bytes, bool]:
+        """Read at most `limit` bytes; see `gateway.messages.RequestBody`."""
+        if limit <= 0:
+            return b"", self._length == 0
+        parts: list[bytes] = []
+        while piece := await self._next():
+            parts.append(piece[:limit])
+            if len(piece) > limit:
+                self._ahead = piece[limit:]
+                return b"".join(parts), False
+            limit -= len(piece)
+        return b"".join(parts), True
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield what `read_up_to` left unread; see `gateway.messages.RequestBody`."""
+        while piece := await self._next():
+            yield piece
+
+    async def discard(self, limit: int) -> bool:
+        """Throw away what is unread, if that is at most `limit` bytes; tell whether it was."""
+        while limit >= 0:
+            piece = await self._next()
+            if not piece:
+                return True
+            limit -= len(piece)
+        return False
+
+    async def _next(self) -> bytes:
+        """Return what has arrived, waiting for the first byte of it; empty at the end."""
+        if self._ahead:
+            piece, self._ahead = self._ahead, b""
+            return piece
+        if self._wants_continue:
+            self._send_continue()
+        try:
+            return b"" if self._reader.at_eof() else await self._reader.readany()
+        except _BODY_FAILURES as error:
+            raise ClientBodyError(f"{type(error).__name__}: {error}") from error
+
+    def _send_continue(self) -> None:
+        self._wants_continue = False
+        transport = self._request.transport
+        if transport is not None and not self._head_sent() and not self._reader.is_eof():
+            transport.write(_CONTINUE)
+
+
+def read_request(request: web.BaseRequest, body: StreamedBody) -> EdgeRequest:
+    """Return what aiohttp parsed in our own words."""
+    path, query = split_target(request.raw_path)
+    headers = ((name.lower(), value) for name, value in request.raw_headers)
+    return EdgeRequest(
+        method=request.method,
+        path=path,
+        query=query,
+        headers=strip_hop_by_hop(pair for pair in headers if pair[0] != _ENVELOPE_HEADER),
+        version=f"HTTP/{request.version.major}.{request.version.minor}",
+        scheme=request.scheme,
+        client_address=request.remote or "",
+        body=body,
+    )
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """Split a request target into path and query, still percent-encoded.
+
+    An absolute-form target (RFC 9112 section 3.2.2) loses its scheme and authority. Bytes outside
+    ASCII, which a URI may not hold but some clients send, are percent-encoded as browsers do.
+    """
+    if not target.isascii():
+        target = quote(target.encode("utf-8", "surrogateescape"), safe=_URI_CHARACTERS)
+    head, _, query = target.partition("?")
+    if not head.startswith("/") and "://" in head:
+        head = "/" + head.partition("://")[2].partition("/")[2]
+    return head, query
+
+
+_URI_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))

@@ -1,0 +1,118 @@
+"""The HTTP server of the edge: aiohttp's low-level one, with our answer to what it cannot parse."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from aiohttp.http import RawRequestMessage
+from typing_extensions import override
+
+from gateway.edge.handler import send_error
+from gateway.edge.response import Sent, Sink
+from gateway.errors import BadRequest
+
+if TYPE_CHECKING:
+    from gateway.edge.handler import EdgeHandler
+    from gateway.telemetry import Telemetry
+
+log = logging.getLogger("dialback.edge")
+
+KEEP_ALIVE_SECONDS = 75.0
+"""Longer than the idle time of the load balancers and CDNs that may stand before us (60 s at most by
+default): whoever reuses a connection must be the one to close it first."""
+
+LINE_MAX = 16 * 1024
+"""Bytes in a request line or header: what AWS load balancers let through."""
+
+
+class EdgeServer(web.Server):
+    """Parses HTTP and hands every request to an `EdgeHandler`.
+
+    A handler is cancelled when its client leaves; bodies are passed on as they came.
+    """
+
+    def __init__(self, handler: EdgeHandler, telemetry: Telemetry) -> None:
+        super().__init__(
+            handler.handle,
+            handler_cancellation=True,
+            auto_decompress=False,
+            access_log=None,
+            logger=log,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            # The handler deals with unread bodies itself; aiohttp would read on for 10 s.
+            lingering_time=0,
+            max_line_size=LINE_MAX,
+            max_field_size=LINE_MAX,
+        )
+        self.telemetry = telemetry
+        self._gone = asyncio.Event()
+        self._gone.set()
+        self._open = 0
+
+    async def disconnected(self) -> None:
+        """Wait until every connection has ended."""
+        await self._gone.wait()
+
+    @override
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        self._open += 1
+        self._gone.clear()
+
+    @override
+    def connection_lost(
+        self, handler: web.RequestHandler, exc: BaseException | None = None
+    ) -> None:
+        super().connection_lost(handler, exc)
+        self._open -= 1
+        if not self._open:
+            self._gone.set()
+
+    @override
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+class _Connection(web.RequestHandler):
+    """aiohttp's connection, mended in two places.
+
+    Its error page is text that repeats what the client sent; and whoever reads a body that breaks
+    the framing half-way is left waiting.
+    """
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
+            # The parser gave up: in the body of the request before, unless that had ended.
+            if len(self._messages) > 1:
+                body = self._messages[-2][1]
+            elif self._current_request is not None:
+                body = self._current_request.content
+            else:
+                return
+            if not body.is_eof():
+                body.set_exception(web.RequestPayloadError("malformed framing"))
+
+    @override
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        sink = Sink(request, secrets.token_hex(16), keep_alive=False)
+        log.info(
+            "request refused: %s",
+            type(exc).__name__,
+            extra={"exchange": sink.exchange_id, "status": status, "client": request.remote},
+        )
+        if isinstance(self._manager, EdgeServer):
+            self._manager.telemetry.refused(status)
+        send_error(sink, status, BadRequest.public if status < 500 else "the gateway failed")
+        return Sent(sink)

@@ -1,0 +1,176 @@
+"""An edge on a real socket, in front of a driver that each test writes, and a client of raw bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from gateway.edge.handler import EdgeHandler
+from gateway.edge.server import EdgeServer
+from gateway.routes import LocalTarget, Route, RouteTable
+from gateway.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from gateway.messages import EdgeRequest, ResponseSink
+    from protocol.headers import HeaderList
+
+    Serve = Callable[[EdgeRequest, ResponseSink], Awaitable[None]]
+
+PLAIN: HeaderList = ((b"content-type", b"text/plain"),)
+SECONDS = 5.0
+
+
+class ScriptedDriver:
+    """Serves every exchange with one function, as `gateway.edge.handler.Driver`."""
+
+    def __init__(self, serve: Serve) -> None:
+        self._serve = serve
+        self.requests: list[EdgeRequest] = []
+        self.served: list[tuple[str, str]] = []
+
+    async def serve(
+        self, request: EdgeRequest, route: Route, sink: ResponseSink, exchange_id: str
+    ) -> None:
+        self.requests.append(request)
+        self.served.append((route.path, exchange_id))
+        await self._serve(request, sink)
+
+
+@dataclass
+class Edge:
+    """An edge that listens."""
+
+    port: int
+    handler: EdgeHandler
+    server: EdgeServer
+    driver: ScriptedDriver
+    telemetry: Telemetry
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def ask(self, request: bytes) -> bytes:
+        """Send bytes on a connection of their own; return all that comes back until it ends."""
+        async with Client(self.port) as client:
+            client.send(request)
+            return await client.rest()
+
+
+class Client:
+    """One TCP connection."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.reader: asyncio.StreamReader
+        self.writer: asyncio.StreamWriter
+
+    async def __aenter__(self) -> Self:
+        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self._port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.writer.close()
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def until(self, mark: bytes) -> bytes:
+        """Read to the end of `mark`."""
+        async with asyncio.timeout(SECONDS):
+            return await self.reader.readuntil(mark)
+
+    async def exactly(self, count: int) -> bytes:
+        async with asyncio.timeout(SECONDS):
+            return await self.reader.readexactly(count)
+
+    async def head(self) -> bytes:
+        return await self.until(b"\r\n\r\n")
+
+    async def rest(self) -> bytes:
+        """Read until the server closes.
+
+        Raises:
+            ConnectionResetError: it reset the connection.
+        """
+        async with asyncio.timeout(SECONDS):
+            return await self.reader.read()
+
+
+@asynccontextmanager
+async def edge(serve: Serve) -> AsyncIterator[Edge]:
+    """Listen on a free port with routes ``/`` and ``/chat``."""
+    driver = ScriptedDriver(serve)
+    telemetry = Telemetry()
+    handler = EdgeHandler(RouteTable([_route("/"), _route("/chat")]), driver, telemetry)
+    server = EdgeServer(handler, telemetry)
+    listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    try:
+        port = listener.sockets[0].getsockname()[1]
+        yield Edge(port, handler, server, driver, telemetry)
+    finally:
+        listener.close()
+        await server.shutdown(1.0)
+
+
+def answer(*parts: bytes, headers: HeaderList = PLAIN, status: int = 200) -> Serve:
+    """A driver's way to serve: one head, these writes, a clean end."""
+
+    async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
+        await sink.start(status, headers, length=None)
+        for part in parts:
+            sink.write([part])
+        await sink.finish()
+
+    return serve
+
+
+def sized(body: bytes, status: int = 200) -> Serve:
+    """A driver's way to serve: a body whose length the head tells."""
+
+    async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
+        await sink.start(status, PLAIN, length=len(body))
+        sink.write([body])
+        await sink.finish()
+
+    return serve
+
+
+def get(path: str = "/", *headers: str, method: str = "GET", version: str = "1.1") -> bytes:
+    """A request without a body; the connection closes after it unless a header says otherwise."""
+    lines = [f"{method} {path} HTTP/{version}", "Host: example"]
+    if not any(header.lower().startswith("connection") for header in headers):
+        lines.append("Connection: close")
+    return "\r\n".join([*lines, *headers]).encode() + b"\r\n\r\n"
+
+
+def unchunk(body: bytes) -> list[bytes]:
+    """The chunks of a body, up to and without the terminating one, which must be there."""
+    chunks: list[bytes] = []
+    while True:
+        size, _, body = body.partition(b"\r\n")
+        if int(size, 16) == 0:
+            assert body == b"\r\n"
+            return chunks
+        chunks.append(body[: int(size, 16)])
+        assert body[int(size, 16) :][:2] == b"\r\n"
+        body = body[int(size, 16) + 2 :]
+
+
+def _route(path: str) -> Route:
+    return Route(
+        path=path,
+        name="function",
+        target=LocalTarget(Path("function.py"), "handler"),
+        timeout=40,
+        function_timeout=30,
+        concurrency=16,
+        queue=128,
+        request_body="inline",
+        inline_body_max=1024,
+    )

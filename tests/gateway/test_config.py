@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.config import (
+    ENVIRONMENT,
+    Address,
+    GatewaySettings,
+    Settings,
+    from_environment,
+    load,
+)
+from gateway.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROUTE = '[[routes]]\npath = "/"\ntarget = "local:app.py:handler"\n'
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "dialback.toml"
+
+
+def read(file: Path, text: str, environ: dict[str, str] | None = None) -> Settings:
+    file.write_text(text, encoding="utf-8")
+    return load(file, environ or {})
+
+
+def complaint(file: Path, text: str, environ: dict[str, str] | None = None) -> str:
+    with pytest.raises(ConfigError) as caught:
+        read(file, text, environ)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message.replace(f"{file}: ", "FILE: ").replace(str(file.parent), "DIR")
+
+
+def test_every_key(file: Path) -> None:
+    (file.parent / "key").write_text("secret")
+    settings = read(
+        file,
+        """
+        [gateway]
+        edge = "0.0.0.0:8080"
+        callback = "[::]:8081"
+        admin = "localhost:0"
+        callback_url = "wss://callback.example.com/"
+        token_keys = ["key"]
+        drain_deadline = 5
+        log_level = "debug"
+        log_format = "json"
+
+        [[routes]]
+        path = "/chat"
+        target = "local:app.py:handler"
+        timeout = 910
+        function_timeout = 60.5
+        request_body = "stream"
+        inline_body_max = 1000
+        concurrency = 2
+        queue = 0
+        env = { STAGE = "test" }
+        """,
+    )
+    assert settings.gateway == GatewaySettings(
+        edge=Address("0.0.0.0", 8080),
+        callback=Address("::", 8081),
+        admin=Address("localhost", 0),
+        callback_url="wss://callback.example.com",
+        token_keys=(file.parent / "key",),
+        drain_deadline=5.0,
+        log_level="debug",
+        log_format="json",
+    )
+    (route,) = settings.routes
+    assert route.where == f"{file}: routes[0]"
+    assert (route.path, route.target, route.base) == (
+        "/chat",
+        "local:app.py:handler",
+        file.parent,
+    )
+    assert (route.timeout, route.function_timeout) == (910, 60.5)
+    assert (route.request_body, route.inline_body_max) == ("stream", 1000)
+    assert (route.concurrency, route.queue, route.env) == (2, 0, {"STAGE": "test"})
+
+
+def test_defaults(file: Path) -> None:
+    settings = read(file, ROUTE)
+    assert settings.gateway == GatewaySettings()
+    (route,) = settings.routes
+    assert (route.timeout, route.function_timeout) == (40, 30)
+    assert (route.request_body, route.inline_body_max) == ("inline", 4 * 1024 * 1024)
+    assert (route.concurrency, route.queue) == (16, 128)
+
+
+@pytest.mark.parametrize(
+    ("given", "function", "route"),
+    [
+        ("timeout = 910", 900, 910),
+        ("timeout = 2000", 900, 2000),
+        ("timeout = 6", 3, 6),
+        ("function_timeout = 60", 60, 70),
+    ],
+)
+def test_one_timeout_sets_the_other(file: Path, given: str, function: float, route: float) -> None:
+    (settings,) = read(file, ROUTE + given).routes
+    assert (settings.function_timeout, settings.timeout) == (function, route)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "FILE: there are no routes; add a [[routes]] table: path and target"),
+        ("gateway = 1\n" + ROUTE, "FILE: gateway: expected object, got int"),
+        ("[gatway]\n" + ROUTE, "FILE: gatway: no such key; did you mean gateway?"),
+        ("[gateway]\nedg = ':1'\n" + ROUTE, "FILE: gateway.edg: no such key; did you mean edge?"),
+        ("[gateway]\nedge = 8080\n" + ROUTE, "FILE: gateway.edge: expected str, got int"),
+        (ROUTE + "concurency = 1", "FILE: routes[0].concurency: no such key; did you mean concurrency?"),
+        (ROUTE + 'timeout = "30"', "FILE: routes[0].timeout: expected float, got str"),
+        (ROUTE + "timeout = 0", "FILE: routes[0].timeout: expected float > 0.0"),
+        (ROUTE + "timeout = 99999999", "FILE: routes[0].timeout: expected float <= 86400.0"),
+        (ROUTE + "concurrency = true", "FILE: routes[0].concurrency: expected int, got bool"),
+        (ROUTE + "concurrency = 0", "FILE: routes[0].concurrency: expected int >= 1"),
+        (ROUTE + "inline_body_max = 5000000", "FILE: routes[0].inline_body_max: expected int <= 4194304"),
+        (ROUTE + 'request_body = "no"', "FILE: routes[0].request_body: invalid enum value 'no'"),
+        ('[[routes]]\npath = "/"', "FILE: routes[0].target: is required; add it"),
+        ("[gateway]\nedge = 'x'\n" + ROUTE, "FILE: gateway.edge: 'x' is not HOST:PORT; write it like 127.0.0.1:8080"),
+        ("[gateway]\nedge = '::1:80'\n" + ROUTE, "FILE: gateway.edge: '::1:80' is not HOST:PORT; write it like 127.0.0.1:8080"),
+        ("[gateway]\nedge = 'a:99999'\n" + ROUTE, "FILE: gateway.edge: '99999' is not a port; write a number from 0 to 65535"),
+        ("[gateway]\ncallback_url = 'https://x'\n" + ROUTE, "FILE: gateway.callback_url: 'https://x' is not a WebSocket address; write ws://HOST:PORT or wss://HOST"),
+        ("[gateway]\ncallback_url = 'ws://u@x?q'\n" + ROUTE, "FILE: gateway.callback_url: 'ws://u@x?q' has a query, a fragment or a user name; write ws://HOST:PORT or wss://HOST"),
+        ("[gateway]\ntoken_keys = ['gone']\n" + ROUTE, "FILE: gateway.token_keys: DIR/gone: no such file; each key is a file that holds a secret"),
+        ("[gateway]\nlog_level = 'loud'\n" + ROUTE, "FILE: gateway.log_level: 'loud' is none of debug, info, warning, error"),
+        ("[gateway]\ndrain_deadline = -1\n" + ROUTE, "FILE: gateway.drain_deadline: -1 is not a number of seconds from 0 to 86400"),
+        ("=", "FILE: is not TOML: Invalid statement (at line 1, column 1)"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_one_line_that_names_it(file: Path, text: str, message: str) -> None:
+    assert complaint(file, text) == message
+
+
+def test_files_that_cannot_be_read(file: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file; name an existing TOML file"):
+        load(file, {})
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load(file.parent, {})
+    file.write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match="is not UTF-8"):
+        load(file, {})
+
+
+def test_the_environment_overrides_the_file(file: Path) -> None:
+    (file.parent / "a").touch()
+    (file.parent / "b").touch()
+    settings = read(
+        file,
+        "[gateway]\nedge = '127.0.0.1:1'\nadmin = '127.0.0.1:2'\n" + ROUTE,
+        {
+            "DIALBACK_EDGE": "127.0.0.1:9",
+            "DIALBACK_CALLBACK": "127.0.0.1:8",
+            "DIALBACK_CALLBACK_URL": "ws://127.0.0.1:8",
+            "DIALBACK_TOKEN_KEYS": f"{file.parent / 'a'},{file.parent / 'b'}",
+            "DIALBACK_DRAIN_DEADLINE": "1.5",
+            "DIALBACK_LOG_LEVEL": "error",
+            "DIALBACK_LOG_FORMAT": "text",
+            "PATH": "/bin",
+        },
+    ).gateway
+    assert settings == GatewaySettings(
+        edge=Address("127.0.0.1", 9),
+        callback=Address("127.0.0.1", 8),
+        admin=Address("127.0.0.1", 2),
+        callback_url="ws://127.0.0.1:8",
+        token_keys=(file.parent / "a", file.parent / "b"),
+        drain_deadline=1.5,
+        log_level="error",
+        log_format="text",
+    )
+
+
+def test_every_gateway_key_has_a_variable() -> None:
+    assert set(ENVIRONMENT.values()) == set(GatewaySettings.__dataclass_fields__)
+    assert all(name == f"DIALBACK_{key.upper()}" for name, key in ENVIRONMENT.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("DIALBACK_EGDE", "x", "DIALBACK_EGDE: no such setting; did you mean DIALBACK_EDGE?"),
+        ("DIALBACK_EDGE", "x", "DIALBACK_EDGE: 'x' is not HOST:PORT; write it like"),
+        ("DIALBACK_DRAIN_DEADLINE", "x", "DIALBACK_DRAIN_DEADLINE: 'x' is not a number of seconds"),
+        ("DIALBACK_DRAIN_DEADLINE", "nan", "DIALBACK_DRAIN_DEADLINE: nan is not a number"),
+    ],
+)
+def test_a_wrong_variable_is_named(name: str, value: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        from_environment(GatewaySettings(), {name: value})
+
+
+def test_addresses_read_back_as_written() -> None:
+    for text in ("127.0.0.1:80", "[::1]:80", "localhost:0"):
+        assert str(Address.parse(text)) == text

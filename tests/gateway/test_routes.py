@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config import RouteSettings
+from gateway.errors import ConfigError
+from gateway.routes import LocalTarget, RouteTable, build_routes
+
+BASE = Path("/srv/site")
+
+
+def settings(path: str, target: str = "app.py:handler") -> RouteSettings:
+    return RouteSettings(where="file.toml: routes[0]", path=path, target=target, base=BASE)
+
+
+def table(*paths: str) -> RouteTable:
+    return build_routes(map(settings, paths))
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/", "/"),
+        ("/chat", "/chat"),
+        ("/chat/", "/chat"),
+        ("/chat/x", "/chat"),
+        ("/chatty", "/"),
+        ("/chat/room/1", "/chat/room"),
+        ("/chat/rooms", "/chat"),
+        ("//chat", "/"),
+        ("/Chat", "/"),
+        ("*", None),
+        ("", None),
+        ("/" * 8000, "/"),
+    ],
+)
+def test_the_longest_prefix_of_whole_segments_wins(path: str, expected: str | None) -> None:
+    route = table("/", "/chat/", "/chat/room").match(path)
+    assert (route.path if route else None) == expected
+
+
+def test_without_a_root_route_other_paths_match_nothing() -> None:
+    routes = table("/chat")
+    assert routes.match("/") is None
+    assert routes.match("/other/chat") is None
+    assert len(routes) == 1
+
+
+def test_a_path_that_comes_twice_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"routes\[0\]\.path: /chat is there already"):
+        table("/chat", "/chat/")
+
+
+@pytest.mark.parametrize("path", ["", "chat", "/a b", "/a?b", "/a#b", "/a\n"])
+def test_what_is_no_path_is_an_error(path: str) -> None:
+    with pytest.raises(ConfigError, match="is not a path"):
+        table(path)
+
+
+@pytest.mark.parametrize("text", ["local:sub/app.py:handler", "sub/app.py:handler"])
+def test_a_local_target_starts_from_its_base(text: str) -> None:
+    assert LocalTarget.parse(text, BASE) == LocalTarget(BASE / "sub/app.py", "handler")
+
+
+def test_an_absolute_file_stays() -> None:
+    assert LocalTarget.parse("/opt/f.py:a.b", BASE) == LocalTarget(Path("/opt/f.py"), "a.b")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "app.py", "app:handler", "app.py:", "app.py:1x", "app.py:a-b"]
+)
+def test_what_is_no_target_is_an_error(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"routes\[0\]: target .* is not FILE.py:HANDLER"):
+        build_routes([settings("/", text)])
+
+
+@pytest.mark.parametrize(
+    "text", ["aws:arn:aws:lambda:eu-west-1:1:function:f", "function_url:https://x"]
+)
+def test_targets_of_a_later_release_are_refused_by_name(text: str) -> None:
+    with pytest.raises(ConfigError, match="targets come with a later release"):
+        build_routes([settings("/", text)])
+
+
+def test_names_of_functions_are_unique_and_fit_the_api() -> None:
+    routes = build_routes(
+        [
+            settings("/a"),
+            settings("/b"),
+            settings("/c", "other dir/ä.py:handler"),
+            settings("/d", f"{'x' * 90}.py:handler"),
+        ]
+    )
+    names = [route.name for route in routes]
+    assert names == ["app-handler", "app-handler-2", "--handler", "x" * 60]
+
+
+def test_routes_can_be_keys() -> None:
+    one = settings("/")
+    (route,) = build_routes([one])
+    assert {route: 1}[route] == 1
