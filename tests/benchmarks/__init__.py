@@ -1,0 +1,1 @@
+"""How fast it is, beside plain aiohttp in the same run: `make bench`."""

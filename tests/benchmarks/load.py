@@ -1,0 +1,151 @@
+"""Load: one round of a measurement against one server, whatever it is made of.
+
+A round counts only whole and correct responses, and tells about every other one. The workloads are
+those of `tests.benchmarks.workload`, below a base URL.
+
+python -m tests.benchmarks.load URL
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+import uvloop
+
+from tests.benchmarks.client import Client, Connection, Exchange
+
+TICK = 100
+"""Bytes of one tick."""
+
+
+@dataclass
+class Round:
+    """What one round gave.
+
+    Attributes:
+        seconds: how long it took.
+        whole: how many responses came whole.
+        amount: bytes of whole responses.
+        latencies: seconds; to the first byte, or from the making of a chunk to its arrival.
+        broken: how other responses ended, and how often.
+    """
+
+    seconds: float = 0.0
+    whole: int = 0
+    amount: int = 0
+    latencies: list[float] = field(default_factory=list)
+    broken: Counter[str] = field(default_factory=Counter)
+
+    def count(self, exchange: Exchange, *, expected: int) -> bool:
+        """Book a finished exchange that should have had `expected` bytes; True if it had."""
+        if exchange.whole and exchange.size == expected:
+            self.whole += 1
+            self.amount += exchange.size
+            return True
+        self.broken[exchange.outcome] += 1
+        return False
+
+
+def percentile(values: list[float], percent: float) -> float:
+    """The value that `percent` of the values do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(percent / 100 * len(ordered)))]
+
+
+async def first_bytes(client: Client, *, requests: int, at_once: int) -> Round:
+    """Time to first byte of tiny responses, over kept-alive connections."""
+    found, left = Round(), iter(range(requests))
+
+    async def ask_again_and_again() -> None:
+        connection: Connection | None = None
+        for _ in left:
+            if connection is None or connection.closed:
+                connection = await client.connect()
+            body = bytearray()
+            exchange = await client.fetch("tiny", connection=connection, on_data=body.extend)
+            if found.count(exchange, expected=6) and body == b"hello\n":
+                found.latencies.append(exchange.first_at - exchange.sent)
+        if connection is not None:
+            connection.transport.close()
+
+    start = time.perf_counter()
+    await asyncio.gather(*(ask_again_and_again() for _ in range(at_once)))
+    found.seconds = time.perf_counter() - start
+    return found
+
+
+class Ticker:
+    """Cuts a body into ticks, and notes how old each one is when it arrives."""
+
+    def __init__(self) -> None:
+        self.ages: list[float] = []
+        self._rest = b""
+
+    def __call__(self, data: bytes) -> None:
+        now = time.monotonic_ns()
+        data = self._rest + data
+        whole = len(data) - len(data) % TICK
+        for start in range(0, whole, TICK):
+            made = int(data[start + 1 : start + TICK].split()[0])
+            self.ages.append((now - made) / 1e9)
+        self._rest = data[whole:]
+
+
+async def chunk_ages(client: Client, *, streams: int, ticks: int, every_ms: int = 10) -> Round:
+    """How long a chunk is on its way, with `streams` at once."""
+    found = Round()
+    work = f"ticks?n={ticks}&ms={every_ms}&size={TICK}"
+
+    async def follow() -> None:
+        ticker = Ticker()
+        exchange = await client.fetch_once(work, on_data=ticker)
+        if found.count(exchange, expected=ticks * TICK):
+            found.latencies += ticker.ages
+
+    start = time.perf_counter()
+    await asyncio.gather(*(follow() for _ in range(streams)))
+    found.seconds = time.perf_counter() - start
+    return found
+
+
+async def bulk(client: Client, *, chunk: int, total: int, streams: int = 1) -> Round:
+    """As many bytes as fit through, written in chunks of `chunk` bytes."""
+    found = Round()
+    start = time.perf_counter()
+    work = f"bulk?chunk={chunk}&total={total}"
+    exchanges = await asyncio.gather(*(client.fetch_once(work) for _ in range(streams)))
+    found.seconds = time.perf_counter() - start
+    for exchange in exchanges:
+        found.count(exchange, expected=total)
+    return found
+
+
+async def main(base: str) -> int:
+    """Put a little of every load on a server, and say what came of it."""
+    client = Client(base)
+    rounds = {
+        "tiny, 1 at a time": await first_bytes(client, requests=200, at_once=1),
+        "tiny, 10 at once": await first_bytes(client, requests=400, at_once=10),
+        "ticks, 1 stream": await chunk_ages(client, streams=1, ticks=200),
+        "ticks, 12 streams": await chunk_ages(client, streams=12, ticks=200),
+        "64 KiB chunks": await bulk(client, chunk=65536, total=64 << 20),
+        "1 KiB chunks": await bulk(client, chunk=1024, total=16 << 20),
+        "64 KiB chunks, 8 streams": await bulk(client, chunk=65536, total=16 << 20, streams=8),
+    }
+    for name, found in rounds.items():
+        line = f"{name:26} {found.whole:4} whole in {found.seconds:6.2f} s"
+        if found.latencies:
+            p50, p99 = (percentile(found.latencies, p) * 1e3 for p in (50, 99))
+            line += f"   p50 {p50:.3f} ms, p99 {p99:.3f} ms"
+        else:
+            line += f"   {found.amount / found.seconds / 1e6:.1f} MB/s"
+        print(line, *(f"\n   BROKEN {n} x {how}" for how, n in found.broken.items()))
+    return 1 if any(found.broken for found in rounds.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(uvloop.run(main(sys.argv[1])))

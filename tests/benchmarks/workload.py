@@ -1,0 +1,61 @@
+"""The function behind the benchmark: what `direct` serves without a gateway, streamed.
+
+/tiny                     one chunk, "hello\\n"
+/ticks?n=&ms=&size=       n chunks of `size` bytes, one each `ms` milliseconds. A chunk is the
+                          letter m, CLOCK_MONOTONIC in ns, blanks, "\\n"
+/bulk?chunk=&total=       `total` bytes of printable ASCII in writes of `chunk` bytes
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from lambda_client import streaming
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Query = dict[str, str]
+    Chunks = Iterator[bytes]
+
+HEAD = {"statusCode": 200, "headers": {"content-type": "application/octet-stream"}}
+
+
+def tiny(query: Query) -> Chunks:
+    yield b"hello\n"
+
+
+def ticks(query: Query) -> Chunks:
+    count, size = int(query.get("n", "200")), int(query.get("size", "100"))
+    interval = int(query.get("ms", "10")) / 1000
+    start = time.monotonic()
+    for number in range(1, count + 1):
+        yield stamp(size)
+        time.sleep(max(0.0, start + number * interval - time.monotonic()))
+
+
+def bulk(query: Query) -> Chunks:
+    chunk, total = int(query.get("chunk", "65536")), int(query.get("total", "67108864"))
+    block = pattern(chunk)
+    for _ in range(0, total, chunk):
+        yield block
+
+
+def stamp(size: int) -> bytes:
+    """One tick, which says when it was made."""
+    return (b"m%d" % time.monotonic_ns()).ljust(size - 1) + b"\n"
+
+
+def pattern(size: int) -> bytes:
+    return (b"abcdefghijklmnopqrstuvwxyz012345" * (size // 32 + 1))[:size]
+
+
+WORKS = {"tiny": tiny, "ticks": ticks, "bulk": bulk}
+
+
+@streaming
+def handler(event: dict[str, Any], context: object) -> Iterator[dict[str, Any] | bytes]:
+    work = WORKS[event["rawPath"].rpartition("/")[2]]
+    yield HEAD
+    yield from work(event.get("queryStringParameters", {}))
