@@ -174,7 +174,7 @@ def test_page_holds_still_when_asked_to(browser: Browser, demo: Dialback) -> Non
 def test_picture_for_the_readme(browser: Browser, tmp_path: Path) -> None:
     target = PICTURE if os.environ.get("UPDATE_SCREENSHOT") else tmp_path / PICTURE.name
     for demo in run_demo(0.05):
-        page = browser.new_page(viewport={"width": 1280, "height": 990}, color_scheme="light")
+        page = browser.new_page(viewport={"width": 1280, "height": 1340}, color_scheme="light")
         page.goto(demo.url)
         page.evaluate(WATCH_RACE)
         page.click("#run")  # warm, as every request but the first
