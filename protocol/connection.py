@@ -1,0 +1,326 @@
+"""One connection: which frames may come now, keepalive, park and goaway. It knows no offsets.
+
+A connection carries one active stream at a time. Silence matters only while one is active: a parked
+connection may belong to a frozen environment, which answers nothing and is not dead.
+
+`receive` hands back the frames that concern the stream and handles the others; `frames_to_send`
+returns what the connection itself has to say, to be written before the frames of the stream.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from protocol.codec import DIRECTIONS, Direction
+from protocol.errors import CloseCode, LocalProtocolError, RejectCode, RemoteProtocolError
+from protocol.frames import (
+    Attach,
+    Frame,
+    Goaway,
+    Park,
+    Ping,
+    Pong,
+    Reject,
+    Reset,
+    StreamFrame,
+)
+from protocol.limits import (
+    ATTACH_DEADLINE,
+    MAX_ATTACH_RATE,
+    MAX_BAD_TOKENS,
+    MAX_RESET_RATE,
+    Limits,
+)
+
+if TYPE_CHECKING:
+    from protocol.errors import GoawayCode
+
+_MS = 0.001
+
+
+class Connection:
+    """What both ends of a connection have in common.
+
+    Attributes:
+        limits: timers and sizes that hold here; the function replaces them by what ATTACHED says.
+        active: id of the active stream, or None.
+        goaway: the GOAWAY that the peer sent, or None.
+        dropped: frames that were ignored because their stream is over here.
+        rtt: seconds between the last PING and its PONG, or None.
+    """
+
+    #: What the peer may not send.
+    _own_direction: Direction
+
+    def __init__(self, limits: Limits, now: float) -> None:
+        self.limits = limits
+        self.active: int | None = None
+        self.goaway: Goaway | None = None
+        self.dropped = 0
+        self.rtt: float | None = None
+        self._last_sid = 0
+        self._heard = now
+        self._pings = 0
+        self._pinged: float | None = None
+        self._pong: int | None = None
+        self._queue: list[Frame] = []
+        self._idle: _Idle | None = None
+        self._idle_limit: float | None = None  # seconds without stream and PARK; None: no limit
+
+    # ------------------------------------------------------------------ keepalive
+
+    def heard(self, now: float) -> None:
+        """Note that the peer lives: call it for every message, even one that is ignored."""
+        self._heard = now
+        self._pinged = None
+
+    def rearm(self, now: float) -> None:
+        """Forget the silence so far: this process itself was frozen or stalled."""
+        self.heard(now)
+
+    def _activate(self, sid: int, now: float) -> None:
+        self.active = sid
+        self.heard(now)
+
+    def release(self, sid: int, now: float) -> None:
+        """Note that a stream is over on this connection; its late frames are dropped."""
+        if self.active == sid:
+            self.active = None
+            self._wait(now)
+
+    def _wait(self, now: float) -> None:
+        if self._idle_limit is not None:
+            why = "no stream and no PARK"
+            self._idle = _Idle(now + self._idle_limit, CloseCode.IDLE, why)
+
+    def next_deadline(self) -> float | None:
+        """Return when `handle_timer` has something to do; None: not before another event."""
+        if self.active is None:
+            return None if self._idle is None else self._idle.deadline
+        if self._pinged is None:
+            return self._heard + self.limits.ping_ms * _MS
+        return self._pinged + self.limits.dead_ms * _MS
+
+    def handle_timer(self, now: float) -> None:
+        """Do what is due: ask a silent peer for a PONG, or give it up.
+
+        Raises:
+            RemoteProtocolError: close with its code: 4504 for a dead peer; at the gateway 4408 when
+                no ATTACH came, 1001 when parked for too long, 4499 when idle without PARK.
+        """
+        deadline = self.next_deadline()
+        if deadline is None or now < deadline:
+            return
+        if self.active is None and self._idle is not None:
+            raise RemoteProtocolError(self._idle.why, close_code=self._idle.close_code)
+        if self._pinged is not None:
+            silence = now - self._heard
+            raise RemoteProtocolError(
+                f"no sign of life for {silence:.1f} s", close_code=CloseCode.DEAD_PEER
+            )
+        self._pings += 1
+        self._pinged = now
+        self._queue.append(Ping(self._pings))
+
+    # ------------------------------------------------------------------ frames
+
+    def go_away(self, code: GoawayCode, deadline_ms: int, url: str | None = None) -> None:
+        """Ask the peer to start nothing more here; the active stream goes on."""
+        self._queue.append(Goaway(code, deadline_ms, url))
+
+    def frames_to_send(self, now: float) -> list[Frame]:
+        """Return what the connection itself has to say now."""
+        del now  # nothing here depends on it; the argument is every sender's signature
+        frames, self._queue = self._queue, []
+        if self._pong is not None:
+            frames.append(Pong(self._pong))
+            self._pong = None
+        return frames
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether `frames_to_send` has something."""
+        return bool(self._queue) or self._pong is not None
+
+    def _receive_common(self, frame: Frame, now: float) -> StreamFrame | Park | None:
+        """Handle the frames of the connection itself; return those of a stream."""
+        if isinstance(frame, Pong):
+            self._on_pong(frame, now)
+        self.heard(now)
+        if DIRECTIONS[type(frame)] is self._own_direction:
+            raise RemoteProtocolError(f"a frame of the wrong direction: {frame}")
+        match frame:
+            case Ping():
+                # One PONG waits at most: a flood of PINGs cannot fill memory.
+                self._pong = frame.nonce
+            case Pong():
+                pass
+            case Goaway():
+                self.goaway = frame
+            case _:
+                return frame
+        return None
+
+    def _on_pong(self, frame: Pong, now: float) -> None:
+        if self._pinged is not None and frame.nonce == self._pings:
+            self.rtt = now - self._pinged
+
+    def _of_active(self, frame: StreamFrame) -> StreamFrame | None:
+        if frame.sid == self.active:
+            return frame
+        if frame.sid > self._last_sid:
+            raise RemoteProtocolError(f"a stream that was never bound here: {frame}")
+        self.dropped += 1
+        return None
+
+
+class FunctionConnection(Connection):
+    """The function's end."""
+
+    _own_direction = Direction.FUNCTION_TO_GATEWAY
+
+    def open_stream(self, sid: int, now: float) -> None:
+        """Note that an ATTACH with this stream id is about to be sent.
+
+        Raises:
+            LocalProtocolError: a stream is active here, or the id is not above every earlier one.
+        """
+        if self.active is not None:
+            raise LocalProtocolError("a stream is active on this connection")
+        if sid <= self._last_sid:
+            raise LocalProtocolError(f"stream id {sid} is not above {self._last_sid}")
+        self._last_sid = sid
+        self._activate(sid, now)
+
+    def receive(self, frame: Frame, now: float) -> StreamFrame | None:
+        """Take one frame.
+
+        Returns:
+            The frame if it belongs to the active stream, else None.
+
+        Raises:
+            RemoteProtocolError: close the connection with its code.
+        """
+        rest = self._receive_common(frame, now)
+        if rest is None or isinstance(rest, Park):
+            return None
+        wanted = self._of_active(rest)
+        if isinstance(wanted, Reject):
+            self.release(wanted.sid, now)
+        return wanted
+
+    def park(self) -> None:
+        """Tell the gateway that the environment may freeze now.
+
+        Raises:
+            LocalProtocolError: a stream is active here.
+        """
+        if self.active is not None:
+            raise LocalProtocolError("a stream is active on this connection")
+        self._queue.append(Park())
+
+
+class GatewayConnection(Connection):
+    """The gateway's end.
+
+    Attributes:
+        parked: when PARK came, or None.
+    """
+
+    _own_direction = Direction.GATEWAY_TO_FUNCTION
+
+    def __init__(self, limits: Limits, now: float) -> None:
+        super().__init__(limits, now)
+        self.parked: float | None = None
+        self._idle_limit = limits.park_ttl_ms * _MS
+        self._idle = _Idle(now + ATTACH_DEADLINE, CloseCode.NO_ATTACH, "no ATTACH came")
+        self._bad_tokens = 0
+        self._attaches = _Rate(MAX_ATTACH_RATE, 1.0, "ATTACH")
+        self._resets = _Rate(MAX_RESET_RATE, 10.0, "RESET")
+
+    def receive(self, frame: Frame, now: float) -> StreamFrame | Park | None:
+        """Take one frame.
+
+        Returns:
+            An Attach to decide about (answer by `accept` or `refuse`); a frame of the active
+            stream; a Park if it leaves a stream that had not ended (detach it); else None.
+
+        Raises:
+            RemoteProtocolError: close the connection with its code.
+        """
+        rest = self._receive_common(frame, now)
+        if rest is None:
+            return None
+        if isinstance(rest, Park):
+            return self._on_park(rest, now)
+        if isinstance(rest, Attach):
+            return self._on_attach(rest, now)
+        if isinstance(rest, Reset):
+            self._resets.count(now)
+        return self._of_active(rest)
+
+    def _on_attach(self, frame: Attach, now: float) -> Attach | None:
+        self._attaches.count(now)
+        if frame.sid <= self._last_sid:
+            raise RemoteProtocolError(f"stream id {frame.sid} is not above {self._last_sid}")
+        self._last_sid = frame.sid
+        self.parked = None
+        if self.active is None:
+            self._wait(now)
+            return frame
+        self._queue.append(
+            Reject(frame.sid, RejectCode.LIMIT, None, "a stream is active here", None)
+        )
+        return None
+
+    def _on_park(self, frame: Park, now: float) -> Park | None:
+        self.parked = now
+        deadline = now + self.limits.park_ttl_ms * _MS
+        self._idle = _Idle(deadline, CloseCode.GOING_AWAY, "parked for too long")
+        left, self.active = self.active, None
+        return None if left is None else frame
+
+    def accept(self, sid: int, now: float) -> None:
+        """Note that the ATTACH with this stream id was accepted."""
+        self._activate(sid, now)
+
+    def refuse(self, reject: Reject) -> None:
+        """Send a REJECT; what still comes for that stream is dropped.
+
+        Raises:
+            RemoteProtocolError: the third bad token on this connection (4401).
+        """
+        self._queue.append(reject)
+        if reject.code == RejectCode.BAD_TOKEN:
+            self._bad_tokens += 1
+        if self._bad_tokens >= MAX_BAD_TOKENS:
+            raise RemoteProtocolError(
+                f"{self._bad_tokens} bad tokens", close_code=CloseCode.UNAUTHENTICATED
+            )
+
+
+class _Idle(NamedTuple):
+    deadline: float
+    close_code: CloseCode
+    why: str
+
+
+class _Rate:
+    """At most so many events in so many seconds."""
+
+    def __init__(self, limit: int, period: float, what: str) -> None:
+        self._limit = limit
+        self._period = period
+        self._what = what
+        self._times: deque[float] = deque()
+
+    def count(self, now: float) -> None:
+        while self._times and self._times[0] <= now - self._period:
+            self._times.popleft()
+        self._times.append(now)
+        if len(self._times) > self._limit:
+            raise RemoteProtocolError(
+                f"more than {self._limit} {self._what} in {self._period:g} s",
+                close_code=CloseCode.TOO_FAST,
+            )

@@ -1,0 +1,396 @@
+"""One exchange as the function sees it; it survives the connections that carry it.
+
+The function produces a response (`start`, `write`, `end` or `reset`) and may read a request body
+(`read`). Whatever is not acknowledged is kept, so that the stream goes on after a cut:
+
+    DETACHED --attach()--> ATTACHING --ATTACHED--> ATTACHED --END_ACK, RESET sent--> DONE
+        ^                      |                       |
+        +----- detach(), a REJECT that may pass -------+         (a final REJECT: DONE)
+
+Only the very first ATTACH of an exchange is *fresh*: HEAD and DATA follow it at once, within the
+window of the envelope. Every later one waits for ATTACHED, since only the gateway knows where the
+stream goes on.
+
+Not thread-safe: the shell holds a lock. Streams on two connections at a time (a hedge) must not
+share a stream id, so a shell counts `sid` per process, not per connection.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Literal
+
+from protocol.errors import (
+    LocalProtocolError,
+    RejectCode,
+    RemoteProtocolError,
+    ResetCode,
+    StreamFailed,
+)
+from protocol.frames import (
+    Attach,
+    Attached,
+    AttachedFlag,
+    AttachFlag,
+    Cancel,
+    Data,
+    End,
+    EndAck,
+    Frame,
+    Reject,
+    Reset,
+    StreamFrame,
+    Window,
+)
+from protocol.limits import INLINE_ANSWER_MAX, RECEIPT_BODY_MAX, Limits, shorten
+from protocol.receipt import Receipt
+from protocol.response_source import ResponseSource
+from protocol.upload_reader import UploadReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from protocol.envelope import Envelope
+
+#: After these an ATTACH elsewhere, or later, may succeed.
+_PASSING = frozenset(
+    {RejectCode.DRAINING, RejectCode.OVERLOADED, RejectCode.NOT_OWNER, RejectCode.LIMIT}
+)
+#: After these the gateway has no use for the rest of the response.
+_UNWANTED = frozenset({RejectCode.TERMINAL, RejectCode.CANCELLED})
+
+
+class FunctionState(Enum):
+    """Where the stream stands towards its connection."""
+
+    DETACHED = "detached"
+    ATTACHING = "attaching"
+    ATTACHED = "attached"
+    DONE = "done"
+
+
+class FunctionStream:
+    """The function's side of one exchange.
+
+    Attributes:
+        state: see the module's text.
+        limits: what holds on the connection; replaced by what ATTACHED says.
+        head_committed: HEAD went to a connection, or is about to: no inline answer any more.
+        end_acknowledged: the gateway holds the whole response.
+        cancelled: the CANCEL that asked to stop; the shell stops the user's code and calls `reset`.
+        rejected: the REJECT that answered the last ATTACH.
+        dropped: frames of an older connection, ignored.
+    """
+
+    def __init__(self, envelope: Envelope, *, secret: bytes, limits: Limits) -> None:
+        self.state = FunctionState.DETACHED
+        self.limits = limits
+        self.head_committed = False
+        self.end_acknowledged = False
+        self.cancelled: Cancel | None = None
+        self.rejected: Reject | None = None
+        self.dropped = 0
+        self._envelope = envelope
+        self._secret = secret
+        self._sid = 0
+        self._epoch = 0
+        self._fresh = False
+        self._reset: tuple[ResetCode, str] | None = None
+        frame_size = min(envelope.max_frame, limits.max_frame)
+        self._response = ResponseSource(frame_size, envelope.window)
+        self._upload = UploadReader(streamed=envelope.body == "stream")
+
+    # ------------------------------------------------------------------ the response
+
+    @property
+    def started(self) -> bool:
+        """Whether the head was given."""
+        return self._response.head is not None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the response is complete."""
+        return self._response.body.finished
+
+    @property
+    def room(self) -> int:
+        """Bytes that `write` accepts now."""
+        return 0 if self._closed else self._response.body.room
+
+    @property
+    def _closed(self) -> bool:
+        return (
+            self.state is FunctionState.DONE
+            or self.cancelled is not None
+            or self._reset is not None
+        )
+
+    def start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Give the response head, once.
+
+        Raises:
+            LocalProtocolError: it was given already.
+            protocol.headers.HeadError: it cannot be sent to an HTTP client.
+        """
+        self._response.start(status, headers)
+        self._commit_head()
+
+    def write(self, data: bytes) -> int:
+        """Accept body bytes.
+
+        Returns:
+            How many were accepted, from the front. 0: wait for credit, unless `cancelled` or
+            `rejected` says that nobody wants any.
+
+        Raises:
+            LocalProtocolError: before `start` or after `end`.
+        """
+        self._response.require_head()
+        if self._closed and not self._response.body.finished:
+            return 0
+        accepted = self._response.body.write(data)
+        self._commit_head()
+        return accepted
+
+    def end(self) -> None:
+        """Declare the response complete.
+
+        Raises:
+            LocalProtocolError: before `start`, or a second time.
+        """
+        self._response.require_head()
+        self._response.body.finish()
+
+    def reset(self, code: ResetCode, message: str) -> None:
+        """Break the response off; the first reason stays. No effect once the gateway has it all."""
+        if self._reset is None and not self.end_acknowledged:
+            self._reset = code, shorten(message)
+
+    def buffer_for_receipt(self) -> None:
+        """Accept as much as a receipt can carry, since the gateway could never be reached."""
+        self._response.body.allow(RECEIPT_BODY_MAX)
+
+    def _commit_head(self) -> None:
+        if self._sendable:
+            self.head_committed = True
+
+    # ------------------------------------------------------------------ the request body
+
+    @property
+    def upload_ended(self) -> bool:
+        """Whether every byte of the request body came; it may still wait to be read."""
+        return self._upload.ended
+
+    @property
+    def upload_length(self) -> int | None:
+        """Length of the request body in bytes, as far as it is known."""
+        final = self._upload.body.final
+        return self._envelope.body_length if final is None else final
+
+    def read(self) -> bytes:
+        """Take every byte of the request body that waits; this gives the gateway new credit.
+
+        After it returned bytes, call `frames_to_send`: a WINDOW may be due. When it returned
+        nothing, `upload_ended` tells the end from a pause.
+        """
+        return self._upload.read()
+
+    # ------------------------------------------------------------------ the connection
+
+    def attach(self, sid: int) -> Attach:
+        """Bind to a new connection; whatever still comes from an older one is ignored.
+
+        Returns:
+            The frame to send first.
+
+        Raises:
+            LocalProtocolError: the stream is done.
+        """
+        if self.state is FunctionState.DONE:
+            raise LocalProtocolError("attach after the end of the exchange")
+        self.detach()
+        self._sid = sid
+        self._epoch += 1
+        self._fresh = self._envelope.inv == 1 and self._epoch == 1
+        self.state = FunctionState.ATTACHING
+        self.rejected = None
+        envelope = self._envelope
+        return Attach(
+            sid,
+            envelope.xid_bytes,
+            envelope.inv,
+            self._epoch,
+            envelope.token,
+            self._secret,
+            lo=self._response.body.acked,
+            hi=self._response.body.sent,
+            flags=self._response.flags | (AttachFlag.FRESH if self._fresh else 0),
+            req_recv=self._upload.body.position,
+            req_max=self._upload.body.consumed + self._upload.body.window,
+        )
+
+    def detach(self) -> None:
+        """Leave the connection: it was lost, or another one takes over."""
+        self._upload.ack_due = False
+        if self.state is not FunctionState.DONE:
+            self.state = FunctionState.DETACHED
+
+    @property
+    def _sendable(self) -> bool:
+        if self.state is FunctionState.ATTACHED:
+            return True
+        return self.state is FunctionState.ATTACHING and self._fresh
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether `frames_to_send` has something, a WINDOW apart (see `next_deadline`)."""
+        if not self._sendable:
+            return False
+        if self._reset is not None or self._upload.ack_due:
+            return True
+        return self.cancelled is None and self._response.has_frames
+
+    def frames_to_send(self, now: float) -> list[Frame]:
+        """Return what the bound connection should carry now: control frames before DATA.
+
+        Args:
+            now: seconds of any clock that does not go back.
+        """
+        if not self._sendable:
+            return []
+        if self._reset is not None:
+            self.state = FunctionState.DONE
+            code, message = self._reset
+            return [Reset(self._sid, code, self._response.body.sent, message)]
+        frames: list[Frame] = [*self._upload.frames_to_send(self._sid, now)]
+        if self.cancelled is None:
+            self.head_committed |= self.started
+            frames += self._response.frames_to_send(self._sid)
+        return frames
+
+    def next_deadline(self) -> float | None:
+        """Return when to call `frames_to_send` although nothing else happens; None: never."""
+        return self._upload.body.next_deadline() if self.state is FunctionState.ATTACHED else None
+
+    # ------------------------------------------------------------------ what the gateway says
+
+    def receive(self, frame: StreamFrame, now: float) -> None:
+        """Take one frame of the bound connection.
+
+        Raises:
+            RemoteProtocolError: close the connection and `detach`; the stream may resume.
+            StreamFailed: the request body is lost; the exchange can only be reset.
+        """
+        del now  # no rule here depends on time; the argument is every stream's signature
+        bound = self.state in (FunctionState.ATTACHING, FunctionState.ATTACHED)
+        if not bound or frame.sid != self._sid:
+            self.dropped += 1
+            return
+        try:
+            self._dispatch(frame)
+        except StreamFailed as error:
+            self.reset(error.reset_code, str(error))
+            raise
+
+    def _dispatch(self, frame: StreamFrame) -> None:
+        attaching = self.state is FunctionState.ATTACHING
+        match frame:
+            case Attached() if attaching:
+                self._on_attached(frame)
+            case Reject() if attaching:
+                self._on_reject(frame)
+            case Window() if not attaching:
+                self._response.body.acknowledge(frame.ack, frame.max)
+            case Data() if not attaching:
+                self._upload.on_data(frame)
+            case End() if not attaching:
+                self._upload.on_end(frame)
+            case EndAck() if not attaching:
+                self._on_end_ack(frame)
+            case Cancel() if not attaching:
+                self._on_cancel(frame)
+            case _:
+                raise RemoteProtocolError(f"not in state {self.state.value}: {frame}")
+
+    def _on_attached(self, frame: Attached) -> None:
+        sender = self._response.body
+        if self._fresh and frame.recv:
+            raise RemoteProtocolError(f"a fresh stream cannot be held up to {frame.recv}")
+        if frame.req_lo > self._upload.body.position:
+            raise RemoteProtocolError(f"gap: request bytes from {frame.req_lo} only")
+        if not self._fresh:
+            self._resume(frame)
+        sender.credit(frame.max)
+        self.limits = frame.limits
+        sender.max_frame = min(sender.max_frame, frame.limits.max_frame)
+        self._upload.body.restate(frame.req_lo)
+        self.state = FunctionState.ATTACHED
+
+    def _resume(self, frame: Attached) -> None:
+        head_known = bool(frame.flags & AttachedFlag.HEAD_KNOWN)
+        self._response.resume(frame.recv, head_known=head_known)
+        if self._response.body.crc_at(frame.recv) != frame.crc:
+            self.reset(ResetCode.DIVERGED, f"the first {frame.recv} bytes differ")
+
+    def _on_reject(self, frame: Reject) -> None:
+        self.rejected = frame
+        passing = frame.code in _PASSING
+        self.state = FunctionState.DETACHED if passing else FunctionState.DONE
+
+    def _on_end_ack(self, frame: EndAck) -> None:
+        if not self._response.end_sent or frame.final != self._response.body.final:
+            raise RemoteProtocolError(f"{frame}: no such END was sent")
+        self.end_acknowledged = True
+        self.state = FunctionState.DONE
+
+    def _on_cancel(self, frame: Cancel) -> None:
+        # After END there is nothing left to stop, and the END_ACK is on its way.
+        if not self._response.end_sent:
+            self.cancelled = frame
+
+    # ------------------------------------------------------------------ the outcome
+
+    def inline_answer(self) -> Receipt | None:
+        """Return the whole response as a receipt, if it is complete, small, and no HEAD was sent.
+
+        The stream is then done: it sends nothing any more.
+        """
+        small = self._response.body.written <= INLINE_ANSWER_MAX
+        if not self.ended or self.head_committed or self._closed or not small:
+            return None
+        self.state = FunctionState.DONE
+        return self.receipt()
+
+    def receipt(self, dial: str | None = None) -> Receipt:
+        """Return what the handler should return to the invoke now.
+
+        Args:
+            dial: why the callback could not be reached, if it could not.
+        """
+        status, code = self._outcome()
+        sender, ended = self._response.body, status == "end"
+        unwanted = self.rejected is not None and self.rejected.code in _UNWANTED
+        done = self.end_acknowledged or unwanted or not ended
+        head = None if done or not self._response.arrival_unknown else self._response.head
+        final = sender.written if ended else sender.sent
+        return Receipt(
+            self._envelope.xid,
+            self._envelope.inv,
+            status,
+            code,
+            final,
+            sender.crc_at(final),
+            head=head,
+            tail=None if done else sender.tail(),
+            dial=None if dial is None else shorten(dial),
+        )
+
+    def _outcome(self) -> tuple[Literal["end", "reset", "lost"], int | None]:
+        if self._reset is not None:
+            return "reset", int(self._reset[0])
+        if self.cancelled is not None:
+            return "reset", int(ResetCode.CANCELLED)
+        sender = self._response.body
+        if not sender.finished or sender.written - sender.acked > RECEIPT_BODY_MAX:
+            return "lost", int(ResetCode.LOST)
+        return "end", None

@@ -1,0 +1,392 @@
+"""One exchange as the gateway sees it; it survives the connections that carry it.
+
+The only place that decides which connection is bound (the fence) and at which offset the response
+stands. Accepted pairs (inv, epoch) strictly increase; whatever a connection that is not bound still
+sends is dropped and counted.
+"""
+
+from __future__ import annotations
+
+from hmac import compare_digest
+from typing import TYPE_CHECKING
+
+from protocol.errors import CancelCode, RejectCode, RemoteProtocolError, ResetCode, StreamFailed
+from protocol.frames import (
+    Attach,
+    Attached,
+    AttachedFlag,
+    Cancel,
+    Data,
+    End,
+    EndAck,
+    Frame,
+    Head,
+    Reject,
+    Reset,
+    StreamFrame,
+    Window,
+)
+from protocol.limits import INITIAL_WINDOW, MAX_PROTOCOL_ERRORS, Limits, shorten
+from protocol.response_intake import ResponseIntake
+from protocol.sender import Sender
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from protocol.receipt import Receipt
+
+#: What reaches the reader of a response.
+Record = Head | Data | End | Reset
+
+
+class GatewayStream:
+    """The gateway's side of one exchange.
+
+    Attributes:
+        bound: the connection whose frames count, or None.
+        position: response bytes held so far.
+        ended: a valid END is held: the response is complete.
+        failed: why the exchange cannot be completed any more, or None.
+        cancelled: the CANCEL that was asked for, or None.
+        terminal: how every further ATTACH is answered, or None while one may be accepted.
+        pair: the (inv, epoch) that was accepted last; (0, 0) before the first.
+        dropped: frames that were ignored: of a fenced connection, or after the end.
+        errors: rules that the function broke so far.
+    """
+
+    def __init__(
+        self,
+        xid: bytes,
+        *,
+        window: int = INITIAL_WINDOW,
+        limits: Limits,
+        upload: bool,
+        check_length: bool = True,
+    ) -> None:
+        """Open the stream.
+
+        Args:
+            xid: the exchange, 16 bytes.
+            window: response bytes that may be in flight or buffered.
+            limits: told to the function in every ATTACHED.
+            upload: the request body travels over the callback.
+            check_length: hold the body against Content-Length; False for the answer to a HEAD
+                request, whose Content-Length speaks of another body (RFC 9110 section 9.3.2).
+        """
+        self.xid = xid
+        self.bound: Hashable | None = None
+        self.failed: ResetCode | None = None
+        self.cancelled: Cancel | None = None
+        self.terminal: RejectCode | None = None
+        self.pair = (0, 0)
+        self.dropped = 0
+        self.errors = 0
+        self._limits = limits
+        self._sid = 0
+        self._secret = b""
+        self._response = ResponseIntake(window, check_length=check_length)
+        self._reset = False
+        self._end_ack_due = False
+        self._end_acked = False  # on the bound connection
+        self._cancel_due = False
+        self._uploads = upload
+        self._sender = Sender(limits.max_frame, 0)
+        self._upload_end_sent = False
+        self._upload_end_acked = False
+
+    @property
+    def position(self) -> int:
+        """Response bytes held so far."""
+        return self._response.body.position
+
+    @property
+    def ended(self) -> bool:
+        """Whether a valid END is held."""
+        return self._response.ended
+
+    @property
+    def over(self) -> bool:
+        """Whether the bound connection is done with it: END acknowledged, or RESET received."""
+        return self._reset or self._end_acked
+
+    @property
+    def head(self) -> Head | None:
+        """The response head, checked, once it came."""
+        return self._response.head
+
+    @property
+    def duplicates(self) -> int:
+        """Response bytes that came more than once."""
+        return self._response.body.duplicates
+
+    # ------------------------------------------------------------------ who is bound
+
+    def attach(self, frame: Attach, connection: Hashable, now: float) -> Attached | Reject:
+        """Decide about an ATTACH whose token the caller has verified for this (xid, inv).
+
+        Returns:
+            What to answer. After ATTACHED the connection is bound and the older one fenced. A
+            REJECT changes nothing, except that a GAP fails the exchange (see `failed`).
+        """
+        del now  # no rule here depends on time; the argument is every stream's signature
+        refusal = self._refusal(frame)
+        if refusal is not None:
+            return Reject(frame.sid, refusal, None, refusal.name.lower(), None)
+        self.bound = connection
+        self.pair = frame.inv, frame.epoch
+        self._secret = frame.secret
+        self._sid = frame.sid
+        self._end_ack_due = self._end_acked = False
+        self._upload_end_sent = False
+        self._sender.rewind(frame.req_recv)
+        self._sender.credit(frame.req_max)
+        body = self._response.body
+        return Attached(
+            frame.sid,
+            recv=body.position,
+            crc=body.crc,
+            max=body.restate(frame.lo),
+            flags=self._attached_flags(),
+            req_lo=self._sender.acked,
+            limits=self._limits,
+        )
+
+    def _refusal(self, frame: Attach) -> RejectCode | None:
+        inv, epoch = self.pair
+        if frame.xid != self.xid:
+            return RejectCode.UNKNOWN
+        if frame.inv == inv and not compare_digest(frame.secret, self._secret):
+            return RejectCode.BAD_TOKEN
+        if self.terminal is not None:
+            return self.terminal
+        if (frame.inv, frame.epoch) <= (inv, epoch):
+            return RejectCode.STALE
+        held = frame.lo <= self.position <= frame.hi
+        if not held or not self._sender.acked <= frame.req_recv <= self._sender.sent:
+            self._fail(ResetCode.LOST)
+            return RejectCode.GAP
+        return None
+
+    def _attached_flags(self) -> AttachedFlag:
+        flags = AttachedFlag(0)
+        if self._response.head is not None:
+            flags |= AttachedFlag.HEAD_KNOWN
+        if self.ended:
+            flags |= AttachedFlag.END_KNOWN
+        if not self._uploads or self._upload_end_acked:
+            flags |= AttachedFlag.REQ_ENDED
+        return flags
+
+    def detach(self, connection: Hashable) -> bool:
+        """Note that a connection is gone; True if it was the bound one."""
+        if self.bound is None or self.bound != connection:
+            return False
+        self.bound = None
+        return True
+
+    # ------------------------------------------------------------------ what the function says
+
+    def receive(self, connection: Hashable, frame: StreamFrame, now: float) -> Record | None:
+        """Take one frame of a connection.
+
+        Returns:
+            What is new in it: the checked head, a DATA with the bytes not seen before, the END, a
+            RESET; None for everything else, duplicates and frames of fenced connections included.
+
+        Raises:
+            RemoteProtocolError: close that connection and `detach` it; the stream may resume.
+            StreamFailed: the exchange is lost (also after the third broken rule).
+        """
+        del now  # see attach
+        if self.bound is None or connection != self.bound or frame.sid != self._sid:
+            self.dropped += 1
+            return None
+        try:
+            return self._dispatch(frame)
+        except StreamFailed as error:
+            self._fail(error.reset_code)
+            raise
+        except RemoteProtocolError as error:
+            self.errors += 1
+            if self.errors < MAX_PROTOCOL_ERRORS:
+                raise
+            self._fail(ResetCode.INTERNAL)
+            last = f"broken rule number {self.errors}: {error}"
+            raise StreamFailed(last, ResetCode.INTERNAL) from error
+
+    def _dispatch(self, frame: StreamFrame) -> Record | None:
+        if self.failed is not None or self._reset:
+            self.dropped += 1
+            return None
+        record: Record | None = None
+        match frame:
+            case Data():
+                record = self._wanted(self._response.on_data(frame))
+            case Window():
+                self._sender.acknowledge(frame.ack, frame.max)
+            case Head():
+                record = self._wanted(self._response.on_head(frame))
+            case End():
+                record = self._wanted(self._on_end(frame))
+            case EndAck():
+                self._on_end_ack(frame)
+            case Reset():
+                record = self._on_reset(frame)
+            case _:
+                raise RemoteProtocolError(f"a function never sends this: {frame}")
+        return record
+
+    def _wanted(self, record: Record | None) -> Record | None:
+        """Drop what nobody reads any more; it was followed all the same, for a truthful END_ACK."""
+        if record is None or self.terminal is None:
+            return record
+        self.dropped += 1
+        return None
+
+    def _on_end(self, frame: End) -> End | None:
+        record = self._response.on_end(frame)
+        self._end_ack_due = True
+        return record
+
+    def _on_end_ack(self, frame: EndAck) -> None:
+        if not self._upload_end_sent or frame.final != self._sender.final:
+            raise RemoteProtocolError(f"{frame}: no such END was sent")
+        self._upload_end_acked = True
+
+    def _on_reset(self, frame: Reset) -> Reset | None:
+        if self.ended:
+            self.dropped += 1
+            return None
+        self._reset = True
+        self.terminal = self.terminal or RejectCode.TERMINAL
+        return frame
+
+    # ------------------------------------------------------------------ what the gateway says
+
+    def consumed(self, count: int) -> None:
+        """Note that `count` more response bytes were taken by the client's transport.
+
+        Raises:
+            LocalProtocolError: more than were received.
+        """
+        self._response.body.consume(count)
+
+    def grow(self, window: int) -> None:
+        """Widen the window of the response; the function is told with the next frames."""
+        self._response.body.grow(window)
+
+    @property
+    def _open(self) -> bool:
+        """Whether credit and request bytes still go out: nothing has ended the response."""
+        return self.bound is not None and self.terminal is None and not self.over
+
+    def frames_to_send(self, now: float) -> list[Frame]:
+        """Return what the bound connection should carry now: control frames before DATA.
+
+        Args:
+            now: seconds of any clock that does not go back.
+        """
+        if self.bound is None:
+            return []
+        frames: list[Frame] = []
+        if self._cancel_due and self.cancelled is not None:
+            self._cancel_due = False
+            frames.append(Cancel(self._sid, self.cancelled.code, self.cancelled.message))
+        due = self._response.body.window_due(now) if self._open else None
+        if due is not None:
+            frames.append(Window(self._sid, *due))
+        if self._end_ack_due and self._response.body.final is not None:
+            self._end_ack_due = False
+            self._end_acked = True
+            frames.append(EndAck(self._sid, self._response.body.final))
+        if self._open:
+            self._add_upload(frames)
+        return frames
+
+    def _add_upload(self, frames: list[Frame]) -> None:
+        sender = self._sender
+        while (piece := sender.take()) is not None:
+            frames.append(Data(self._sid, *piece))
+        if sender.drained and not (self._upload_end_sent or self._upload_end_acked):
+            self._upload_end_sent = True
+            frames.append(End(self._sid, sender.written, sender.crc_at(sender.written)))
+
+    def next_deadline(self) -> float | None:
+        """Return when to call `frames_to_send` although nothing else happens; None: never."""
+        return self._response.body.next_deadline() if self._open else None
+
+    # ------------------------------------------------------------------ the request body
+
+    @property
+    def upload_room(self) -> int:
+        """Bytes that `upload` accepts now; 0 as long as no function is attached."""
+        return self._sender.room
+
+    def upload(self, data: bytes) -> int:
+        """Accept request bytes for the function.
+
+        Returns:
+            How many were accepted, from the front; 0: wait for credit.
+
+        Raises:
+            LocalProtocolError: after `finish_upload`.
+        """
+        return self._sender.write(data)
+
+    def finish_upload(self) -> None:
+        """Declare the request body complete.
+
+        Raises:
+            LocalProtocolError: a second time.
+        """
+        self._sender.finish()
+
+    # ------------------------------------------------------------------ endings
+
+    def cancel(self, code: CancelCode, message: str) -> None:
+        """Ask the function to stop: by CANCEL now, or by REJECT when it attaches.
+
+        No effect once the response ended, in whatever way.
+        """
+        if self.ended or self._reset or self.failed is not None or self.cancelled is not None:
+            return
+        self.cancelled = Cancel(self._sid, code, shorten(message))
+        self.terminal = RejectCode.CANCELLED
+        self._cancel_due = True
+
+    def terminate(self, reject: RejectCode) -> None:
+        """Leave a tombstone: every further ATTACH gets `reject`, a repeated END its END_ACK."""
+        self.terminal = reject
+
+    def _fail(self, code: ResetCode) -> None:
+        self.failed = code
+        self.terminal = self.terminal or RejectCode.TERMINAL
+
+    def apply_receipt(self, receipt: Receipt) -> list[Record]:
+        """Take what the function returned as the end of its response.
+
+        Returns:
+            What is new in it, in order: the rest of the response and its END, or a RESET. Nothing
+            when it belongs to another exchange or invocation, or when the end is known already.
+
+        Raises:
+            StreamFailed: it does not complete what is held (bytes between are lost, the CRC
+                differs, no head).
+        """
+        other = receipt.xid != self.xid.hex() or self.pair[0] not in (0, receipt.inv)
+        if other or self.ended or self.terminal is not None:
+            self.dropped += 1
+            return []
+        if receipt.status != "end":
+            code = receipt.code if receipt.status == "reset" and receipt.code else ResetCode.LOST
+            reset = Reset(self._sid, code, receipt.final, f"receipt: {receipt.status}")
+            self._on_reset(reset)
+            return [reset]
+        try:
+            return list(self._response.complete(receipt, self._sid))
+        except StreamFailed as error:
+            self._fail(error.reset_code)
+            raise
+        except RemoteProtocolError as error:
+            self._fail(ResetCode.LOST)
+            raise StreamFailed(f"receipt: {error}", ResetCode.LOST) from error

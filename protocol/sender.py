@@ -1,0 +1,225 @@
+"""One body as its sender sees it: what waits, what is in flight, what is acknowledged.
+
+    0 ........ acked ........ sent ........ written ........ maximum
+      forgotten  |  in flight   |   waiting    |    credit left
+
+Everything from `acked` to `written` is kept, so the body can go on from any offset in between on
+another connection, or travel as the tail of a receipt. Used for responses by the function and for
+request bodies by the gateway.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from zlib import crc32
+
+from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.limits import MIN_MAX_FRAME
+
+#: Neighbours in flight are joined up to this size, so that a body of single bytes does not keep one
+#: object per byte; joining costs a copy of at most this much.
+_JOIN = MIN_MAX_FRAME
+
+
+class Sender:
+    """The sending half of a body.
+
+    Attributes:
+        max_frame: largest DATA payload in bytes.
+        maximum: offset up to which the peer takes bytes.
+        written: bytes accepted from the producer so far.
+        sent: offset of the next byte to hand out.
+        acked: offset below which the peer never asks again.
+        finished: the producer said that nothing follows.
+    """
+
+    __slots__ = (
+        "_crc",
+        "_in_flight",
+        "_waiting",
+        "_write_limit",
+        "acked",
+        "finished",
+        "max_frame",
+        "maximum",
+        "sent",
+        "written",
+    )
+
+    def __init__(self, max_frame: int, maximum: int) -> None:
+        self.max_frame = max_frame
+        self.maximum = maximum
+        self.written = 0
+        self.sent = 0
+        self.acked = 0
+        self.finished = False
+        self._write_limit = maximum
+        self._crc = 0  # of [0, sent)
+        self._waiting: deque[bytes] = deque()
+        self._in_flight: deque[tuple[int, int, bytes]] = deque()  # offset, CRC before it, bytes
+
+    # ------------------------------------------------------------------ the producer
+
+    @property
+    def room(self) -> int:
+        """Bytes that `write` accepts now."""
+        return self._write_limit - self.written
+
+    @property
+    def final(self) -> int | None:
+        """Length of the body once it is finished, else None."""
+        return self.written if self.finished else None
+
+    def write(self, data: bytes) -> int:
+        """Accept bytes as far as credit allows.
+
+        Returns:
+            How many were accepted, from the front; 0 when the peer's credit is used up.
+
+        Raises:
+            LocalProtocolError: the body is finished already.
+        """
+        if self.finished:
+            raise LocalProtocolError("write after the end of the body")
+        size = min(len(data), self.room)
+        if size <= 0:
+            return 0
+        self._waiting.append(bytes(data) if size == len(data) else bytes(data[:size]))
+        self.written += size
+        return size
+
+    def allow(self, limit: int) -> None:
+        """Let the producer write up to this offset, whatever the peer takes; never lowers it."""
+        self._write_limit = max(self._write_limit, limit)
+
+    def finish(self) -> None:
+        """Declare that nothing follows.
+
+        Raises:
+            LocalProtocolError: it is finished already.
+        """
+        if self.finished:
+            raise LocalProtocolError("the body was finished already")
+        self.finished = True
+
+    # ------------------------------------------------------------------ the connection
+
+    @property
+    def ready(self) -> bool:
+        """Whether `take` has something."""
+        return self.sent < self.written and self.sent < self.maximum
+
+    @property
+    def drained(self) -> bool:
+        """Whether the whole finished body was handed out: the END may follow."""
+        return self.finished and self.sent == self.written
+
+    def take(self) -> tuple[int, bytes] | None:
+        """Hand out the next DATA: its offset and up to `max_frame` bytes, or None.
+
+        Small writes that wait together travel together. The bytes are kept until acknowledged.
+        """
+        room = min(self.maximum - self.sent, self.max_frame)
+        if room <= 0 or not self._waiting:
+            return None
+        offset, data = self.sent, self._next_piece(room)
+        self._keep(offset, data)
+        self._crc = crc32(data, self._crc)
+        self.sent += len(data)
+        return offset, data
+
+    def _next_piece(self, room: int) -> bytes:
+        first = self._waiting.popleft()
+        if len(first) > room:
+            self._waiting.appendleft(first[room:])
+            return first[:room]
+        if not self._waiting or len(first) + len(self._waiting[0]) > room:
+            return first
+        pieces, size = [first], len(first)
+        while self._waiting and size + len(self._waiting[0]) <= room:
+            pieces.append(self._waiting.popleft())
+            size += len(pieces[-1])
+        return b"".join(pieces)
+
+    def _keep(self, offset: int, data: bytes) -> None:
+        if self._in_flight and len(data) + len(self._in_flight[-1][2]) <= _JOIN:
+            start, crc, before = self._in_flight.pop()
+            self._in_flight.append((start, crc, before + data))
+        else:
+            self._in_flight.append((offset, self._crc, data))
+
+    def acknowledge(self, ack: int, maximum: int) -> None:
+        """Take a WINDOW: forget bytes below `ack`; one that goes backwards is ignored.
+
+        Raises:
+            RemoteProtocolError: it acknowledges what was never sent, or credit ends below `ack`.
+        """
+        if ack > self.sent:
+            raise RemoteProtocolError(f"WINDOW acknowledges {ack}, but {self.sent} were sent")
+        if maximum < ack:
+            raise RemoteProtocolError(f"WINDOW takes up to {maximum}, below its own ack {ack}")
+        if ack < self.acked:
+            return
+        self.acked = ack
+        self.credit(maximum)
+        while self._in_flight and self._in_flight[0][0] + len(self._in_flight[0][2]) <= ack:
+            self._in_flight.popleft()
+
+    def credit(self, maximum: int) -> None:
+        """Raise the offset up to which the peer takes bytes; never lowers it."""
+        if maximum > self.maximum:
+            self.maximum = maximum
+            self.allow(maximum)
+
+    def rewind(self, offset: int) -> None:
+        """Go back, so that the body goes on at `offset` on a new connection.
+
+        Raises:
+            RemoteProtocolError: the offset is not within what is kept, [acked, sent].
+        """
+        self._check_kept(offset, self.sent)
+        crc = self.crc_at(offset)
+        while self._in_flight and self.sent > offset:
+            start, before, data = self._in_flight.pop()
+            skip = max(0, offset - start)
+            self._waiting.appendleft(data[skip:])
+            self.sent = start + skip
+            if skip:
+                self._in_flight.append((start, before, data[:skip]))
+        self._crc = crc
+
+    # ------------------------------------------------------------------ endings
+
+    def crc_at(self, offset: int) -> int:
+        """Return the CRC-32 of the first `offset` bytes.
+
+        Raises:
+            RemoteProtocolError: the offset is not within what is kept, [acked, written].
+        """
+        self._check_kept(offset, self.written)
+        if offset >= self.sent:
+            return self._extend(offset)
+        for start, before, data in self._in_flight:
+            if offset <= start + len(data):
+                return crc32(memoryview(data)[: offset - start], before)
+        raise AssertionError("bytes in flight have a hole")
+
+    def _extend(self, offset: int) -> int:
+        crc, position = self._crc, self.sent
+        for data in self._waiting:
+            if position >= offset:
+                break
+            crc = crc32(memoryview(data)[: offset - position], crc)
+            position += len(data)
+        return crc
+
+    def _check_kept(self, offset: int, end: int) -> None:
+        if not self.acked <= offset <= end:
+            raise RemoteProtocolError(f"offset {offset} is not within [{self.acked}, {end}]")
+
+    def tail(self) -> tuple[int, bytes]:
+        """Return `acked` and every byte from there on, sent or not."""
+        parts = [data for _, _, data in self._in_flight]
+        if parts:
+            parts[0] = parts[0][self.acked - self._in_flight[0][0] :]
+        return self.acked, b"".join([*parts, *self._waiting])

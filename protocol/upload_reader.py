@@ -1,0 +1,63 @@
+"""The request body as the function reads it."""
+
+from __future__ import annotations
+
+from protocol.frames import Data, End, EndAck, Window
+from protocol.limits import INITIAL_WINDOW
+from protocol.receiver import Receiver
+
+
+class UploadReader:
+    """Bytes of a streamed request body, between the connection and the user's code.
+
+    Attributes:
+        body: offsets, credit and CRC.
+        ended: nothing more will come (at once when the body is in the event).
+        ack_due: an END_ACK is due on the bound connection.
+    """
+
+    __slots__ = ("_parts", "ack_due", "body", "ended")
+
+    def __init__(self, *, streamed: bool) -> None:
+        self.body = Receiver(INITIAL_WINDOW if streamed else 0)
+        self.ended = not streamed
+        self.ack_due = False
+        self._parts: list[bytes] = []
+
+    def read(self) -> bytes:
+        """Take every byte that waits."""
+        data = b"".join(self._parts)
+        self._parts.clear()
+        self.body.consume(len(data))
+        return data
+
+    def on_data(self, frame: Data) -> None:
+        """Take a DATA.
+
+        Raises:
+            RemoteProtocolError: a gap.
+            StreamFailed: beyond credit or END.
+        """
+        fresh = self.body.accept(frame.offset, frame.data)
+        if fresh:
+            self._parts.append(fresh)
+
+    def on_end(self, frame: End) -> None:
+        """Take an END.
+
+        Raises:
+            StreamFailed: length or CRC are not those of what came.
+        """
+        self.body.finish(frame.final, frame.crc)
+        self.ended = self.ack_due = True
+
+    def frames_to_send(self, sid: int, now: float) -> list[Window | EndAck]:
+        """Return the credit and the END_ACK that are due."""
+        frames: list[Window | EndAck] = []
+        due = self.body.window_due(now)
+        if due is not None:
+            frames.append(Window(sid, *due))
+        if self.ack_due and self.body.final is not None:
+            self.ack_due = False
+            frames.append(EndAck(sid, self.body.final))
+        return frames

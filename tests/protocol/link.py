@@ -1,0 +1,329 @@
+"""Both ends of the protocol joined in memory: real streams, real connections, real encoded bytes.
+
+A `Link` is one connection. A `Session` is one exchange with everything around it: a handler that
+writes a response and reads the upload, a client that takes the response and sends the upload, and
+as many links as it takes. Time is a number that jumps to the next deadline when nothing else moves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from protocol.codec import decode, encode
+from protocol.connection import FunctionConnection, GatewayConnection
+from protocol.envelope import Envelope
+from protocol.errors import RejectCode
+from protocol.frames import (
+    Attached,
+    Data,
+    End,
+    EndAck,
+    Frame,
+    Head,
+    Park,
+    Ping,
+    Pong,
+    Reject,
+    Reset,
+)
+from protocol.function_stream import FunctionState, FunctionStream
+from protocol.gateway_stream import GatewayStream
+from protocol.limits import Limits
+
+XID = bytes(range(16))
+SECRET = b"0123456789abcdef"
+LIMITS = Limits()
+
+
+def envelope(**changes: object) -> Envelope:
+    """An envelope whose window and frames are small, so that little data exercises credit."""
+    values: dict[str, object] = {
+        "xid": XID.hex(),
+        "inv": 1,
+        "urls": ("ws://gateway",),
+        "token": "token",
+        "window": 64,
+        "max_frame": 4096,
+    }
+    return Envelope(**(values | changes))  # type: ignore[arg-type]
+
+
+class Stuck(AssertionError):
+    """Nothing moves, no deadline is set, and the exchange has not ended."""
+
+
+class Pipe:
+    """One direction of a connection: messages in flight, and how many bytes it will still carry."""
+
+    def __init__(self, budget: int | None = None) -> None:
+        self.budget = budget
+        self.carried = 0
+        self.messages: list[bytes] = []
+
+    def push(self, frames: list[Frame]) -> None:
+        """Send frames."""
+        self.messages += [encode(frame) for frame in frames]
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the connection breaks here: the next message would not arrive whole."""
+        if self.budget is None or not self.messages:
+            return False
+        return self.carried + len(self.messages[0]) > self.budget
+
+    def pop(self) -> Frame | None:
+        """Take the next message that arrived whole."""
+        if not self.messages or self.exhausted:
+            return None
+        message = self.messages.pop(0)
+        self.carried += len(message)
+        return decode(message)
+
+
+class Link:
+    """One connection between both ends of a stream."""
+
+    def __init__(
+        self,
+        function: FunctionStream,
+        gateway: GatewayStream,
+        *,
+        sid: int = 1,
+        now: float = 0.0,
+        up: int | None = None,
+        down: int | None = None,
+    ) -> None:
+        """`up`: bytes carried from function to gateway before the cut; `down`: the other way."""
+        self.function, self.gateway = function, gateway
+        self.function_connection = FunctionConnection(LIMITS, now)
+        self.gateway_connection = GatewayConnection(LIMITS, now)
+        self.up, self.down = Pipe(up), Pipe(down)
+        self.sid = sid
+        self.records: list[Head | Data | End | Reset] = []
+        self.answers: list[Attached | Reject] = []
+
+    def attach(self, now: float = 0.0) -> None:
+        """Send ATTACH."""
+        self.function_connection.open_stream(self.sid, now)
+        self.up.push([self.function.attach(self.sid)])
+
+    def send(self, now: float = 0.0) -> None:
+        """Let both ends say what they have to say."""
+        self.send_up(now)
+        self.send_down(now)
+
+    def send_up(self, now: float = 0.0) -> None:
+        """Let the function's end speak."""
+        self.up.push(self.function_connection.frames_to_send(now))
+        if self.function_connection.active == self.sid:
+            self.up.push(self.function.frames_to_send(now))
+
+    def send_down(self, now: float = 0.0) -> None:
+        """Let the gateway's end speak."""
+        self.down.push(self.gateway_connection.frames_to_send(now))
+        if self.gateway.bound is self:
+            self.down.push(self.gateway.frames_to_send(now))
+
+    def deliver_up(self, now: float = 0.0) -> int:
+        """Hand the gateway what arrived; returns how many frames."""
+        count = 0
+        while (frame := self.up.pop()) is not None:
+            self._gateway_takes(frame, now)
+            count += 1
+        return count
+
+    def _gateway_takes(self, frame: Frame, now: float) -> None:
+        rest = self.gateway_connection.receive(frame, now)
+        match rest:
+            case None:
+                return
+            case Park():
+                self.gateway.detach(self)
+            case _ if type(rest).__name__ == "Attach":
+                self._decide(rest, now)  # type: ignore[arg-type]
+            case _:
+                record = self.gateway.receive(self, rest, now)
+                if record is not None:
+                    self.records.append(record)
+
+    def _decide(self, frame, now: float) -> None:  # type: ignore[no-untyped-def]
+        answer = self.gateway.attach(frame, self, now)
+        self.answers.append(answer)
+        if isinstance(answer, Attached):
+            self.gateway_connection.accept(frame.sid, now)
+            self.down.push([answer])
+        else:
+            self.gateway_connection.refuse(answer)
+
+    def deliver_down(self, now: float = 0.0) -> int:
+        """Hand the function what arrived; returns how many frames."""
+        count = 0
+        while (frame := self.down.pop()) is not None:
+            rest = self.function_connection.receive(frame, now)
+            if rest is not None:
+                self.function.receive(rest, now)
+            count += 1
+        return count
+
+    def transfer(self, now: float = 0.0) -> int:
+        """Send and deliver until nothing moves any more; returns how many frames were delivered."""
+        total = 0
+        while True:
+            self.send_up(now)
+            moved = self.deliver_up(now)
+            self.send_down(now)
+            moved += self.deliver_down(now)
+            total += moved
+            if not moved:
+                return total
+
+    def drop(self) -> None:
+        """Lose what is in flight in both directions."""
+        self.up.messages.clear()
+        self.down.messages.clear()
+
+    def cut(self) -> None:
+        """Break: what is in flight is lost, and both ends notice."""
+        self.drop()
+        self.function.detach()
+        self.gateway.detach(self)
+
+    @property
+    def broken(self) -> bool:
+        """Whether a pipe reached the end of its budget."""
+        return self.up.exhausted or self.down.exhausted
+
+
+@dataclass
+class Session:
+    """One exchange from begin to end, over as many links as `budgets` breaks."""
+
+    response: bytes
+    upload: bytes | None = None
+    #: (up, down) of the first, second, ... link; links after the last never break.
+    budgets: list[tuple[int | None, int | None]] = field(default_factory=list)
+    window: int = 64
+    write_size: int = 23
+    #: Bytes that the client takes per turn.
+    appetite: int = 17
+    now: float = 0.0
+    received: bytearray = field(default_factory=bytearray)
+    uploaded: bytearray = field(default_factory=bytearray)
+    links: list[Link] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.function = FunctionStream(
+            envelope(window=self.window, body="inline" if self.upload is None else "stream"),
+            secret=SECRET,
+            limits=LIMITS,
+        )
+        self.gateway = GatewayStream(
+            XID, window=self.window, limits=LIMITS, upload=self.upload is not None
+        )
+        self.ends = 0
+        self.heads = 0
+        self._written = self._sent = self._consumed = 0
+        self._upload_finished = False
+
+    @property
+    def link(self) -> Link:
+        """The present connection."""
+        return self.links[-1]
+
+    def connect(self) -> None:
+        """Open the next link and attach."""
+        up, down = (
+            self.budgets[len(self.links)] if len(self.links) < len(self.budgets) else (None,) * 2
+        )
+        sid = len(self.links) + 1
+        self.links.append(
+            Link(self.function, self.gateway, sid=sid, now=self.now, up=up, down=down)
+        )
+        self.link.attach(self.now)
+
+    def run(self, turns: int = 5000) -> None:
+        """Go on until the function is done and the client has everything."""
+        self.connect()
+        for _ in range(turns):
+            if self.done:
+                return
+            moved = self.turn()
+            if self.link.broken:
+                self.link.cut()
+                if self.function.state is not FunctionState.DONE:
+                    self.connect()
+            elif not moved and not self.done:
+                self._jump()
+        raise Stuck("too many turns")
+
+    @property
+    def done(self) -> bool:
+        """Whether the function may return and the client has the whole response."""
+        taken = len(self.received) == self._consumed
+        return self.function.state is FunctionState.DONE and taken
+
+    def turn(self) -> bool:
+        """Let everybody act once; returns whether anything moved."""
+        moved = self._handler_acts() | self._client_acts()
+        now, link = self.now, self.link
+        link.send_up(now)
+        moved |= bool(link.deliver_up(now))
+        self._take_records()
+        link.send_down(now)
+        return bool(link.deliver_down(now)) | moved
+
+    def _handler_acts(self) -> bool:
+        function, moved = self.function, False
+        if not function.started:
+            function.start(200, [(b"content-type", b"text/plain")])
+            moved = True
+        if function.started and not function.ended:
+            chunk = self.response[self._written : self._written + self.write_size]
+            accepted = function.write(chunk)
+            self._written += accepted
+            moved |= accepted > 0
+            if self._written == len(self.response):
+                function.end()
+                moved = True
+        data = function.read()
+        self.uploaded += data
+        return moved or bool(data)
+
+    def _client_acts(self) -> bool:
+        taken = min(self.appetite, len(self.received) - self._consumed)
+        self._consumed += taken
+        self.gateway.consumed(taken)
+        return self._upload_acts() or taken > 0
+
+    def _upload_acts(self) -> bool:
+        if self.upload is None or self._upload_finished:
+            return False
+        accepted = self.gateway.upload(self.upload[self._sent : self._sent + self.write_size])
+        self._sent += accepted
+        if self._sent == len(self.upload):
+            self.gateway.finish_upload()
+            self._upload_finished = True
+        return accepted > 0 or self._upload_finished
+
+    def _take_records(self) -> None:
+        for record in self.link.records:
+            match record:
+                case Data():
+                    assert record.offset == len(self.received)
+                    self.received += record.data
+                case End():
+                    self.ends += 1
+                case Head():
+                    self.heads += 1
+                case Reset():
+                    raise AssertionError(record)
+        self.link.records.clear()
+
+    def _jump(self) -> None:
+        deadlines = [self.function.next_deadline(), self.gateway.next_deadline()]
+        known = [deadline for deadline in deadlines if deadline is not None]
+        if not known:
+            raise Stuck(
+                f"{self.function.state} at {self.gateway.position}, {len(self.links)} links"
+            )
+        self.now = max(self.now, min(known))
