@@ -31,6 +31,7 @@ async def begin(request: web.Request) -> web.StreamResponse:
 async def tiny(request: web.Request) -> web.StreamResponse:
     response = await begin(request)
     await response.write(b"hello\n")
+    await asyncio.sleep(number(request, "stay", 0) / 1000)
     await response.write_eof()
     return response
 

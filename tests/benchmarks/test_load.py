@@ -74,7 +74,7 @@ async def test_every_response_under_load_is_whole_and_streamed(
 async def small_load(client: Client, kind: str) -> Round:
     match kind:
         case "tiny":
-            return await load.first_bytes(client, requests=100, at_once=10)
+            return await load.first_bytes(client, requests=100, at_once=10, stay_ms=20)
         case "ticks":
             return await load.chunk_ages(client, streams=12, ticks=50)
         case "1 KiB":

@@ -1,6 +1,6 @@
 """The function behind the benchmark: what `direct` serves without a gateway, streamed.
 
-/tiny                     one chunk, "hello\\n"
+/tiny?stay=               one chunk, and the end `stay` milliseconds later: "hello\\n"
 /ticks?n=&ms=&size=       n chunks of `size` bytes, one each `ms` milliseconds. A chunk is the
                           letter m, CLOCK_MONOTONIC in ns, blanks, "\\n"
 /bulk?chunk=&total=       `total` bytes of printable ASCII in writes of `chunk` bytes
@@ -24,6 +24,7 @@ HEAD = {"statusCode": 200, "headers": {"content-type": "application/octet-stream
 
 def tiny(query: Query) -> Chunks:
     yield b"hello\n"
+    time.sleep(int(query.get("stay", "0")) / 1000)
 
 
 def ticks(query: Query) -> Chunks:
