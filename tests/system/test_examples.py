@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = REPOSITORY / "deploy/examples"
 NAMES = sorted(path.name for path in EXAMPLES.glob("*.py"))
+COMMAND = re.compile(r"(dialback|curl|head) ")
 INTERVAL = 0.25
 """Seconds between chunks: long enough that a busy machine does not glue two together."""
 
@@ -60,8 +61,7 @@ class Answer:
 def serving(name: str) -> Iterator[Dialback]:
     """Run the example's own `dialback dev` command, with shorter waits."""
     interval = 0.03 if name == "chat.py" else INTERVAL
-    dialback, dev, *args = shlex.split(documented_commands(name)[0])
-    assert (dialback, dev) == ("dialback", "dev")
+    _dialback, _dev, *args = shlex.split(documented_commands(name)[0])
     with running_dialback(*args, "--env", f"INTERVAL={interval}") as running:
         yield running
 
@@ -69,7 +69,10 @@ def serving(name: str) -> Iterator[Dialback]:
 def documented_commands(name: str) -> list[str]:
     """The command lines in the text on top of an example."""
     text = (EXAMPLES / name).read_text().split('"""')[1]
-    return [line.strip() for line in text.splitlines() if line.startswith("    ")]
+    commands = [line.strip() for line in text.splitlines() if COMMAND.match(line.strip())]
+    assert commands[0].startswith("dialback dev ")
+    assert any(command.startswith("curl ") for command in commands)
+    return commands
 
 
 def ask(url: str, path: str, *, body: bytes | None = None) -> Answer:
