@@ -1,0 +1,172 @@
+"""The payload 2.0 event against what a Function URL sends."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.invoke.event import build_event
+from gateway.messages import EdgeRequest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from protocol.headers import HeaderList
+
+NOW = 1583348638.390  # 04/Mar/2020 19:03:58.39 UTC
+
+
+class NoBody:
+    """The event takes its body as an argument; the request's own is not read."""
+
+    length = None
+
+    async def read_up_to(self, limit: int) -> tuple[bytes, bool]:
+        raise AssertionError("not to be read")
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        raise AssertionError("not to be read")
+
+
+def event(
+    *headers: tuple[bytes, bytes], body: bytes | None = None, path: str = "/", query: str = ""
+) -> dict[str, Any]:
+    pairs: HeaderList = headers
+    request = EdgeRequest(
+        method="POST",
+        path=path,
+        query=query,
+        headers=pairs,
+        version="HTTP/1.1",
+        scheme="http",
+        client_address="192.0.2.7",
+        body=NoBody(),
+    )
+    built: dict[str, Any] = json.loads(build_event(request, exchange_id="0a1b", body=body, now=NOW))
+    return built
+
+
+def test_a_whole_event() -> None:
+    assert event(
+        (b"host", b"abc123.lambda-url.us-west-2.on.aws"),
+        (b"user-agent", b"curl/8"),
+        (b"header1", b"value1"),
+        (b"header1", b"value2"),
+        (b"cookie", b"a=1; b=2"),
+        (b"content-type", b"text/plain; charset=utf-8"),
+        body="Grüße\n".encode(),
+        path="/my%20path/%C3%A9",
+        query="p=value1&p=value2&q=a%20b+c&blank=&bare",
+    ) == {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": "/my%20path/%C3%A9",
+        "rawQueryString": "p=value1&p=value2&q=a%20b+c&blank=&bare",
+        "cookies": ["a=1", "b=2"],
+        "headers": {
+            "host": "abc123.lambda-url.us-west-2.on.aws",
+            "user-agent": "curl/8",
+            "header1": "value1,value2",
+            "cookie": "a=1; b=2",
+            "content-type": "text/plain; charset=utf-8",
+            "x-forwarded-for": "192.0.2.7",
+            "x-forwarded-proto": "http",
+            "x-forwarded-port": "80",
+        },
+        "queryStringParameters": {"p": "value1,value2", "q": "a b c", "blank": "", "bare": ""},
+        "requestContext": {
+            "accountId": "anonymous",
+            "apiId": "abc123",
+            "authentication": None,
+            "domainName": "abc123.lambda-url.us-west-2.on.aws",
+            "domainPrefix": "abc123",
+            "http": {
+                "method": "POST",
+                "path": "/my%20path/%C3%A9",
+                "protocol": "HTTP/1.1",
+                "sourceIp": "192.0.2.7",
+                "userAgent": "curl/8",
+            },
+            "requestId": "0a1b",
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": "04/Mar/2020:19:03:58 +0000",
+            "timeEpoch": 1583348638390,
+        },
+        "body": "Grüße\n",
+        "pathParameters": None,
+        "isBase64Encoded": False,
+        "stageVariables": None,
+    }
+
+
+@pytest.mark.parametrize("body", [None, b""])
+def test_what_is_absent_has_no_key(body: bytes | None) -> None:
+    bare = event(body=body)
+    assert not {"body", "cookies", "queryStringParameters"} & bare.keys()
+    assert bare["isBase64Encoded"] is False
+    assert bare["requestContext"]["domainName"] == ""
+    assert bare["requestContext"]["http"]["userAgent"] == ""
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        b"text/html",
+        b"application/json",
+        b"Application/JSON; charset=utf-8",
+        b"application/problem+json",
+        b"application/xml",
+        b"image/svg+xml",
+        b"application/javascript",
+        b"application/x-www-form-urlencoded",
+    ],
+)
+def test_text_travels_as_it_is(content_type: bytes) -> None:
+    text = event((b"content-type", content_type), body=b'{"a": "\xc3\xa9"}')
+    assert text["body"] == '{"a": "é"}'
+    assert text["isBase64Encoded"] is False
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ([], b"plain"),
+        ([(b"content-type", b"application/octet-stream")], b"plain"),
+        ([(b"content-type", b"image/png")], bytes(range(256))),
+        ([(b"content-type", b"text/plain")], b"\xff\xfe not UTF-8"),
+    ],
+)
+def test_everything_else_travels_as_base64(headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    binary = event(*headers, body=body)
+    assert base64.b64decode(binary["body"]) == body
+    assert binary["isBase64Encoded"] is True
+
+
+def test_what_a_proxy_in_front_said_is_kept() -> None:
+    headers = event(
+        (b"host", b"example.com:8080"),
+        (b"x-forwarded-for", b"198.51.100.1"),
+        (b"x-forwarded-proto", b"https"),
+    )["headers"]
+    assert headers["x-forwarded-for"] == "198.51.100.1, 192.0.2.7"
+    assert headers["x-forwarded-proto"] == "https"
+    assert headers["x-forwarded-port"] == "8080"
+
+
+def test_repeated_cookie_headers_become_one_list() -> None:
+    built = event((b"cookie", b"a=1"), (b"cookie", b"b=2;c=3"))
+    assert built["headers"]["cookie"] == "a=1; b=2;c=3"
+    assert built["cookies"] == ["a=1", "b=2", "c=3"]
+
+
+def test_a_header_that_is_not_utf8_is_read_as_latin1() -> None:
+    assert event((b"x-name", b"caf\xe9"))["headers"]["x-name"] == "café"
+
+
+def test_the_port_is_no_part_of_the_domain() -> None:
+    context = event((b"host", b"localhost:8080"))["requestContext"]
+    assert context["domainName"] == context["domainPrefix"] == "localhost"
