@@ -1,1 +1,5 @@
-"""gateway/invoke/local."""
+"""The local emulated Lambda: real awslambdaric processes behind a Runtime API of our own.
+
+The surface for the composition root: `function.LocalFunction`, `spec.FunctionSpec`,
+`invoke_api.InvokeApi`, `handler_check.check_handler`.
+"""

@@ -1,0 +1,257 @@
+"""The emulated function: a pool of worker processes behind the invoker's contract."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from gateway.errors import FunctionUnreachable, RequestBodyTooLarge, Throttled
+from gateway.invoke.base import InvokeOutcomeUnknown, Invoker
+from gateway.invoke.local.call import Call
+from gateway.invoke.local.environment import function_environment
+from gateway.invoke.local.limits import INIT_TIMEOUT, REQUEST_MAX, RETURN_GRACE
+from gateway.invoke.local.logs import LogCallback, StderrLog
+from gateway.invoke.local.reload import watch_code
+from gateway.invoke.local.worker import InitTimeout, State, Worker, failure_payload, failure_text
+
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
+
+if TYPE_CHECKING:
+    from gateway.invoke.base import Invocation, InvokeResult
+    from gateway.invoke.local.spec import FunctionSpec
+    from gateway.invoke.local.worker import InitFailure
+
+_STARTING: Final = "a worker starts"
+_UNSAFE_IN_HEADER: Final = re.compile(rb"[^\x20-\x7e]")
+
+
+class LocalFunction(Invoker):
+    """A function that runs on this machine as Lambda would run it.
+
+    Must live on the event loop of the main thread: workers are bound to the thread that starts
+    them.
+    """
+
+    def __init__(
+        self, spec: FunctionSpec, *, log: LogCallback | None = None, reload: bool = True
+    ) -> None:
+        """Describe the function; nothing runs before `start` or the first `invoke`.
+
+        Args:
+            spec: the function.
+            log: takes every line the function prints, and Lambda's START, END and REPORT lines;
+                by default they go to stderr.
+            reload: replace workers when a Python file below the handler's directory changes.
+        """
+        self.spec = spec
+        self._log: LogCallback = StderrLog() if log is None else log
+        self._reload = reload
+        self._environment = function_environment(spec)
+        self._workers: set[Worker] = set()
+        self._idle: list[Worker] = []
+        self._waiting: deque[Call] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._warm: asyncio.Future[str | None] | None = None
+        self._next_review: asyncio.TimerHandle | None = None
+        self._closing = False
+
+    async def start(self, *, prewarm: bool = True) -> str | None:
+        """Watch the code and, if asked, start the first worker.
+
+        Args:
+            prewarm: wait until one worker is ready.
+
+        Returns:
+            One line that says why the function cannot be initialised; None when it can, or when
+            that was not tried. Invocations may be tried all the same: the code may change.
+        """
+        if self._reload:
+            self._keep(asyncio.create_task(watch_code(self.spec.directory, self._code_changed)))
+        if not prewarm:
+            return None
+        self._warm = asyncio.get_running_loop().create_future()
+        self._spawn()
+        return await self._warm
+
+    @override
+    async def invoke(self, invocation: Invocation) -> InvokeResult:
+        """Run one invocation; see `gateway.invoke.base.Invoker`.
+
+        Raises:
+            Throttled: every worker is busy and no more are allowed; nothing ran.
+            RequestBodyTooLarge: the event is over 6 MB; nothing ran.
+            FunctionUnreachable: no process could be started, or the function is being closed.
+            InvokeOutcomeUnknown: it runs, but the caller's patience (`Invocation.timeout`) is over.
+        """
+        call = self._call(invocation, want_log=False)
+        return await self._outcome(call)
+
+    async def invoke_with_log(self, invocation: Invocation) -> tuple[InvokeResult, bytes]:
+        """Run one invocation; return also the last 4 KB that it logged. Raises like `invoke`."""
+        call = self._call(invocation, want_log=True)
+        result = await self._outcome(call)
+        return result, bytes(call.tail or b"")
+
+    async def aclose(self) -> None:
+        """End every worker and close every socket. Running invocations end as exits."""
+        self._closing = True
+        for task in self._tasks:
+            if task.get_name() != _STARTING:
+                task.cancel()
+        while self._waiting:
+            self._waiting.popleft().refuse(FunctionUnreachable("the gateway is shutting down"))
+        for worker in tuple(self._workers):
+            worker.kill()
+        if self._next_review is not None:
+            self._next_review.cancel()
+        await asyncio.gather(*(worker.closed for worker in self._workers))
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._warm is not None and not self._warm.done():
+            self._warm.set_result("the gateway is shutting down")
+
+    @property
+    def workers(self) -> list[int]:
+        """The process ids of the workers that are not on their way out."""
+        return [worker.pid for worker in self._workers if worker.state is not State.ENDING]
+
+    # ------------------------------------------------------------ what workers say
+
+    def worker_idle(self, worker: Worker) -> None:
+        """A worker asks for work: it gets a waiting call, or is frozen, or replaced."""
+        self._tell_warm(None)
+        if worker.stale or self._closing:
+            worker.kill()
+            self._review()
+            return
+        while self._waiting:
+            call = self._waiting.popleft()
+            if not call.abandoned:
+                worker.run(call)
+                return
+        worker.freeze()
+        self._idle.append(worker)
+
+    def worker_gone(self, worker: Worker) -> None:
+        """Nothing is left of a worker."""
+        self._workers.discard(worker)
+        if worker in self._idle:
+            self._idle.remove(worker)
+        if worker.init_failure is not None and not self._closing:
+            self._init_failed(worker, worker.init_failure)
+        self._review()
+
+    # ------------------------------------------------------------ inside
+
+    def _call(self, invocation: Invocation, *, want_log: bool) -> Call:
+        if len(invocation.event) > REQUEST_MAX:
+            raise RequestBodyTooLarge(
+                f"the event has {len(invocation.event)} bytes; Lambda takes {REQUEST_MAX}"
+            )
+        if self._closing:
+            raise FunctionUnreachable("the gateway is shutting down")
+        context = invocation.client_context
+        if context and _UNSAFE_IN_HEADER.search(context):
+            invocation = replace(
+                invocation, client_context=json.dumps(json.loads(context)).encode()
+            )
+        return Call(invocation, asyncio.get_running_loop().create_future(), want_log=want_log)
+
+    async def _outcome(self, call: Call) -> InvokeResult:
+        timer = None
+        if not self._run_on_idle(call):
+            self._waiting.append(call)
+            self._review()
+        if call.started == 0.0 or call.invocation.timeout < self.spec.timeout:
+            timer = asyncio.get_running_loop().call_later(
+                call.invocation.timeout, self._give_up, call
+            )
+        try:
+            return await call.future
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _run_on_idle(self, call: Call) -> bool:
+        """Run on the worker that was used last: the others may be needed less and less."""
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.state is State.IDLE:
+                worker.run(call)
+                return True
+        return False
+
+    def _review(self) -> None:
+        """See that every waiting call has a worker on its way; refuse those that cannot have one."""
+        while self._waiting and self._waiting[0].abandoned:
+            self._waiting.popleft()
+        living = [worker for worker in self._workers if worker.state is not State.ENDING]
+        missing = len(self._waiting) - sum(worker.about_to_be_free for worker in living)
+        for _ in range(min(missing, self.spec.concurrency - len(living))):
+            self._spawn()
+            missing -= 1
+        for _ in range(missing):
+            self._waiting.pop().refuse(Throttled(f"{self.spec.name}: every worker is busy"))
+        if self._waiting and self._next_review is None:
+            loop = asyncio.get_running_loop()
+            self._next_review = loop.call_later(RETURN_GRACE, self._review_again)
+
+    def _review_again(self) -> None:
+        """A worker that was expected back may be late."""
+        self._next_review = None
+        self._review()
+
+    def _spawn(self, *, second_try: bool = False) -> None:
+        limit = self.spec.timeout if second_try else INIT_TIMEOUT
+        worker = Worker(self, self.spec, self._environment, self._log, limit)
+        worker.second_try = second_try
+        self._workers.add(worker)
+        self._keep(asyncio.create_task(worker.start(), name=_STARTING))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _init_failed(self, worker: Worker, failure: InitFailure) -> None:
+        if isinstance(failure, InitTimeout) and not worker.second_try:
+            # As Lambda does: once more, within the function's own timeout.
+            self._spawn(second_try=True)
+            return
+        self._tell_warm(failure_text(failure))
+        call = next((call for call in self._waiting if not call.abandoned), None)
+        if call is None:
+            return
+        self._waiting.remove(call)
+        if isinstance(failure, OSError):
+            call.refuse(FunctionUnreachable(f"{self.spec.name}: no process: {failure}"))
+        else:
+            call.fail(failure_payload(failure, call.request_id, worker.init_limit))
+
+    def _tell_warm(self, failure: str | None) -> None:
+        if self._warm is not None and not self._warm.done():
+            self._warm.set_result(failure)
+
+    def _give_up(self, call: Call) -> None:
+        seconds = call.invocation.timeout
+        if call.started:
+            call.refuse(InvokeOutcomeUnknown(f"no outcome within {seconds:g} s"))
+        else:
+            call.refuse(FunctionUnreachable(f"{self.spec.name}: no worker within {seconds:g} s"))
+
+    def _code_changed(self) -> None:
+        """Replace idle workers now, and the others when they are done."""
+        had_idle = bool(self._idle)
+        for worker in self._workers:
+            worker.stale = True
+        while self._idle:
+            self._idle.pop().kill()
+        self._log(self.spec.name, "", "the code changed: next call runs it")
+        if had_idle and not self._closing:
+            self._spawn()

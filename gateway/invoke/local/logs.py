@@ -1,0 +1,145 @@
+"""What functions print, line by line, with the invocation it belongs to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import select
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from gateway.invoke.local.limits import LOG_LINE_MAX
+
+LogCallback = Callable[[str, str, str], None]
+"""Takes (function name, request id or "" outside invocations, one line without its end)."""
+
+# awslambdaric joins the lines of a traceback by CR and indents them by no-break spaces, so that
+# CloudWatch keeps them together; people want to read them.
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+_READ: Final = 64 * 1024
+# A pipe holds 64 KiB by default: that many reads empty what stood in it, whoever keeps writing.
+_READS_AT_MOST: Final = 2
+
+
+class LogPipe:
+    """The pipe that a worker's stdout and stderr write to.
+
+    It is always read, whether anyone wants the lines or not: a full pipe would block the function.
+    """
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self._on_line = on_line
+        self._pending = b""
+        self._read_end, self.write_end = os.pipe()
+        os.set_blocking(self._read_end, False)
+        self._open = True
+        asyncio.get_running_loop().add_reader(self._read_end, self._read)
+
+    def drain(self) -> None:
+        """Hand on what was written before this moment."""
+        for _ in range(_READS_AT_MOST):
+            if not self._open or not self._read():
+                return
+
+    def close_write_end(self) -> None:
+        """Close our copy of the writing end, once the worker has its own."""
+        if self.write_end >= 0:
+            os.close(self.write_end)
+            self.write_end = -1
+
+    def close(self) -> None:
+        """Hand on the rest, with or without a line end, and close the pipe."""
+        self.close_write_end()
+        self.drain()
+        if self._open:
+            self._stop_reading()
+        if self._pending:
+            pending, self._pending = self._pending, b""
+            self._emit(pending)
+
+    def _stop_reading(self) -> None:
+        self._open = False
+        asyncio.get_running_loop().remove_reader(self._read_end)
+        os.close(self._read_end)
+
+    def _read(self) -> bool:
+        try:
+            data = os.read(self._read_end, _READ)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._stop_reading()
+            return False
+        self._split(data)
+        return True
+
+    def _split(self, data: bytes) -> None:
+        *lines, rest = _LINE_END.split(self._pending + data)
+        for line in lines:
+            self._emit(line)
+        while len(rest) > LOG_LINE_MAX:
+            self._emit(rest[:LOG_LINE_MAX])
+            rest = rest[LOG_LINE_MAX:]
+        self._pending = rest
+
+    def _emit(self, line: bytes) -> None:
+        for start in range(0, len(line) or 1, LOG_LINE_MAX):
+            piece = line[start : start + LOG_LINE_MAX]
+            text = piece.decode("utf-8", "replace")
+            self._on_line(text.replace("\u00a0", " ") if text.startswith("\u00a0") else text)
+
+
+class StderrLog:
+    """The default `LogCallback`: lines on a file descriptor, prefixed by the request id's start.
+
+    It never waits. When nobody reads the descriptor, lines are kept up to a limit, and then
+    counted.
+    """
+
+    # A pipe or terminal that polls as writable takes this much without blocking (POSIX PIPE_BUF).
+    _CHUNK: Final = 4096
+    _KEPT_LINES: Final = 10_000
+
+    def __init__(self, descriptor: int = 2) -> None:
+        self._descriptor = descriptor
+        self._lines: deque[bytes] = deque()
+        self._rest = b""
+        self._dropped = 0
+        self._scheduled = False
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLOUT)
+
+    def __call__(self, function: str, request_id: str, line: str) -> None:
+        """Print one line of a function."""
+        if len(self._lines) >= self._KEPT_LINES:
+            self._dropped += 1
+            return
+        label = request_id[:8] or "init"
+        self._lines.append(f"{function} {label:8} | {line}\n".encode("utf-8", "replace"))
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        while self._rest or self._lines or self._dropped:
+            if not self._poll.poll(0):
+                self._scheduled = True
+                asyncio.get_running_loop().call_later(0.05, self._flush)
+                return
+            self._write_some()
+
+    def _write_some(self) -> None:
+        chunk = self._rest
+        while self._lines and len(chunk) < self._CHUNK:
+            chunk += self._lines.popleft()
+        if not self._lines and self._dropped:
+            chunk += b"(%d lines of functions were lost: nobody reads)\n" % self._dropped
+            self._dropped = 0
+        try:
+            written = os.write(self._descriptor, chunk[: self._CHUNK])
+        except OSError:  # the reader has gone: nobody will ever read these
+            written = len(chunk)
+        self._rest = chunk[written:]

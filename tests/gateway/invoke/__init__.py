@@ -1,0 +1,1 @@
+"""tests/gateway/invoke."""
