@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import secrets
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.edge.request import StreamedBody, read_request
@@ -33,6 +34,8 @@ reset the connection, and on many systems the reset overtakes the answer (RFC 91
 RETRY_AFTER_SECONDS = 1
 """For a refusal that comes with no better advice."""
 
+SHUTTING_DOWN = "the gateway is shutting down"
+
 # An offer that clients attach to any request and that a server may ignore (RFC 7540 section 3.2);
 # Java's HttpClient sends it always, curl with --http2.
 _IGNORED_UPGRADES = frozenset({"h2c"})
@@ -54,20 +57,16 @@ class Driver(Protocol):
 
 
 class EdgeHandler:
-    """The handler of the edge listener; one object for all requests.
-
-    Attributes:
-        active: requests that are being served.
-    """
+    """The handler of the edge listener; one object for all requests."""
 
     def __init__(self, routes: RouteTable, driver: Driver, telemetry: Telemetry) -> None:
         self._routes = routes
         self._driver = driver
         self._telemetry = telemetry
         self._draining = False
+        self._open: dict[Sink, asyncio.Task[object] | None] = {}
         self._idle = asyncio.Event()
         self._idle.set()
-        self.active = 0
 
     def drain(self) -> None:
         """Refuse what comes from now on, and close each connection after its response."""
@@ -77,19 +76,30 @@ class EdgeHandler:
         """Wait until nothing is being served."""
         await self._idle.wait()
 
+    def abort(self) -> None:
+        """End everything that is being served: refused if its head has not left, else broken."""
+        for sink, task in self._open.items():
+            if sink.started:
+                sink.abort()
+            else:
+                sink.close_after()
+                send_error(sink, 503, SHUTTING_DOWN, RETRY_AFTER_SECONDS)
+            if task is not None:
+                task.cancel()
+
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serve one request, whatever becomes of it."""
         sink = Sink(request, secrets.token_hex(16), keep_alive=not self._draining)
         body = StreamedBody(request, lambda: sink.started)
-        self.active += 1
+        self._open[sink] = asyncio.current_task()
         self._idle.clear()
         try:
             await self._serve(request, body, sink)
             if not body.complete:
                 await _settle(request, body, sink)
         finally:
-            self.active -= 1
-            if not self.active:
+            del self._open[sink]
+            if not self._open:
                 self._idle.set()
         return Sent(sink)
 
@@ -107,7 +117,7 @@ class EdgeHandler:
 
     def _admit(self, request: web.BaseRequest, edge_request: EdgeRequest, sink: Sink) -> Route:
         if self._draining:
-            raise Overloaded("draining", public="the gateway is shutting down")
+            raise Overloaded("draining", public=SHUTTING_DOWN)
         if _wants_upgrade(request):
             sink.close_after()  # what follows may be no HTTP
             raise UpgradeNotSupported
@@ -119,7 +129,7 @@ class EdgeHandler:
     async def _exchange(
         self, edge_request: EdgeRequest, body: StreamedBody, route: Route, sink: Sink
     ) -> None:
-        begun = asyncio.get_running_loop().time()
+        begun = time.monotonic()
         outcome, note = "failed", ""
         try:
             note = await self._drive(edge_request, body, route, sink)
@@ -129,7 +139,7 @@ class EdgeHandler:
             outcome = "cancelled" if sink.outcome is Outcome.OPEN else sink.outcome.value
             raise
         finally:
-            seconds = asyncio.get_running_loop().time() - begun
+            seconds = time.monotonic() - begun
             _log(edge_request, route, sink, seconds, note, outcome)
 
     async def _drive(

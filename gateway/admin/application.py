@@ -1,0 +1,102 @@
+"""What operators ask: is it alive, is it ready, what does it count, what is going on.
+
+This listener has no login: it binds to loopback by default, and no web page may use it but those
+whose origin was handed in, and those only to read. A page of another origin that a developer has
+open could otherwise call functions here, or read what is going on.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from gateway import telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+
+    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Admin:
+    """The handlers of the admin listener.
+
+    Args:
+        numbers: what ``/metrics`` shows.
+        exchanges: called for ``/exchanges``; one mapping for each exchange.
+        origins: web origins whose pages may read, such as ``http://127.0.0.1:8080``.
+    """
+
+    def __init__(
+        self,
+        numbers: telemetry.Telemetry,
+        exchanges: Callable[[], Iterable[Mapping[str, Any]]],
+        origins: Collection[str] = (),
+    ) -> None:
+        self._numbers = numbers
+        self._exchanges = exchanges
+        self._origins = frozenset(origins)
+        self._ready = False
+
+    def set_ready(self, *, ready: bool) -> None:
+        """Say whether new requests are welcome: not before all listen, not while draining."""
+        self._ready = ready
+
+    def application(
+        self, posts: Mapping[str, Handler] | None = None, *, body_max: int = 1024
+    ) -> web.Application:
+        """Return the web application.
+
+        Args:
+            posts: further POST handlers by path.
+            body_max: bytes of request body that they take.
+        """
+        app = web.Application(middlewares=[self._guard], client_max_size=body_max)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/exchanges", self._list)
+        for path, handler in (posts or {}).items():
+            app.router.add_post(path, handler)
+        return app
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        origin = request.headers.get("Origin")
+        if origin is not None and not (origin in self._origins and request.method == "GET"):
+            return _json({"error": "web pages of this origin may not do that here"}, status=403)
+        try:
+            response = await handler(request)
+        except web.HTTPException as error:
+            response = _json({"error": error.reason}, status=error.status)
+        if origin is not None:
+            response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Vary"] = "Origin"
+        return response
+
+    async def _healthz(self, request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        if self._ready:
+            return web.Response(text="ready\n")
+        return web.Response(text="not ready\n", status=503)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        return web.Response(
+            body=self._numbers.render(), headers={"Content-Type": telemetry.CONTENT_TYPE}
+        )
+
+    async def _list(self, request: web.Request) -> web.Response:
+        return _json(list(self._exchanges()))
+
+
+def _json(value: object, status: int = 200) -> web.Response:
+    return web.Response(
+        body=json.dumps(value).encode() + b"\n",
+        status=status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )

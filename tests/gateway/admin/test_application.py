@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from gateway.admin.application import Admin
+from gateway.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+PAGE = "http://127.0.0.1:8080"
+LISTED = {"id": "ab" * 16, "route": "/", "state": "streaming", "bytes": 7, "age": 0.5}
+
+
+@pytest.fixture
+def telemetry() -> Telemetry:
+    return Telemetry()
+
+
+@pytest.fixture
+def admin(telemetry: Telemetry) -> Admin:
+    return Admin(telemetry, lambda: [LISTED], origins=[PAGE])
+
+
+@pytest.fixture
+async def client(admin: Admin) -> AsyncIterator[aiohttp.ClientSession]:
+    async def call(request: web.Request) -> web.Response:
+        return web.Response(body=await request.read())
+
+    runner = web.AppRunner(admin.application({"/call/{name}": call}, body_max=100))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    async with aiohttp.ClientSession(f"http://{host}:{port}") as session:
+        yield session
+    await runner.cleanup()
+
+
+async def test_it_is_alive_before_and_while_it_is_ready(
+    client: aiohttp.ClientSession, admin: Admin
+) -> None:
+    for ready, status in ((None, 503), (True, 200), (False, 503)):
+        if ready is not None:
+            admin.set_ready(ready=ready)
+        assert (await client.get("/readyz")).status == status
+        answer = await client.get("/healthz")
+        assert (answer.status, await answer.text()) == (200, "ok\n")
+
+
+async def test_metrics_are_prometheus_text(
+    client: aiohttp.ClientSession, telemetry: Telemetry
+) -> None:
+    telemetry.route("/chat").data_frames += 3
+    answer = await client.get("/metrics")
+    assert answer.content_type == "text/plain"
+    assert 'dialback_data_frames_total{route="/chat"} 3.0' in await answer.text()
+
+
+async def test_exchanges_are_listed(client: aiohttp.ClientSession) -> None:
+    answer = await client.get("/exchanges")
+    assert await answer.json() == [LISTED]
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+async def test_the_page_that_was_named_may_read_and_no_more(client: aiohttp.ClientSession) -> None:
+    answer = await client.get("/exchanges", headers={"Origin": PAGE})
+    assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (200, PAGE)
+    assert (await client.post("/call/f", data=b"x", headers={"Origin": PAGE})).status == 403
+    assert (await client.options("/exchanges", headers={"Origin": PAGE})).status == 403
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "http://127.0.0.1:80801", "null"])
+async def test_other_pages_get_nothing(client: aiohttp.ClientSession, origin: str) -> None:
+    for path in ("/exchanges", "/metrics", "/healthz"):
+        answer = await client.get(path, headers={"Origin": origin})
+        assert answer.status == 403
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+async def test_further_handlers_stand_beside(client: aiohttp.ClientSession) -> None:
+    assert await (await client.post("/call/f", data=b"event")).read() == b"event"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/", 404), ("PUT", "/metrics", 405)]
+)
+async def test_what_is_not_there_is_json(
+    client: aiohttp.ClientSession, method: str, path: str, status: int
+) -> None:
+    answer = await client.request(method, path)
+    assert answer.status == status
+    assert "error" in await answer.json()
