@@ -1,0 +1,196 @@
+"""The composition root: the only file that names the concrete parts of a gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from gateway.admin.application import Admin
+from gateway.callback.endpoint import CallbackEndpoint
+from gateway.edge.handler import EdgeHandler
+from gateway.edge.server import EdgeServer
+from gateway.errors import ConfigError
+from gateway.exchange.driver import Driver
+from gateway.exchange.invocation import CallbackOffer
+from gateway.exchange.timing import Timing
+from gateway.invoke.local.function import LocalFunction
+from gateway.invoke.local.handler_check import check_handler
+from gateway.invoke.local.invoke_api import INVOKE_PATH, InvokeApi
+from gateway.invoke.local.limits import REQUEST_MAX
+from gateway.invoke.local.spec import FunctionSpec
+from gateway.journal.store import JournalStore
+from gateway.telemetry import Telemetry
+from gateway.tokens import Tokens
+from protocol.limits import INITIAL_WINDOW, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from pathlib import Path
+
+    from gateway.exchange.exchange import Exchange
+    from gateway.routes import Route, RouteTable
+
+log = logging.getLogger("dialback.app")
+
+FLUSH_SECONDS = 2.0
+"""How long the last bytes may take to leave once nothing is being served any more."""
+
+
+class App:
+    """One gateway, without its sockets.
+
+    Args:
+        routes: what it serves.
+        callback_url: where functions dial.
+        tokens: mints and checks what they show there.
+        development: reload changed code, and answer the Invoke API on the admin listener.
+        page_origins: web origins whose pages may read the admin listener.
+
+    Attributes:
+        edge: the protocol factory of the edge listener; `callback` and `admin` likewise.
+    """
+
+    def __init__(
+        self,
+        routes: RouteTable,
+        *,
+        callback_url: str,
+        tokens: Tokens,
+        development: bool = False,
+        page_origins: Collection[str] = (),
+    ) -> None:
+        telemetry = Telemetry()
+        limits = Limits()
+        store = JournalStore()
+        self._functions = {
+            route.path: LocalFunction(_spec(route), reload=development) for route in routes
+        }
+        self._driver = Driver(
+            self._functions,
+            store,
+            tokens,
+            telemetry,
+            CallbackOffer((callback_url,), INITIAL_WINDOW, limits),
+            Timing(),
+        )
+        self._endpoint = CallbackEndpoint(store, tokens, telemetry, limits)
+        telemetry.watch_callbacks("open", lambda: self._endpoint.connections)
+        self._handler = EdgeHandler(routes, self._driver, telemetry)
+        self._admin = Admin(telemetry, self._list_exchanges, page_origins)
+        self._invoke_api = _invoke_api(self._functions) if development else None
+        self._admin_runner = self._make_admin_runner()
+        self.edge = EdgeServer(self._handler, telemetry)
+        self.callback = web.Server(self._endpoint.handle, access_log=None)
+
+    @property
+    def admin(self) -> web.Server:
+        """The protocol factory of the admin listener; there after `start`."""
+        server = self._admin_runner.server
+        if server is None:
+            raise RuntimeError("the app has not been started")
+        return server
+
+    async def start(self) -> None:
+        """Start the functions, and wait until each has a worker or has said why not."""
+        await self._admin_runner.setup()
+        problems = await asyncio.gather(*(one.start() for one in self._functions.values()))
+        for path, problem in zip(self._functions, problems, strict=True):
+            if problem is not None:
+                log.error("the function of route %s cannot start: %s", path, problem)
+
+    def accepting(self) -> None:
+        """Everything listens: say so to whoever asks."""
+        self._admin.set_ready(ready=True)
+
+    def refuse(self) -> None:
+        """Admit nothing new from now on."""
+        self._admin.set_ready(ready=False)
+        self._handler.drain()
+
+    async def idle(self) -> None:
+        """Wait until what is begun is done: clients have their ends, functions have returned."""
+        await self._handler.idle()
+        await self._driver.drain(FLUSH_SECONDS)
+
+    async def close(self) -> None:
+        """End whatever is left, visibly broken where it is not complete, and every process."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._admin_runner.cleanup)
+            for function in self._functions.values():
+                stack.push_async_callback(function.aclose)
+            if self._invoke_api is not None:
+                stack.push_async_callback(self._invoke_api.aclose)
+            stack.push_async_callback(self._driver.close)
+            stack.push_async_callback(self.callback.shutdown, FLUSH_SECONDS)
+            stack.push_async_callback(self._endpoint.close)
+            self._handler.abort()
+            await self.edge.shutdown(FLUSH_SECONDS)
+            try:
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self.edge.disconnected()
+            except TimeoutError:
+                log.warning("clients that take nothing were left behind")
+
+    def _make_admin_runner(self) -> web.AppRunner:
+        posts = {} if self._invoke_api is None else {INVOKE_PATH: self._invoke_api.handle}
+        application = self._admin.application(posts, body_max=REQUEST_MAX + 1)
+        return web.AppRunner(application, access_log=None, shutdown_timeout=FLUSH_SECONDS)
+
+    def _list_exchanges(self) -> list[dict[str, Any]]:
+        now = asyncio.get_running_loop().time()
+        return [_describe(exchange, now) for exchange in self._driver.exchanges()]
+
+
+def check_handlers(routes: Iterable[Route]) -> None:
+    """See that every local function can be imported and called; blocks while it looks.
+
+    Raises:
+        ConfigError: one cannot; the first of them, by file.
+    """
+    for route in routes:
+        problem = check_handler(_spec(route))
+        if problem is not None:
+            raise ConfigError(f"route {route.path}: {problem}")
+
+
+def read_tokens(files: Iterable[Path]) -> Tokens:
+    """Make the tokens from key files.
+
+    Raises:
+        ConfigError: a file cannot be read, or does not hold a key.
+    """
+    try:
+        return Tokens([file.read_bytes().strip() for file in files])
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"gateway.token_keys: {error}") from error
+
+
+def _spec(route: Route) -> FunctionSpec:
+    return FunctionSpec(
+        name=route.name,
+        file=route.target.file,
+        handler=route.target.handler,
+        timeout=route.function_timeout,
+        concurrency=route.concurrency,
+        env=route.target.env,
+    )
+
+
+def _invoke_api(functions: dict[str, LocalFunction]) -> InvokeApi:
+    return InvokeApi({function.spec.name: function for function in functions.values()})
+
+
+def _describe(exchange: Exchange, now: float) -> dict[str, Any]:
+    return {
+        "id": exchange.id,
+        "route": exchange.route,
+        "method": exchange.method,
+        "state": exchange.state.value,
+        "status": exchange.status,
+        "bytes": exchange.body_bytes,
+        "age": round((exchange.ended or now) - exchange.started, 3),
+    }

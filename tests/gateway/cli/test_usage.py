@@ -1,0 +1,153 @@
+"""Arguments and settings: what is refused, in one line, and what help teaches."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.system.running import COMMAND
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FUNCTIONS = Path(__file__).with_name("functions.py")
+ROUTE = f'[[routes]]\npath = "/"\ntarget = "local:{FUNCTIONS}:echo"\n'
+
+
+def dialback(
+    *arguments: str | Path, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, *arguments],
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def complaint(*arguments: str | Path, env: Mapping[str, str] | None = None) -> str:
+    """The one line on stderr; nothing else was said, and the exit code is 2."""
+    done = dialback(*arguments, env=env)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def test_version() -> None:
+    done = dialback("--version")
+    assert (done.returncode, done.stdout) == (0, "dialback 0.1.0\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "taught"),
+    [
+        ([], "dialback dev app.py:handler"),
+        (["dev"], "curl -N http://127.0.0.1:8080/"),
+        (["serve"], "DIALBACK_CALLBACK_URL"),
+        (["check-config"], "FILE.toml"),
+    ],
+)
+def test_help_teaches(command: list[str], taught: str) -> None:
+    done = dialback(*command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert taught in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("", "dialback: the following arguments are required: COMMAND (see dialback --help)"),
+        ("fly", "dialback: argument COMMAND: invalid choice: 'fly'"),
+        ("dev", "dialback: the following arguments are required: FILE.py:HANDLER"),
+        ("dev a.py:h --bogus", "dialback: unrecognized arguments: --bogus (see dialback --help)"),
+        ("dev a.py:h --port x", "dialback: argument --port: 'x' is not a port"),
+        ("dev a.py:h --admin-port 65536", "dialback: argument --admin-port: '65536' is not a port"),
+        ("dev a.py:h --timeout 0", "dialback: argument --timeout: '0' is not a number of seconds"),
+        ("dev a.py:h --concurrency 0", "dialback: argument --concurrency: '0' is not a number"),
+        ("dev a.py:h --env A", "dialback: argument --env: 'A' is not NAME=VALUE"),
+        ("dev a.py:h --route a=b.py:h", "dialback: argument --route: 'a=b.py:h' is not /PATH="),
+        ("dev a.py:h --callback-url http://x", "dialback: --callback-url: 'http://x' is not a Web"),
+        ("dev a.py", "dialback: argument a.py: target 'a.py' is not FILE.py:HANDLER"),
+        ("dev aws:x", "dialback: argument aws:x: target 'aws:x': aws: targets come with a later"),
+        ("dev a.py:h --route /=b.py:h", "dialback: --route /=b.py:h.path: / is there already"),
+        ("serve", "dialback: the following arguments are required: --config"),
+        ("serve --config gone.toml", "dialback: gone.toml: no such file"),
+        ("check-config gone.toml", "dialback: gone.toml: no such file"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments: str, line: str) -> None:
+    assert complaint(*arguments.split()).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("gone.py:handler", "gone.py: no such file"),
+        (f"{FUNCTIONS}:missing", "missing"),
+        (f"{FUNCTIONS}:NOT_CALLABLE", "NOT_CALLABLE"),
+    ],
+)
+def test_handlers_are_checked_before_anything_listens(
+    target: str, said: str, tmp_path: Path
+) -> None:
+    assert said in complaint("dev", target, "--port=0", "--callback-port=0", "--admin-port=0")
+    config = tmp_path / "dialback.toml"
+    config.write_text(f'[[routes]]\npath = "/"\ntarget = "local:{target}"\n')
+    for command in (("serve", "--config"), ("check-config",)):
+        line = complaint(*command, config)
+        assert line.startswith("dialback: route /: ")
+        assert said in line
+
+
+@pytest.mark.parametrize("name", ["edge", "callback", "admin"])
+def test_a_port_in_use_is_named(name: str, tmp_path: Path) -> None:
+    flag = {"edge": "--port", "callback": "--callback-port", "admin": "--admin-port"}[name]
+    config = tmp_path / "dialback.toml"
+    config.write_text(ROUTE)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ports = {"--port": 0, "--callback-port": 0, "--admin-port": 0, flag: port}
+        flags = [f"{flag}={number}" for flag, number in ports.items()]
+        line = complaint("dev", f"{FUNCTIONS}:echo", *flags)
+        taken = f"dialback: {name} listener: 127.0.0.1:{port} is in use by another program; "
+        assert line.startswith(taken)
+        assert flag in line
+        listeners = {f"DIALBACK_{one}": "127.0.0.1:0" for one in ("EDGE", "CALLBACK", "ADMIN")}
+        listeners[f"DIALBACK_{name.upper()}"] = f"127.0.0.1:{port}"
+        line = complaint("serve", "--config", config, env=listeners)
+        assert line.startswith(taken)
+        assert f"gateway.{name}" in line
+
+
+def test_an_address_of_another_machine_is_named() -> None:
+    line = complaint("dev", f"{FUNCTIONS}:echo", "--host", "192.0.2.1")
+    assert line.startswith("dialback: edge listener: 192.0.2.1:8080 is not an address of this")
+
+
+def test_a_variable_that_means_nothing_is_named(tmp_path: Path) -> None:
+    line = complaint("dev", f"{FUNCTIONS}:echo", env={"DIALBACK_EGDE": "127.0.0.1:1"})
+    assert line == "dialback: DIALBACK_EGDE: no such setting; did you mean DIALBACK_EDGE?"
+
+
+def test_token_keys_are_checked(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("short")
+    config = tmp_path / "dialback.toml"
+    config.write_text('[gateway]\ntoken_keys = ["key"]\n' + ROUTE)
+    line = complaint("check-config", config)
+    assert line.startswith("dialback: gateway.token_keys: ")
+    assert "32 bytes" in line
+
+
+def test_a_good_file_is_good(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("k" * 32)
+    config = tmp_path / "dialback.toml"
+    config.write_text('[gateway]\ntoken_keys = ["key"]\n' + ROUTE)
+    done = dialback("check-config", config)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{config}: good, 1 route\n", "")
