@@ -14,7 +14,6 @@ from tests.benchmarks.load import Round, percentile
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from tests.benchmarks.client import Client
     from tests.benchmarks.servers import Contender
 
 MIB = 1 << 20
@@ -51,7 +50,7 @@ class Figure:
 class Measure:
     """A load, and the figures that its rounds give."""
 
-    run: Callable[[Client], Awaitable[Round]]
+    run: Callable[[Contender], Awaitable[Round]]
     figures: tuple[Figure, ...]
 
 
@@ -76,40 +75,44 @@ def measures(*, quick: bool) -> list[Measure]:
     large, small = (64 * MIB, 8 * MIB) if quick else (256 * MIB, 32 * MIB)
     return [
         Measure(
-            lambda client: load.first_bytes(client, requests=requests, at_once=1, stay_ms=5),
+            lambda of: load.first_bytes(
+                of.client, requests=requests, at_once=1, stay_ms=of.stay_ms
+            ),
             (
                 latency("first byte, 1 at a time, p50", 50, target=20.0),
                 latency("first byte, 1 at a time, p99", 99),
             ),
         ),
         Measure(
-            lambda client: load.first_bytes(client, requests=requests, at_once=10, stay_ms=20),
+            lambda of: load.first_bytes(
+                of.client, requests=requests, at_once=10, stay_ms=of.stay_ms
+            ),
             (
                 latency("first byte, 10 at once, p50", 50),
                 latency("first byte, 10 at once, p99", 99),
             ),
         ),
         Measure(
-            lambda client: load.chunk_ages(client, streams=1, ticks=ticks),
+            lambda of: load.chunk_ages(of.client, streams=1, ticks=ticks),
             (latency("chunk on its way, 1 stream, p50", 50),),
         ),
         Measure(
-            lambda client: load.chunk_ages(client, streams=12, ticks=ticks),
+            lambda of: load.chunk_ages(of.client, streams=12, ticks=ticks),
             (
                 latency("chunk on its way, 12 streams, p50", 50),
                 latency("chunk on its way, 12 streams, p99", 99),
             ),
         ),
         Measure(
-            lambda client: load.bulk(client, chunk=1024, total=small),
+            lambda of: load.bulk(of.client, chunk=1024, total=small),
             (Figure("1 KiB chunks, 1 stream", "chunks/s", chunk_rate, target=0.5),),
         ),
         Measure(
-            lambda client: load.bulk(client, chunk=65536, total=large),
+            lambda of: load.bulk(of.client, chunk=65536, total=large),
             (Figure("64 KiB chunks, 1 stream", "MB/s", byte_rate, target=0.25),),
         ),
         Measure(
-            lambda client: load.bulk(client, chunk=65536, total=large // 4, streams=8),
+            lambda of: load.bulk(of.client, chunk=65536, total=large // 4, streams=8),
             (Figure("64 KiB chunks, 8 streams", "MB/s", byte_rate),),
         ),
     ]
@@ -158,7 +161,7 @@ async def take_all(
 
 async def one_round(contender: Contender, measure: Measure, results: Results) -> Round:
     before = await asyncio.to_thread(contender.frames)
-    found = await measure.run(contender.client)
+    found = await measure.run(contender)
     after = await asyncio.to_thread(contender.frames)
     contender.check(frames=after - before, responses=found.whole)
     for outcome, times in found.broken.items():
