@@ -280,6 +280,20 @@ class GatewayStream:
         """Whether credit and request bytes still go out: nothing has ended the response."""
         return self.bound is not None and self.terminal is None and not self.over
 
+    def due(self, now: float) -> bool:
+        """Whether `frames_to_send` has something now."""
+        if self.bound is None:
+            return False
+        if self._cancel_due or self._end_ack_due:
+            return True
+        return self._open and (self._response.body.is_due(now) or self._upload_due)
+
+    @property
+    def _upload_due(self) -> bool:
+        if self._sender.drained:
+            return not (self._upload_end_sent or self._upload_end_acked)
+        return self._sender.ready
+
     def frames_to_send(self, now: float) -> list[Frame]:
         """Return what the bound connection should carry now: control frames before DATA.
 
@@ -307,7 +321,7 @@ class GatewayStream:
         sender = self._sender
         while (piece := sender.take()) is not None:
             frames.append(Data(self._sid, *piece))
-        if sender.drained and not (self._upload_end_sent or self._upload_end_acked):
+        if sender.drained and self._upload_due:
             self._upload_end_sent = True
             frames.append(End(self._sid, sender.written, sender.crc_at(sender.written)))
 
@@ -321,6 +335,11 @@ class GatewayStream:
     def upload_room(self) -> int:
         """Bytes that `upload` accepts now; 0 as long as no function is attached."""
         return self._sender.room
+
+    @property
+    def upload_acknowledged(self) -> bool:
+        """Whether the function has the whole request body."""
+        return self._upload_end_acked
 
     def upload(self, data: bytes) -> int:
         """Accept request bytes for the function.

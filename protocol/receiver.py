@@ -136,7 +136,7 @@ class Receiver:
 
     def window_due(self, now: float) -> tuple[int, int] | None:
         """Return (ack, max) when a WINDOW should go out now, and note that it did."""
-        if not self._is_due(now):
+        if not self.is_due(now):
             return None
         self._acked = self.consumed
         self._last_window = now
@@ -144,7 +144,8 @@ class Receiver:
         self.admit(self.consumed + self.window)
         return self.consumed, self.maximum
 
-    def _is_due(self, now: float) -> bool:
+    def is_due(self, now: float) -> bool:
+        """Whether `window_due` has something now."""
         gain = self.consumed - self._acked
         if self._urgent and self.consumed + self.window > self.maximum:
             return True

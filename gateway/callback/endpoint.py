@@ -10,7 +10,7 @@ from aiohttp import web
 
 from gateway.callback.pump import Pump
 from gateway.tokens import TokenError
-from protocol.limits import ATTACH_PATH, SUBPROTOCOL, choose_subprotocol, message_size_max
+from protocol.limits import ATTACH_PATH, SUBPROTOCOL, choose_subprotocol
 
 if TYPE_CHECKING:
     from gateway.journal.store import JournalStore
@@ -50,7 +50,7 @@ class CallbackEndpoint:
             autoping=False,
             heartbeat=None,
             compress=False,
-            max_msg_size=message_size_max(self._limits.max_frame),
+            max_msg_size=self._limits.max_message,
         )
         await socket.prepare(request)
         pump = Pump(socket, self._store, self._tokens, self._telemetry, self._limits)
@@ -73,7 +73,9 @@ class CallbackEndpoint:
             return _error(400, "a WebSocket upgrade is wanted here")
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
         if choose_subprotocol([name.strip() for name in offered.split(",")]) is None:
-            return _error(400, f"this gateway speaks {SUBPROTOCOL}; offered: {offered or 'nothing'}")
+            return _error(
+                400, f"this gateway speaks {SUBPROTOCOL}; offered: {offered or 'nothing'}"
+            )
         return self._refuse_token(request.headers.get("Authorization", ""))
 
     def _refuse_token(self, authorization: str) -> web.Response | None:

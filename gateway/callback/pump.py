@@ -17,7 +17,7 @@ from gateway.tokens import TokenError
 from protocol.codec import decode, encode
 from protocol.connection import GatewayConnection
 from protocol.errors import CloseCode, ProtocolError, RejectCode
-from protocol.frames import Attach, Attached, Reject
+from protocol.frames import Attach, Attached, Park, Reject
 
 if TYPE_CHECKING:
     from aiohttp import WSMessage, web
@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from gateway.journal.store import JournalStore
     from gateway.telemetry import Telemetry
     from gateway.tokens import Tokens
-    from protocol.frames import Frame
+    from protocol.frames import Frame, StreamFrame
     from protocol.limits import Limits
 
 log = logging.getLogger("dialback.callback")
 
-PREFIX_LOGGED = 32  # bytes of an undecodable message shown in the log: enough to recognise a peer's bug
+PREFIX_LOGGED = (
+    32  # bytes of an undecodable message shown in the log: enough to recognise a peer's bug
+)
 
 
 class Pump:
@@ -53,15 +55,21 @@ class Pump:
         self._loop = asyncio.get_running_loop()
         self._connection = GatewayConnection(limits, self._loop.time())
         self._journal: MemoryJournal | None = None
+        self._sid = 0
+        self._answer: Attached | None = None
         self._outbox_ready = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._closing: CloseCode | None = None
 
     # ------------------------------------------------------------ what the journal calls
 
-    def outbox_ready(self) -> None:
-        """Wake the writing task."""
-        self._outbox_ready.set()
+    def outbox_changed(self) -> None:
+        """Wake the writing task if it has something to do, or see that it will be in time."""
+        now = self._loop.time()
+        if self._connection.has_frames or (self._journal is not None and self._journal.due(now)):
+            self._outbox_ready.set()
+        else:
+            self._arm()
 
     def superseded(self) -> None:
         """Close: the function has a newer connection for this exchange."""
@@ -79,8 +87,7 @@ class Pump:
             writer.cancel()
             if self._timer is not None:
                 self._timer.cancel()
-            if self._journal is not None:
-                self._journal.detach(self)
+            self._leave()
             await self._socket.close(code=self._closing or CloseCode.NORMAL)
 
     async def go_away(self) -> None:
@@ -100,7 +107,7 @@ class Pump:
             if message.type is WSMsgType.BINARY:
                 self._take(message.data)
             elif message.type is WSMsgType.TEXT:
-                self._close(CloseCode.UNSUPPORTED)
+                self._close(CloseCode.UNSUPPORTED_DATA)
             elif message.type not in (WSMsgType.PING, WSMsgType.PONG):
                 self._log_end(message)
                 return
@@ -109,28 +116,44 @@ class Pump:
         now = self._loop.time()
         try:
             frame = decode(data, max_frame=self._limits.max_frame)
-            if frame is not None:
-                frame = self._connection.receive(frame, now)
-            if frame is not None:
-                self._route(frame, now)
+            if frame is None:
+                self._connection.heard(now)
+            elif (wanted := self._connection.receive(frame, now)) is not None:
+                self._route(wanted, now)
         except ProtocolError as error:
             log.warning("callback broke the protocol: %s [%s]", error, data[:PREFIX_LOGGED].hex())
             self._close(error.close_code)
-        self._wake_if_due(now)
+        self.outbox_changed()
 
-    def _route(self, frame: Frame, now: float) -> None:
+    def _route(self, frame: StreamFrame | Park, now: float) -> None:
         match frame:
             case Attach():
                 self._attach(frame, now)
-            case _ if self._journal is not None:
-                self._journal.receive(frame, self, now)
+            case Park():
+                self._leave()
+            case _:
+                if self._journal is not None:
+                    self._journal.receive(frame, self, now)
 
     def _attach(self, frame: Attach, now: float) -> None:
+        self._leave()
         answer = self._admit(frame, now)
-        self._telemetry.attach("accepted" if isinstance(answer, Attached) else "rejected")
         if isinstance(answer, Reject):
+            self._telemetry.attach("rejected")
             log.info("callback refused: %s", answer)
-        self._connection.answer_attach(answer)
+            self._connection.refuse(answer)
+        else:
+            self._telemetry.attach("accepted")
+            self._connection.accept(frame.sid, now)
+            self._sid = frame.sid
+            self._answer = answer
+        self._outbox_ready.set()
+
+    def _leave(self) -> None:
+        """The stream that was bound here is over on this connection, or left behind."""
+        if self._journal is not None:
+            self._journal.detach(self)
+            self._journal = None
 
     def _admit(self, frame: Attach, now: float) -> Attached | Reject:
         journal = self._store.find(frame.xid)
@@ -163,16 +186,15 @@ class Pump:
 
     def _waiting_frames(self, now: float) -> list[Frame]:
         frames = self._connection.frames_to_send(now)
+        if self._answer is not None:
+            frames.append(self._answer)
+            self._answer = None
         if self._journal is not None:
             frames += self._journal.frames_to_send(now)
+            if self._journal.over:
+                self._connection.release(self._sid, now)
+                self._leave()
         return frames
-
-    def _wake_if_due(self, now: float) -> None:
-        deadline = self._next_deadline()
-        if deadline is not None and deadline <= now:
-            self._outbox_ready.set()
-        else:
-            self._arm()
 
     def _next_deadline(self) -> float | None:
         deadline = self._connection.next_deadline()

@@ -17,12 +17,11 @@ from gateway.exchange.run import ExchangeRun
 from gateway.exchange.states import Event
 from gateway.invoke.base import Invocation, InvokeOutcomeUnknown
 from gateway.invoke.event import build_event
-from gateway.journal.memory import MemoryJournal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gateway.exchange.invocation import CallbackOffer, Outcome
+    from gateway.exchange.invocation import CallbackOffer
     from gateway.exchange.timing import Timing
     from gateway.invoke.base import Invoker
     from gateway.journal.store import JournalStore
@@ -94,9 +93,12 @@ class Driver:
         telemetry.begin()
         self._active[exchange_id] = exchange
         try:
-            await self._serve(exchange, request, route, ExchangeRun(
-                exchange, request, sink, telemetry, self._timing
-            ))
+            await self._serve(
+                exchange,
+                request,
+                route,
+                ExchangeRun(exchange, request, sink, telemetry, self._timing),
+            )
         finally:
             del self._active[exchange_id]
             self._recent.append(exchange)

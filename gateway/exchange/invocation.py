@@ -92,9 +92,7 @@ def client_context(
         body="inline" if upload is None else "stream",
         body_length=None if upload is None or upload < 0 else upload,
     )
-    return json.dumps(
-        {"custom": {"dialback": envelope.to_json()}}, separators=(",", ":")
-    ).encode()
+    return json.dumps({"custom": {"dialback": envelope.to_json()}}, separators=(",", ":")).encode()
 
 
 def read_outcome(result: InvokeResult) -> Outcome:

@@ -80,7 +80,12 @@ class ExchangeRun:
         """Make the journal; `upload` if the request body goes over the callback."""
         xid = bytes.fromhex(self._exchange.id)
         self.journal = MemoryJournal(
-            xid, self, window=offer.window, limits=offer.limits, upload=upload
+            xid,
+            self,
+            window=offer.window,
+            limits=offer.limits,
+            upload=upload,
+            check_length=self._request.method != "HEAD",
         )
         return self.journal
 

@@ -22,12 +22,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
+from typing_extensions import override
+
 from protocol.errors import CancelCode, RejectCode, ResetCode, StreamFailed
-from protocol.frames import Attached, Cancel, Data, End, Head, Reset
+from protocol.frames import Attached, Data, End, Head, Reset
 from protocol.gateway_stream import GatewayStream
 
 if TYPE_CHECKING:
-    from protocol.frames import Attach, Frame, Reject
+    from protocol.frames import Attach, Frame, Reject, StreamFrame
     from protocol.headers import HeaderList
     from protocol.limits import Limits
     from protocol.receipt import Receipt
@@ -66,10 +68,15 @@ class Reader(Protocol):
 
 
 class Writer(Protocol):
-    """A callback connection, as the journal sees it."""
+    """A callback connection, as the journal sees it. Its identity is what is bound."""
 
-    def outbox_ready(self) -> None:
-        """Frames wait in `MemoryJournal.frames_to_send`, or its next deadline moved."""
+    @override
+    def __hash__(self) -> int:
+        """Tell connections apart."""
+        ...
+
+    def outbox_changed(self) -> None:
+        """`MemoryJournal.due` may be true now, or its next deadline moved."""
         ...
 
     def superseded(self) -> None:
@@ -87,13 +94,32 @@ class MemoryJournal:
     """
 
     def __init__(
-        self, xid: bytes, reader: Reader, *, window: int, limits: Limits, upload: bool
+        self,
+        xid: bytes,
+        reader: Reader,
+        *,
+        window: int,
+        limits: Limits,
+        upload: bool,
+        check_length: bool = True,
     ) -> None:
+        """Open it.
+
+        Args:
+            xid: the exchange, 16 bytes.
+            reader: told what happens.
+            window: response bytes that may be here, or on their way.
+            limits: of the protocol.
+            upload: whether the request body goes over the callback.
+            check_length: hold the body against Content-Length; False for the answer to a HEAD.
+        """
         self.xid = xid
         self.head: Head | None = None
         self.whole_length: int | None = None
         self._reader: Reader | None = reader
-        self._stream = GatewayStream(xid, window=window, limits=limits, upload=upload)
+        self._stream = GatewayStream(
+            xid, window=window, limits=limits, upload=upload, check_length=check_length
+        )
         self._writer: Writer | None = None
         self._body: list[bytes] = []
         self._ended = False
@@ -115,9 +141,11 @@ class MemoryJournal:
                 before.superseded()
             if self._reader is not None:
                 self._reader.on_attached()
+        elif self._stream.failed is not None:
+            self._fail(self._stream.failed, "the function came back at an offset that is gone")
         return answer
 
-    def receive(self, frame: Frame, writer: Writer, now: float) -> None:
+    def receive(self, frame: StreamFrame, writer: Writer, now: float) -> None:
         """Take a frame that came on a connection.
 
         Raises:
@@ -137,15 +165,25 @@ class MemoryJournal:
             self._upload_room = None
 
     def detach(self, writer: Writer) -> None:
-        """A connection is gone."""
+        """A connection is gone, or has done its part."""
+        done = self._stream.over
         if self._stream.detach(writer):
             self._writer = None
-            if self._reader is not None:
+            if self._reader is not None and not done:
                 self._reader.on_detached()
 
     def frames_to_send(self, now: float) -> list[Frame]:
         """Return what waits for the bound connection; it counts as sent."""
         return self._stream.frames_to_send(now)
+
+    def due(self, now: float) -> bool:
+        """Whether `frames_to_send` has something now."""
+        return self._stream.due(now)
+
+    @property
+    def over(self) -> bool:
+        """Whether the bound connection has done its part: END acknowledged, or RESET."""
+        return self._stream.over
 
     def next_deadline(self) -> float | None:
         """When `frames_to_send` will have something even if nothing happens until then."""
@@ -204,6 +242,8 @@ class MemoryJournal:
         """Forget the bytes and the reader; what is left answers latecomers."""
         self._reader = None
         self._body = []
+        if self._stream.terminal is None:
+            self._stream.terminate(RejectCode.TERMINAL)
         if self._upload_room is not None:
             self._upload_room.cancel()
             self._upload_room = None
@@ -258,4 +298,4 @@ class MemoryJournal:
 
     def _tell_writer(self) -> None:
         if self._writer is not None:
-            self._writer.outbox_ready()
+            self._writer.outbox_changed()

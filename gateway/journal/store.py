@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gateway.journal.memory import MemoryJournal
 
-TOMBSTONE_SECONDS = 60.0  # twice the longest that a function tries to come back (protocol SPEC, timers)
+TOMBSTONE_SECONDS = (
+    60.0  # twice the longest that a function tries to come back (protocol SPEC, timers)
+)
 TOMBSTONES_MAX = 10_000  # some 10 MiB; the oldest go first
 
 

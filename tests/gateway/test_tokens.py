@@ -65,7 +65,9 @@ def test_any_text_is_refused_with_a_reason_that_does_not_repeat_it(text):
     assert len(text) < 20 or text not in str(caught.value)
 
 
-@pytest.mark.parametrize(("keys", "says"), [([b"short"], "32 bytes"), ([KEY, OTHER, KEY], "at most 2")])
+@pytest.mark.parametrize(
+    ("keys", "says"), [([b"short"], "32 bytes"), ([KEY, OTHER, KEY], "at most 2")]
+)
 def test_bad_keys_are_refused(keys, says):
     with pytest.raises(ValueError, match=says):
         Tokens(keys)

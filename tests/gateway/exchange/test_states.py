@@ -9,7 +9,9 @@ from gateway.exchange.exchange import Exchange
 from gateway.exchange.states import TABLE, TERMINAL, Event, State
 
 ONLY_BEFORE_ADMISSION = {Event.ADMITTED, Event.REFUSED}
-NOT_WITHOUT_A_JOURNAL = set(Event) - ONLY_BEFORE_ADMISSION - {Event.UPLOAD_FAILED, Event.CLIENT_GONE}
+NOT_WITHOUT_A_JOURNAL = (
+    set(Event) - ONLY_BEFORE_ADMISSION - {Event.UPLOAD_FAILED, Event.CLIENT_GONE}
+)
 IMPOSSIBLE = {
     State.RECEIVED: NOT_WITHOUT_A_JOURNAL,
     State.INVOKING: ONLY_BEFORE_ADMISSION
