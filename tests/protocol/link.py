@@ -12,17 +12,14 @@ from dataclasses import dataclass, field
 from protocol.codec import decode, encode
 from protocol.connection import FunctionConnection, GatewayConnection
 from protocol.envelope import Envelope
-from protocol.errors import RejectCode
 from protocol.frames import (
+    Attach,
     Attached,
     Data,
     End,
-    EndAck,
     Frame,
     Head,
     Park,
-    Ping,
-    Pong,
     Reject,
     Reset,
 )
@@ -48,7 +45,7 @@ def envelope(**changes: object) -> Envelope:
     return Envelope(**(values | changes))  # type: ignore[arg-type]
 
 
-class Stuck(AssertionError):
+class StuckError(AssertionError):
     """Nothing moves, no deadline is set, and the exchange has not ended."""
 
 
@@ -139,14 +136,14 @@ class Link:
                 return
             case Park():
                 self.gateway.detach(self)
-            case _ if type(rest).__name__ == "Attach":
-                self._decide(rest, now)  # type: ignore[arg-type]
+            case Attach():
+                self._decide(rest, now)
             case _:
                 record = self.gateway.receive(self, rest, now)
                 if record is not None:
                     self.records.append(record)
 
-    def _decide(self, frame, now: float) -> None:  # type: ignore[no-untyped-def]
+    def _decide(self, frame: Attach, now: float) -> None:
         answer = self.gateway.attach(frame, self, now)
         self.answers.append(answer)
         if isinstance(answer, Attached):
@@ -206,6 +203,10 @@ class Session:
     write_size: int = 23
     #: Bytes that the client takes per turn.
     appetite: int = 17
+    #: The gateway learns of a cut only by the next ATTACH; what was in flight arrives after it.
+    half_open: bool = False
+    #: The handler ends its response only after it read the whole upload.
+    reads_all: bool = False
     now: float = 0.0
     received: bytearray = field(default_factory=bytearray)
     uploaded: bytearray = field(default_factory=bytearray)
@@ -246,15 +247,28 @@ class Session:
         self.connect()
         for _ in range(turns):
             if self.done:
+                self.uploaded += self.function.read()
                 return
             moved = self.turn()
             if self.link.broken:
-                self.link.cut()
-                if self.function.state is not FunctionState.DONE:
-                    self.connect()
+                self._reconnect()
             elif not moved and not self.done:
                 self._jump()
-        raise Stuck("too many turns")
+        raise StuckError("too many turns")
+
+    def _reconnect(self) -> None:
+        old = self.link
+        if not self.half_open:
+            old.cut()
+        self.function.detach()
+        if self.function.state is FunctionState.DONE:
+            return
+        self.connect()
+        self.link.deliver_up(self.now)
+        old.up.budget = None
+        old.deliver_up(self.now)
+        assert not (old.records and self.gateway.bound is self.link), "fenced, yet it counted"
+        self._take_records(old)
 
     @property
     def done(self) -> bool:
@@ -268,7 +282,7 @@ class Session:
         now, link = self.now, self.link
         link.send_up(now)
         moved |= bool(link.deliver_up(now))
-        self._take_records()
+        self._take_records(link)
         link.send_down(now)
         return bool(link.deliver_down(now)) | moved
 
@@ -282,7 +296,8 @@ class Session:
             accepted = function.write(chunk)
             self._written += accepted
             moved |= accepted > 0
-            if self._written == len(self.response):
+            waits = self.reads_all and not function.upload_ended
+            if self._written == len(self.response) and not waits:
                 function.end()
                 moved = True
         data = function.read()
@@ -305,8 +320,8 @@ class Session:
             self._upload_finished = True
         return accepted > 0 or self._upload_finished
 
-    def _take_records(self) -> None:
-        for record in self.link.records:
+    def _take_records(self, link: Link) -> None:
+        for record in link.records:
             match record:
                 case Data():
                     assert record.offset == len(self.received)
@@ -317,13 +332,13 @@ class Session:
                     self.heads += 1
                 case Reset():
                     raise AssertionError(record)
-        self.link.records.clear()
+        link.records.clear()
 
     def _jump(self) -> None:
         deadlines = [self.function.next_deadline(), self.gateway.next_deadline()]
         known = [deadline for deadline in deadlines if deadline is not None]
         if not known:
-            raise Stuck(
+            raise StuckError(
                 f"{self.function.state} at {self.gateway.position}, {len(self.links)} links"
             )
         self.now = max(self.now, min(known))
