@@ -16,9 +16,8 @@ from urllib.parse import parse_qsl
 import msgspec
 
 if TYPE_CHECKING:
-    from protocol.headers import HeaderList
-
     from gateway.messages import EdgeRequest
+    from protocol.headers import HeaderList
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _TEXT_TYPES = frozenset(
@@ -45,8 +44,6 @@ def build_event(request: EdgeRequest, *, exchange_id: str, body: bytes | None, n
         The event as JSON bytes.
     """
     headers = _joined_headers(request)
-    domain = headers.get("host", "").rsplit(":", 1)[0]
-    prefix = domain.split(".", 1)[0]
     event: dict[str, Any] = {
         "version": "2.0",
         "routeKey": "$default",
@@ -54,21 +51,8 @@ def build_event(request: EdgeRequest, *, exchange_id: str, body: bytes | None, n
         "rawQueryString": request.query,
         "headers": headers,
         "requestContext": {
-            "accountId": "anonymous",
-            "apiId": prefix,
-            "authentication": None,
-            "domainName": domain,
-            "domainPrefix": prefix,
-            "http": {
-                "method": request.method,
-                "path": request.path,
-                "protocol": request.version,
-                "sourceIp": request.client_address,
-                "userAgent": headers.get("user-agent", ""),
-            },
+            **_context(request, headers),
             "requestId": exchange_id,
-            "routeKey": "$default",
-            "stage": "$default",
             "time": _log_time(int(now)),
             "timeEpoch": int(now * 1000),
         },
@@ -83,6 +67,29 @@ def build_event(request: EdgeRequest, *, exchange_id: str, body: bytes | None, n
     if body:
         event["body"], event["isBase64Encoded"] = _body(body, headers.get("content-type", ""))
     return msgspec.json.encode(event)
+
+
+def _context(request: EdgeRequest, headers: dict[str, str]) -> dict[str, Any]:
+    host = headers.get("host", "")
+    # An IPv6 literal has colons of its own inside its brackets.
+    domain = host if host.endswith("]") else host.rsplit(":", 1)[0]
+    prefix = domain.split(".", 1)[0]
+    return {
+        "accountId": "anonymous",
+        "apiId": prefix,
+        "authentication": None,
+        "domainName": domain,
+        "domainPrefix": prefix,
+        "http": {
+            "method": request.method,
+            "path": request.path,
+            "protocol": request.version,
+            "sourceIp": request.client_address,
+            "userAgent": headers.get("user-agent", ""),
+        },
+        "routeKey": "$default",
+        "stage": "$default",
+    }
 
 
 def _joined_headers(request: EdgeRequest) -> dict[str, str]:

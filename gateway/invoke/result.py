@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from protocol.headers import HeadError, check_head
 
 from gateway.errors import FunctionFailed
+from protocol.headers import HeadError, check_head
 
 if TYPE_CHECKING:
     from protocol.headers import HeaderList

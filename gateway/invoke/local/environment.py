@@ -11,6 +11,8 @@ import sys
 import uuid
 from typing import TYPE_CHECKING
 
+from gateway.invoke.local.spec import DEFAULT_REGION
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -34,7 +36,7 @@ def function_environment(
     variables = {
         name: value for name, value in parent.items() if not name.startswith(_NOT_INHERITED)
     }
-    region = variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION") or spec.region
+    region = variables.get("AWS_REGION") or variables.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     return {
         **variables,

@@ -74,7 +74,7 @@ class LocalFunction(Invoker):
             that was not tried. Invocations may be tried all the same: the code may change.
         """
         if self._reload:
-            self._keep(asyncio.create_task(watch_code(self.spec.directory, self._code_changed)))
+            self._keep(asyncio.create_task(self._watch()))
         if not prewarm:
             return None
         self._warm = asyncio.get_running_loop().create_future()
@@ -244,6 +244,12 @@ class LocalFunction(Invoker):
             call.refuse(InvokeOutcomeUnknown(f"no outcome within {seconds:g} s"))
         else:
             call.refuse(FunctionUnreachable(f"{self.spec.name}: no worker within {seconds:g} s"))
+
+    async def _watch(self) -> None:
+        try:
+            await watch_code(self.spec.directory, self._code_changed)
+        except (OSError, RuntimeError) as error:  # no such folder, too many watches, ...
+            self._log(self.spec.name, "", f"code changes will not be noticed: {error}")
 
     def _code_changed(self) -> None:
         """Replace idle workers now, and the others when they are done."""

@@ -21,7 +21,7 @@ from aiohttp import web
 from gateway.errors import GatewayError, RequestBodyTooLarge, Throttled
 from gateway.invoke.base import Invocation, InvokeOutcomeUnknown, InvokeResult
 from gateway.invoke.local.limits import ASYNC_REQUEST_MAX, CLIENT_CONTEXT_MAX, REQUEST_MAX
-from gateway.invoke.local.spec import ACCOUNT, REGION
+from gateway.invoke.local.spec import ACCOUNT, DEFAULT_REGION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,7 +118,7 @@ class InvokeApi:
         name, version = match["name"], qualifier or match["qualifier"]
         function = self._functions.get(name)
         if function is None:
-            arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
+            arn = f"arn:aws:lambda:{DEFAULT_REGION}:{ACCOUNT}:function:{name}"
             arn += f":{version}" if version else ""
             raise _Refusal(404, "ResourceNotFoundException", f"Function not found: {arn}")
         return function

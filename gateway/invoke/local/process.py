@@ -49,23 +49,7 @@ class WorkerProcess:
         self._on_exit = on_exit
         self._frozen = False
         self._peak_memory = 0
-        arguments = [
-            *(sys.executable, "-P", _BOOTSTRAP),
-            *(str(os.getpid()), str(spec.directory), spec.runtime_handler),
-        ]
-        self.pid = os.posix_spawn(
-            sys.executable,
-            arguments,
-            environment,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, output, 1),
-                (os.POSIX_SPAWN_DUP2, output, 2),
-            ],
-            setsid=True,
-            # Python ignores these two; a program that is started must not inherit that.
-            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
-        )
+        self.pid = _spawn(spec, environment, output)
         self._alive = True
         try:
             self._pidfd = os.pidfd_open(self.pid)
@@ -113,3 +97,23 @@ class WorkerProcess:
         os.close(self._pidfd)
         os.close(self._status_file)
         self._on_exit(os.waitstatus_to_exitcode(status))
+
+
+def _spawn(spec: FunctionSpec, environment: dict[str, str], output: int) -> int:
+    arguments = [
+        *(sys.executable, "-P", _BOOTSTRAP),
+        *(str(os.getpid()), str(spec.directory), spec.runtime_handler),
+    ]
+    return os.posix_spawn(
+        sys.executable,
+        arguments,
+        environment,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, output, 1),
+            (os.POSIX_SPAWN_DUP2, output, 2),
+        ],
+        setsid=True,
+        # Python ignores these two; a program that is started must not inherit that.
+        setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
+    )

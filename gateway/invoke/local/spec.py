@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-REGION = "us-east-1"
-ACCOUNT = "000000000000"
+DEFAULT_REGION: Final = "us-east-1"
+ACCOUNT: Final = "000000000000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,6 @@ class FunctionSpec:
         """The handler as Lambda configures it: ``module.name``."""
         return f"{self.file.stem}.{self.handler}"
 
-    @property
-    def region(self) -> str:
-        """The region that the function believes it is in."""
-        return self.env.get("AWS_REGION") or REGION
-
-    @property
-    def arn(self) -> str:
-        """The function's ARN, in the emulation's account."""
-        return f"arn:aws:lambda:{self.region}:{ACCOUNT}:function:{self.name}"
+    def arn(self, region: str) -> str:
+        """Return the function's ARN in a region of the emulation's account."""
+        return f"arn:aws:lambda:{region}:{ACCOUNT}:function:{self.name}"

@@ -126,7 +126,7 @@ class Worker:
         self._init_reported = False
         self._head = (
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-            f"Lambda-Runtime-Invoked-Function-Arn: {spec.arn}\r\n"
+            f"Lambda-Runtime-Invoked-Function-Arn: {spec.arn(environment['AWS_REGION'])}\r\n"
         ).encode()
         self.state = State.STARTING
         self.stale = False

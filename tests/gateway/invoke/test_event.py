@@ -167,6 +167,10 @@ def test_a_header_that_is_not_utf8_is_read_as_latin1() -> None:
     assert event((b"x-name", b"caf\xe9"))["headers"]["x-name"] == "café"
 
 
-def test_the_port_is_no_part_of_the_domain() -> None:
-    context = event((b"host", b"localhost:8080"))["requestContext"]
-    assert context["domainName"] == context["domainPrefix"] == "localhost"
+@pytest.mark.parametrize(
+    ("host", "domain"),
+    [(b"localhost:8080", "localhost"), (b"[::1]:8080", "[::1]"), (b"[::1]", "[::1]")],
+)
+def test_the_port_is_no_part_of_the_domain(host: bytes, domain: str) -> None:
+    context = event((b"host", host))["requestContext"]
+    assert context["domainName"] == context["domainPrefix"] == domain

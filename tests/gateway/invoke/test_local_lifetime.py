@@ -109,6 +109,14 @@ async def test_a_broken_edit_is_reported_and_can_be_mended(emulator: Emulator) -
     assert await value(function) == "mended again"
 
 
+async def test_a_folder_that_cannot_be_watched_is_reported(emulator: Emulator) -> None:
+    function = emulator.function("def handler(event, context): return 1", reload=True)
+    (emulator.directory / "app.py").unlink()
+    emulator.directory.rmdir()
+    assert await function.start(prewarm=False) is None
+    await until(lambda: emulator.printed("code changes will not be noticed"))
+
+
 async def _edit(emulator: Emulator, code: str, name: str = "app.py") -> None:
     """Change a file until the watcher, which starts in its own time, has seen a change."""
     file = emulator.directory / name
