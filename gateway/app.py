@@ -134,6 +134,7 @@ class App:
                     await self.edge.disconnected()
             except TimeoutError:
                 log.warning("clients that take nothing were left behind")
+            self._handler.close()
 
     def _make_admin_runner(self) -> web.AppRunner:
         posts = {} if self._invoke_api is None else {INVOKE_PATH: self._invoke_api.handle}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.routes import RouteTable
 
 USAGE_ERROR = 2
+INTERRUPTED = 128 + 2  # as shells report SIGINT
 
 DESCRIPTION = """\
 Stream responses out of buffered AWS Lambda functions: the function dials back to this gateway.
@@ -72,7 +73,7 @@ Variables that override [gateway]: {variables}.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code: 0, or 2 for a mistake in arguments or settings."""
+    """Run the command; return its exit code: 2 for a mistake in arguments or settings."""
     options = _parser().parse_args(argv)
     from gateway.errors import ConfigError
 
@@ -81,6 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"dialback: {error}", file=sys.stderr)
         return USAGE_ERROR
+    except KeyboardInterrupt:  # before the event loop had its own way to stop
+        return INTERRUPTED
     return code
 
 

@@ -18,14 +18,13 @@ import msgspec
 from typing_extensions import override
 
 from gateway.errors import ConfigError
+from gateway.log import LogFormat, LogLevel
 from protocol.limits import INLINE_REQUEST_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 RequestBodyMode = Literal["inline", "spill", "stream"]
-LogFormat = Literal["auto", "json", "text"]
-LogLevel = Literal["debug", "info", "warning", "error"]
 
 DEFAULT_CONCURRENCY = 16
 """Calls of one function at a time: enough for a page that loads its parts in parallel, and few

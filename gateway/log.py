@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import logging
 import time
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, Literal, TextIO
 
 from typing_extensions import override
 
-if TYPE_CHECKING:
-    from gateway.config import LogFormat, LogLevel
+LogFormat = Literal["auto", "json", "text"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 ROOT = "dialback"
 

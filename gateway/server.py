@@ -26,7 +26,7 @@ log = logging.getLogger("dialback.server")
 BACKLOG = 1024
 """Connections that wait to be accepted: a burst of clients must not see refusals."""
 
-KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
+KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 """Seconds of silence before a probe, between probes, and probes: NAT gateways forget after 350 s,
 and a peer that vanished without a word is noticed in a minute and a half."""
 
@@ -97,7 +97,9 @@ async def _serve(app: App, job: Job, sockets: dict[str, socket.socket]) -> int:
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(app.close)
-        await app.start()
+        await _first(app.start(), stop.wait())
+        if stop.is_set():
+            return 0
         # A listener that is closed takes no more; what it accepted goes on.
         await loop.create_server(app.callback, sock=sockets["callback"], backlog=BACKLOG)
         await loop.create_server(app.admin, sock=sockets["admin"], backlog=BACKLOG)
@@ -126,7 +128,9 @@ def _signals() -> tuple[asyncio.Event, asyncio.Event]:
 
 
 async def _first(
-    one: Coroutine[None, None, object], other: Coroutine[None, None, object], seconds: float
+    one: Coroutine[None, None, object],
+    other: Coroutine[None, None, object],
+    seconds: float | None = None,
 ) -> None:
     """Wait until one of the two has happened, or the time is over."""
     tasks = [asyncio.create_task(one), asyncio.create_task(other)]
@@ -183,10 +187,10 @@ def _reason(error: OSError) -> str:
 def _watch_peers(listener: socket.socket, user_timeout: float) -> None:
     """Have the kernel notice peers that vanish; accepted connections inherit it (tcp(7))."""
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in KEEPALIVE:
-        listener.setsockopt(socket.IPPROTO_TCP, option, value)
-    milliseconds = int(user_timeout * 1000)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+    for name, value in (*KEEPALIVE, ("TCP_USER_TIMEOUT", int(user_timeout * 1000))):
+        option = getattr(socket, name, None)  # other systems lack some of them
+        if option is not None:
+            listener.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _address(listener: socket.socket) -> Address:

@@ -9,6 +9,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from gateway.edge.hangup import HangupWatch
 from gateway.edge.request import StreamedBody, read_request
 from gateway.edge.response import Outcome, Sent, Sink
 from gateway.errors import GatewayError, NotFound, Overloaded, UpgradeNotSupported
@@ -64,6 +65,7 @@ class EdgeHandler:
         self._driver = driver
         self._telemetry = telemetry
         self._draining = False
+        self._hangups = HangupWatch()
         self._open: dict[Sink, asyncio.Task[object] | None] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -75,6 +77,10 @@ class EdgeHandler:
     async def idle(self) -> None:
         """Wait until nothing is being served."""
         await self._idle.wait()
+
+    def close(self) -> None:
+        """Let go of what the handler holds beside its requests."""
+        self._hangups.close()
 
     def abort(self) -> None:
         """End everything that is being served: refused if its head has not left, else broken."""
@@ -94,8 +100,11 @@ class EdgeHandler:
         self._open[sink] = asyncio.current_task()
         self._idle.clear()
         try:
-            await self._serve(request, body, sink)
-            if not body.complete:
+            if body.complete:
+                await self._serve(request, body, sink)
+            else:
+                with self._hangups.watching(request.transport):
+                    await self._serve(request, body, sink)
                 await _settle(request, body, sink)
         finally:
             del self._open[sink]
@@ -196,6 +205,8 @@ def _internal(error: Exception) -> GatewayError:
 
 async def _settle(request: web.BaseRequest, body: StreamedBody, sink: Sink) -> None:
     """Deal with a request body that nobody read: little of it is thrown away, more ends the line."""
+    if body.complete:
+        return
     try:
         async with asyncio.timeout(LINGER_SECONDS):
             if sink.keep_alive and not body.awaits_continue and await body.discard(DISCARD_MAX):

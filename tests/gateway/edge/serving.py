@@ -116,6 +116,7 @@ async def edge(serve: Serve) -> AsyncIterator[Edge]:
     finally:
         listener.close()
         await server.shutdown(1.0)
+        handler.close()
 
 
 def answer(*parts: bytes, headers: HeaderList = PLAIN, status: int = 200) -> Serve:

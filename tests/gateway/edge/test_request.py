@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -207,6 +208,27 @@ async def test_a_client_that_leaves_in_its_body_cancels_the_exchange() -> None:
         async with Client(it.port) as client:
             client.send(get("/", "Content-Length: 9", method="POST") + b"abc")
             await asyncio.wait_for(reading.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(it.handler.idle(), 5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells (EPOLLRDHUP)")
+@pytest.mark.parametrize("how", ["close", "abort"])
+async def test_a_client_that_leaves_while_its_body_waits_cancels_the_exchange(how: str) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with edge(serve) as it, Client(it.port) as client:
+        client.send(get("/", f"Content-Length: {2**30}", method="POST") + bytes(2**20))
+        await client.writer.drain()
+        await asyncio.wait_for(begun.wait(), 5)
+        getattr(client.writer.transport, how)()
         await asyncio.wait_for(ended.wait(), 5)
         await asyncio.wait_for(it.handler.idle(), 5)
 

@@ -1,0 +1,60 @@
+"""Notices clients that leave while nobody reads from them.
+
+A request body that is not wanted yet is left in the kernel: that is what slows its client down. But a
+transport that does not read does not see the end of the connection either, and the function would
+run on for nobody. The kernel knows (EPOLLRDHUP); it is asked through a second descriptor of the
+socket, in an epoll of our own, since event loops offer no such event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class HangupWatch:
+    """Aborts the transports of clients that hung up; one for the edge. Idle except on Linux."""
+
+    def __init__(self) -> None:
+        self._transports: dict[int, asyncio.Transport] = {}
+        if sys.platform == "linux":
+            self._epoll = select.epoll()
+            self._loop = asyncio.get_running_loop()
+            self._loop.add_reader(self._epoll.fileno(), self._told)
+
+    @contextmanager
+    def watching(self, transport: asyncio.Transport | None) -> Iterator[None]:
+        """Within the block, the end of this transport's peer is noticed whether or not it reads."""
+        raw = None if transport is None else transport.get_extra_info("socket")
+        if sys.platform != "linux" or transport is None or raw is None or raw.fileno() < 0:
+            yield
+            return
+        # While this copy is open, closing the transport closes nothing: the block must end soon
+        # after the transport, as a handler does that is cancelled with its connection.
+        descriptor = os.dup(raw.fileno())
+        self._transports[descriptor] = transport
+        self._epoll.register(descriptor, select.EPOLLRDHUP | select.EPOLLONESHOT)
+        try:
+            yield
+        finally:
+            del self._transports[descriptor]
+            self._epoll.unregister(descriptor)
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Stop watching."""
+        if sys.platform == "linux" and not self._epoll.closed:
+            self._loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+
+    def _told(self) -> None:
+        if sys.platform == "linux":
+            for descriptor, _ in self._epoll.poll(0):
+                self._transports[descriptor].abort()
