@@ -24,10 +24,11 @@ class Call:
         request_id: the Lambda request id.
         future: resolved once, by `succeed`, `fail` or `refuse`. Its waiter may have left before.
         tail: the end of the log, when someone asked for it; else None.
+        queued: `time.monotonic()` when it was made.
         started: `time.monotonic()` when a worker was given it; 0.0 before.
     """
 
-    __slots__ = ("future", "invocation", "request_id", "started", "tail")
+    __slots__ = ("future", "invocation", "queued", "request_id", "started", "tail")
 
     def __init__(
         self, invocation: Invocation, future: asyncio.Future[InvokeResult], *, want_log: bool
@@ -36,6 +37,7 @@ class Call:
         self.future = future
         self.request_id = str(uuid.uuid4())
         self.tail: bytearray | None = bytearray() if want_log else None
+        self.queued = time.monotonic()
         self.started = 0.0
 
     @property

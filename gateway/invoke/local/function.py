@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import sys
+import time
 from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -14,7 +15,7 @@ from gateway.errors import FunctionUnreachable, RequestBodyTooLarge, Throttled
 from gateway.invoke.base import InvokeOutcomeUnknown, Invoker
 from gateway.invoke.local.call import Call
 from gateway.invoke.local.environment import function_environment
-from gateway.invoke.local.limits import INIT_TIMEOUT, REQUEST_MAX, RETURN_GRACE
+from gateway.invoke.local.limits import INIT_TIMEOUT, REQUEST_MAX, RETURN_GRACE, THROTTLE_GRACE
 from gateway.invoke.local.logs import LogCallback, StderrLog
 from gateway.invoke.local.reload import watch_code
 from gateway.invoke.local.worker import InitTimeout, State, Worker, failure_payload, failure_text
@@ -197,11 +198,19 @@ class LocalFunction(Invoker):
         for _ in range(min(missing, self.spec.concurrency - len(living))):
             self._spawn()
             missing -= 1
-        for _ in range(missing):
-            self._waiting.pop().refuse(Throttled(f"{self.spec.name}: every worker is busy"))
+        if missing > 0:
+            self._throttle(missing)
         if self._waiting and self._next_review is None:
             loop = asyncio.get_running_loop()
             self._next_review = loop.call_later(RETURN_GRACE, self._review_again)
+
+    def _throttle(self, missing: int) -> None:
+        """Refuse those of the last `missing` calls that have waited long enough."""
+        latest = time.monotonic() - THROTTLE_GRACE
+        for call in list(self._waiting)[-missing:]:
+            if call.queued <= latest:
+                self._waiting.remove(call)
+                call.refuse(Throttled(f"{self.spec.name}: every worker is busy"))
 
     def _review_again(self) -> None:
         """A worker that was expected back may be late."""

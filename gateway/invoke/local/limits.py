@@ -25,5 +25,8 @@ LOG_LINE_MAX: Final = 16 * 1024
 # A worker that has answered is normally back for more within 200 us: a call that arrives in between
 # waits for it instead of paying for a cold start, but not for longer than this.
 RETURN_GRACE: Final = 0.25
+# At the concurrency limit a call waits this long for a worker before it is refused: a stream's
+# client may send its next request before the function has posted the receipt of the last one.
+THROTTLE_GRACE: Final = 0.25
 # How long what an ended process wrote last may still be read from its sockets.
 EXIT_GRACE: Final = 0.1

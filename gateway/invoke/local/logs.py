@@ -133,7 +133,8 @@ class StderrLog:
 
     def _write_some(self) -> None:
         chunk = self._rest
-        while self._lines and len(chunk) < self._CHUNK:
+        # Whole lines where possible: others may write to the same descriptor.
+        while self._lines and (not chunk or len(chunk) + len(self._lines[0]) <= self._CHUNK):
             chunk += self._lines.popleft()
         if not self._lines and self._dropped:
             chunk += b"(%d lines of functions were lost: nobody reads)\n" % self._dropped

@@ -146,6 +146,9 @@ class Worker:
         except OSError as error:
             self.init_failure = error
             self._collect()
+        except ValueError as error:  # an environment that no process can have
+            self.init_failure = OSError(str(error))
+            self._collect()
         else:
             if self.state is State.ENDING:
                 self._collect()

@@ -193,6 +193,12 @@ async def test_a_process_that_cannot_be_started(
         await call(function)
 
 
+async def test_an_environment_that_no_process_can_have(emulator: Emulator) -> None:
+    function = emulator.function("def handler(event, context): pass", env={"A": "b\0c"})
+    with pytest.raises(FunctionUnreachable, match="null byte"):
+        await call(function)
+
+
 async def test_a_result_that_is_no_json(emulator: Emulator) -> None:
     function = emulator.function("def handler(event, context): return {1, 2}")
     assert (await failure(function))["errorType"] == "Runtime.MarshalError"

@@ -113,6 +113,19 @@ async def test_the_next_request_waits_for_a_worker_that_is_on_its_way_back(
     assert len(pids) == 1
 
 
+async def test_a_call_at_the_limit_waits_for_a_worker_that_is_just_ending(
+    emulator: Emulator,
+) -> None:
+    function = emulator.function(HOLD, concurrency=1)
+    event = emulator.held("a")
+    running = asyncio.create_task(value(function, event))
+    await begun(event)
+    following = asyncio.create_task(value(function, event))
+    await asyncio.sleep(0)
+    let_go(event)
+    assert await running == await following
+
+
 async def test_a_waiting_call_is_served_although_its_predecessor_was_abandoned(
     emulator: Emulator,
 ) -> None:
