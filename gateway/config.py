@@ -22,7 +22,7 @@ from gateway.log import LogFormat, LogLevel
 from protocol.limits import INLINE_REQUEST_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 RequestBodyMode = Literal["inline", "spill", "stream"]
 
@@ -192,7 +192,9 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
         ConfigError: a value is wrong; one line that names it.
     """
     tables = _convert(_read_toml(path), path)
-    gateway = _apply(GatewaySettings(), _present(tables.gateway), f"{path}: gateway.", path.parent)
+    gateway = GatewaySettings()
+    for key, value in _present(tables.gateway):
+        gateway = _set(gateway, key, value, f"{path}: gateway.{key}", path.parent)
     gateway = from_environment(gateway, environ)
     routes = tuple(_route(table, i, path) for i, table in enumerate(tables.routes))
     if not routes:
@@ -288,17 +290,9 @@ def _nearest(name: str, known: list[str]) -> str:
 # ---------------------------------------------------------------- the gateway's table
 
 
-def _present(table: _GatewayTable) -> dict[str, Any]:
+def _present(table: _GatewayTable) -> Iterator[tuple[str, Any]]:
     values = ((key, getattr(table, key)) for key in table.__struct_fields__)
-    return {key: value for key, value in values if value is not None}
-
-
-def _apply(
-    settings: GatewaySettings, values: Mapping[str, Any], prefix: str, base: Path
-) -> GatewaySettings:
-    for key, value in values.items():
-        settings = _set(settings, key, value, prefix + key, base)
-    return settings
+    return ((key, value) for key, value in values if value is not None)
 
 
 def _set(

@@ -18,6 +18,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 ROOT = "dialback"
 
+_encode = json.JSONEncoder(default=str, separators=(",", ":")).encode
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -35,7 +36,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry, default=str, separators=(",", ":"))
+        return _encode(entry)
 
 
 class TextFormatter(logging.Formatter):
@@ -68,6 +69,8 @@ def set_up(level: LogLevel, style: LogFormat, stream: TextIO) -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())
     logger.propagate = False
+    # Nobody shows these, and each record would pay for them (logging HOWTO, "Optimization").
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # transitions tells every step of every exchange at INFO.
     logging.getLogger("transitions").setLevel(logging.WARNING)
 

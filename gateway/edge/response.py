@@ -8,7 +8,6 @@ pipelining, keep-alive, and the transport's flow control.
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 import struct
 import time
@@ -37,7 +36,11 @@ on its way while the next arrives. The kernel's own send buffer (up to 4 MiB) co
 
 _LAST_CHUNK = b"0\r\n\r\n"
 _LINGER_RESET = struct.pack("ii", 1, 0)
-_UNSAFE = re.compile(rb"[\r\n\0]")
+# They ask proxies to pass an event stream on as it comes; what the function says goes first.
+_FOR_EVENT_STREAMS = (
+    (b"x-accel-buffering", b"X-Accel-Buffering: no"),
+    (b"cache-control", b"Cache-Control: no-transform"),
+)
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 # Headers that the edge itself decides about.
 _OURS = frozenset({b"content-length", b"transfer-encoding", b"connection", EXCHANGE_HEADER})
@@ -219,15 +222,18 @@ class Sink:
             b"HTTP/%d.%d %d %s"
             % (version.major, version.minor, status, _REASONS.get(status, b"Unknown"))
         ]
-        headers = _for_event_stream(headers)
+        named = dict(headers)
         lines += [name + b": " + value for name, value in headers if name not in _OURS]
         lines += framing
         lines.append(EXCHANGE_HEADER + b": " + self.exchange_id.encode())
-        if not any(name == b"date" for name, _ in headers):
+        if b"date" not in named:
             lines.append(b"Date: " + _date(int(time.time())))
-        if any(map(_UNSAFE.search, lines)):
+        if named.get(b"content-type", b"").lower().startswith(b"text/event-stream"):
+            lines += [line for name, line in _FOR_EVENT_STREAMS if name not in named]
+        head = b"\r\n".join(lines)
+        if not head.count(b"\r") == head.count(b"\n") == len(lines) - 1 or b"\0" in head:
             raise ValueError("a header would break the response head")
-        return b"\r\n".join(lines) + b"\r\n\r\n"
+        return head + b"\r\n\r\n"
 
     def _choose_framing(self, status: int, promised: int | None) -> list[bytes]:
         """Decide how the body ends; return the headers that say so (RFC 9112 section 6)."""
@@ -278,15 +284,6 @@ def reset_on_close(transport: asyncio.Transport) -> None:
     raw = transport.get_extra_info("socket")
     if raw is not None:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
-
-
-def _for_event_stream(headers: HeaderList) -> HeaderList:
-    """Ask proxies to pass an event stream on as it comes; what the function said goes first."""
-    named = dict(headers)
-    if not named.get(b"content-type", b"").lower().startswith(b"text/event-stream"):
-        return headers
-    wanted = ((b"x-accel-buffering", b"no"), (b"cache-control", b"no-transform"))
-    return headers + tuple(pair for pair in wanted if pair[0] not in named)
 
 
 _last_date = (0, b"")
