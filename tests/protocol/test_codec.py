@@ -118,6 +118,7 @@ def test_a_bomb_is_refused_before_it_allocates(name: str) -> None:
         (pack([10, 2**63]), "PING.nonce"),
         (pack([10, True]), "PING.nonce"),
         (pack([10, None]), "PING.nonce"),
+        (pack([0, 1, b"short", 1, 1, "", bytes(16), 0, 0, 0, 0, 0]), "ATTACH.xid"),
         (pack([6, 0, 1]), "END_ACK.sid: must be at least 1"),
         (pack([4, 1, 0, b""]), "DATA.data"),
         (pack([4, 1, 0, "x"]), "DATA.data"),

@@ -79,7 +79,7 @@ def test_an_upload_survives_a_cut_after_every_byte() -> None:
         run([(None, byte)])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     response=st.binary(max_size=600),
     upload=st.none() | st.binary(max_size=300),

@@ -1,0 +1,390 @@
+"""The function's side alone: what it refuses, what it ignores, what it says when."""
+
+from __future__ import annotations
+
+import pytest
+
+from protocol.errors import (
+    LocalProtocolError,
+    RejectCode,
+    RemoteProtocolError,
+    ResetCode,
+    StreamFailed,
+)
+from protocol.frames import (
+    Attached,
+    AttachedFlag,
+    AttachFlag,
+    Cancel,
+    Data,
+    End,
+    EndAck,
+    Frame,
+    Head,
+    Reject,
+    Reset,
+    StreamFrame,
+    Window,
+)
+from protocol.function_stream import FunctionState, FunctionStream
+from protocol.headers import HeadError
+from protocol.limits import INLINE_ANSWER_MAX, RECEIPT_BODY_MAX, Limits
+from tests.protocol.link import LIMITS, SECRET, envelope
+
+HELD = AttachedFlag.HEAD_KNOWN
+
+
+def stream(**changes: object) -> FunctionStream:
+    return FunctionStream(envelope(**changes), secret=SECRET, limits=LIMITS)
+
+
+def accepted(
+    sid: int = 1, *, recv: int = 0, crc: int = 0, req_lo: int = 0, flags: int = 0
+) -> Attached:
+    return Attached(sid, recv, crc, recv + 64, flags, req_lo, LIMITS)
+
+
+def attached(**changes: object) -> FunctionStream:
+    function = stream(**changes)
+    function.attach(1)
+    function.receive(accepted(), 0.0)
+    return function
+
+
+def kinds(frames: list[Frame]) -> list[str]:
+    return [type(frame).__name__ for frame in frames]
+
+
+# ----------------------------------------------------------------------- what the user may do
+
+
+def test_the_order_of_the_users_calls() -> None:
+    function = stream()
+    for call in (lambda: function.write(b"x"), function.end):
+        with pytest.raises(LocalProtocolError):
+            call()
+    with pytest.raises(HeadError):
+        function.start(1, [])
+    assert not function.started
+    function.start(200, [])
+    with pytest.raises(LocalProtocolError):
+        function.start(200, [])
+    function.end()
+    assert function.ended
+    for call in (lambda: function.write(b"x"), function.end):
+        with pytest.raises(LocalProtocolError):
+            call()
+
+
+def test_a_function_that_cannot_dial_may_fill_a_receipt() -> None:
+    function = stream()
+    function.start(200, [])
+    assert function.write(bytes(100)) == 64
+    function.buffer_for_receipt()
+    assert function.write(bytes(RECEIPT_BODY_MAX)) == RECEIPT_BODY_MAX - 64
+    assert function.room == 0
+    function.end()
+    receipt = function.receipt(dial="x" * 1000)
+    assert receipt.status == "end"
+    assert receipt.head == (200, ())
+    assert receipt.tail == (0, bytes(RECEIPT_BODY_MAX))
+    assert receipt.dial is not None
+    assert len(receipt.dial) == 256
+
+
+def test_bytes_beyond_a_receipt_are_lost() -> None:
+    function = stream(window=RECEIPT_BODY_MAX + 1)
+    function.start(200, [])
+    function.write(bytes(RECEIPT_BODY_MAX + 1))
+    function.end()
+    receipt = function.receipt()
+    assert (receipt.status, receipt.code, receipt.tail) == ("lost", ResetCode.LOST, None)
+
+
+# ----------------------------------------------------------------------- attach
+
+
+def test_a_fresh_stream_speaks_at_once() -> None:
+    function = stream()
+    function.start(200, [])
+    function.write(b"abc")
+    assert (function.has_frames, function.frames_to_send(0.0)) == (False, [])
+    attach = function.attach(1)
+    assert attach.flags == AttachFlag.FRESH
+    assert (attach.inv, attach.epoch, attach.lo, attach.hi) == (1, 1, 0, 0)
+    assert function.has_frames
+    assert kinds(function.frames_to_send(0.0)) == ["Head", "Data"]
+    function.receive(accepted(), 0.0)
+    assert function.frames_to_send(0.0) == []
+
+
+@pytest.mark.parametrize("inv", [1, 2])
+def test_any_other_attach_waits_for_attached(inv: int) -> None:
+    function = stream(inv=inv)
+    function.start(200, [])
+    function.write(b"abc")
+    if inv == 1:
+        function.attach(1)
+        function.frames_to_send(0.0)
+        function.detach()
+    attach = function.attach(2)
+    assert not attach.flags & AttachFlag.FRESH
+    assert bool(attach.flags & AttachFlag.HEAD_SENT) is (inv == 1)
+    assert function.frames_to_send(0.0) == []
+    function.receive(accepted(2), 0.0)
+    assert kinds(function.frames_to_send(0.0)) == ["Head", "Data"]
+
+
+def test_a_head_that_is_known_is_not_sent_again() -> None:
+    function = attached()
+    function.start(200, [])
+    function.frames_to_send(0.0)
+    function.attach(2)
+    function.receive(accepted(2, flags=HELD), 0.0)
+    assert function.frames_to_send(0.0) == []
+    function.end()
+    assert function.receipt().head is None
+
+
+def test_smaller_frames_are_adopted() -> None:
+    function = stream(window=20_000, max_frame=8192)
+    function.attach(1)
+    limits = Limits(max_frame=4096, ping_ms=1)
+    function.receive(Attached(1, 0, 0, 20_000, 0, 0, limits), 0.0)
+    assert function.limits is limits
+    function.start(200, [])
+    function.write(bytes(5000))
+    sizes = [len(f.data) for f in function.frames_to_send(0.0) if isinstance(f, Data)]
+    assert sizes == [4096, 904]
+
+
+def test_attach_after_the_end_is_refused() -> None:
+    function = stream()
+    function.start(200, [])
+    function.end()
+    assert function.inline_answer() is not None
+    with pytest.raises(LocalProtocolError):
+        function.attach(1)
+    function.detach()
+    assert function.state is FunctionState.DONE
+
+
+@pytest.mark.parametrize(
+    ("frame", "error"),
+    [
+        (accepted(recv=1), "fresh"),
+        (accepted(req_lo=1), "gap"),
+        (Window(1, 0, 64), "not in state attaching"),
+        (Cancel(1, 1, ""), "not in state attaching"),
+        (Head(1, 200, ()), "not in state attaching"),
+    ],
+)
+def test_what_must_not_answer_an_attach(frame: StreamFrame, error: str) -> None:
+    function = stream()
+    function.attach(1)
+    with pytest.raises(RemoteProtocolError, match=error):
+        function.receive(frame, 0.0)
+    assert function.state is FunctionState.ATTACHING
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [accepted(), Reject(1, 2, None, "", None), EndAck(1, 0), End(1, 5, 0), Data(1, 9, b"x")],
+)
+def test_what_must_not_come_to_an_attached_stream(frame: StreamFrame) -> None:
+    function = attached(body="stream")
+    with pytest.raises(RemoteProtocolError):
+        function.receive(frame, 0.0)
+    assert function.state is FunctionState.ATTACHED
+
+
+def test_a_resume_at_what_is_not_kept_is_refused() -> None:
+    function = attached()
+    function.attach(2)
+    with pytest.raises(RemoteProtocolError):
+        function.receive(accepted(2, recv=1), 0.0)
+    assert function.state is FunctionState.ATTACHING
+
+
+def test_frames_of_another_connection_are_ignored() -> None:
+    function = attached()
+    function.receive(Cancel(2, 1, ""), 0.0)
+    function.detach()
+    function.receive(Cancel(1, 1, ""), 0.0)
+    assert function.cancelled is None
+    assert function.dropped == 2
+
+
+@pytest.mark.parametrize("code", list(RejectCode))
+def test_some_rejects_pass_and_some_are_final(code: RejectCode) -> None:
+    function = stream()
+    function.start(200, [])
+    function.attach(1)
+    function.receive(Reject(1, code, None, "", None), 0.0)
+    assert function.rejected is not None
+    passing = code in {
+        RejectCode.DRAINING,
+        RejectCode.OVERLOADED,
+        RejectCode.NOT_OWNER,
+        RejectCode.LIMIT,
+    }
+    assert function.state is (FunctionState.DETACHED if passing else FunctionState.DONE)
+    assert function.write(b"x") == int(passing)
+    if passing:
+        function.attach(2)
+        assert function.rejected is None
+    else:
+        assert function.receipt().status == "lost"
+
+
+# ----------------------------------------------------------------------- head and inline answer
+
+
+def test_an_inline_answer_before_the_head_is_committed() -> None:
+    function = stream()
+    assert function.inline_answer() is None
+    function.start(200, [])
+    function.write(b"abc")
+    assert function.inline_answer() is None
+    function.end()
+    assert not function.head_committed
+    receipt = function.inline_answer()
+    assert receipt is not None
+    assert (receipt.status, receipt.head, receipt.tail) == ("end", (200, ()), (0, b"abc"))
+    assert function.frames_to_send(0.0) == []
+
+
+def test_on_a_warm_connection_the_first_call_commits_the_head() -> None:
+    function = attached()
+    function.start(200, [])
+    assert function.head_committed
+    function.end()
+    assert function.inline_answer() is None
+
+
+def test_a_write_commits_a_head_that_was_given_while_dialling() -> None:
+    function = stream()
+    function.start(200, [])
+    function.attach(1)
+    assert not function.head_committed
+    function.write(b"x")
+    assert function.head_committed
+
+
+def test_handing_out_the_head_commits_it() -> None:
+    function = stream()
+    function.start(200, [])
+    function.attach(1)
+    function.frames_to_send(0.0)
+    assert function.head_committed
+
+
+def test_a_large_answer_is_never_inline() -> None:
+    function = stream(window=INLINE_ANSWER_MAX + 1)
+    function.start(200, [])
+    function.write(bytes(INLINE_ANSWER_MAX + 1))
+    function.end()
+    assert function.inline_answer() is None
+
+
+# ----------------------------------------------------------------------- endings
+
+
+def test_an_acknowledged_end_needs_no_tail() -> None:
+    function = attached()
+    function.start(200, [])
+    function.write(b"abc")
+    function.end()
+    function.frames_to_send(0.0)
+    with pytest.raises(RemoteProtocolError):
+        function.receive(EndAck(1, 2), 0.0)
+    function.receive(EndAck(1, 3), 0.0)
+    assert function.end_acknowledged
+    receipt = function.receipt()
+    assert (receipt.status, receipt.final, receipt.head, receipt.tail) == ("end", 3, None, None)
+    function.reset(ResetCode.DEADLINE, "too late to matter")
+    assert function.receipt().status == "end"
+
+
+def test_an_acknowledged_byte_means_that_the_head_arrived() -> None:
+    function = attached()
+    function.start(200, [])
+    function.write(b"abc")
+    function.end()
+    function.frames_to_send(0.0)
+    function.receive(Window(1, 1, 65), 0.0)
+    receipt = function.receipt()
+    assert (receipt.head, receipt.tail) == (None, (1, b"bc"))
+
+
+def test_a_reset_is_sent_once_and_first_reason_stays() -> None:
+    function = attached()
+    function.start(200, [])
+    function.write(b"abc")
+    function.frames_to_send(0.0)
+    function.write(b"never sent")
+    function.reset(ResetCode.HANDLER_ERROR, "boom")
+    function.reset(ResetCode.DEADLINE, "later")
+    assert function.has_frames
+    assert function.write(b"x") == 0
+    assert function.frames_to_send(0.0) == [Reset(1, ResetCode.HANDLER_ERROR, 3, "boom")]
+    assert function.frames_to_send(0.0) == []
+    assert function.state is FunctionState.DONE
+    receipt = function.receipt()
+    assert (receipt.status, receipt.code, receipt.final) == ("reset", ResetCode.HANDLER_ERROR, 3)
+
+
+def test_cancel_stops_the_response_but_not_credit_for_the_upload() -> None:
+    function = attached(body="stream")
+    function.start(200, [])
+    function.write(b"abc")
+    function.receive(Cancel(1, 1, "gone"), 0.0)
+    assert not function.has_frames
+    assert function.frames_to_send(0.0) == []
+    assert function.receipt().code == ResetCode.CANCELLED
+
+
+def test_cancel_after_the_end_is_ignored() -> None:
+    function = attached()
+    function.start(200, [])
+    function.end()
+    function.frames_to_send(0.0)
+    function.receive(Cancel(1, 1, "gone"), 0.0)
+    assert function.cancelled is None
+
+
+# ----------------------------------------------------------------------- upload
+
+
+def test_the_upload_is_read_as_it_comes() -> None:
+    function = attached(body="stream", body_length=3)
+    assert function.upload_length == 3
+    function.receive(Data(1, 0, b"ab"), 0.0)
+    function.receive(Data(1, 0, b"ab"), 0.0)
+    assert function.read() == b"ab"
+    assert function.next_deadline() is not None
+    function.receive(Data(1, 2, b"cd"), 0.0)
+    function.receive(End(1, 4, 0xED82CD11), 0.0)
+    assert function.upload_ended
+    assert function.upload_length == 4
+    assert function.has_frames
+    assert kinds(function.frames_to_send(0.0)) == ["Window", "EndAck"]
+    assert function.read() == b"cd"
+    function.detach()
+    assert function.next_deadline() is None
+
+
+def test_a_request_body_that_differs_resets_the_response() -> None:
+    function = attached(body="stream")
+    with pytest.raises(StreamFailed):
+        function.receive(End(1, 0, 1), 0.0)
+    assert not function.upload_ended
+    assert function.receipt().code == ResetCode.DIVERGED
+    assert kinds(function.frames_to_send(0.0)) == ["Reset"]
+
+
+def test_a_request_body_in_the_event_is_over_at_once() -> None:
+    function = attached()
+    assert function.upload_ended
+    assert function.upload_length is None
+    assert function.read() == b""

@@ -1,0 +1,367 @@
+"""The gateway's side alone: who is bound, what counts, and how it ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from zlib import crc32
+
+import pytest
+
+from protocol.errors import (
+    CancelCode,
+    LocalProtocolError,
+    RejectCode,
+    RemoteProtocolError,
+    ResetCode,
+    StreamFailed,
+)
+from protocol.frames import (
+    Attach,
+    Attached,
+    AttachedFlag,
+    Cancel,
+    Data,
+    End,
+    EndAck,
+    Head,
+    Reject,
+    Reset,
+    StreamFrame,
+    Window,
+)
+from protocol.gateway_stream import GatewayStream
+from protocol.receipt import Receipt
+from tests.protocol.link import LIMITS, SECRET, XID
+
+HEAD = Head(1, 200, ())
+ABC = Data(1, 0, b"abc")
+END = End(1, 3, crc32(b"abc"))
+
+
+def attach_frame(sid: int = 1, inv: int = 1, epoch: int = 1, **changes: object) -> Attach:
+    frame = Attach(sid, XID, inv, epoch, "token", SECRET, 0, 0, 4, 0, 64)
+    return replace(frame, **changes)  # type: ignore[arg-type]
+
+
+def stream(*, upload: bool = False) -> GatewayStream:
+    return GatewayStream(XID, window=64, limits=LIMITS, upload=upload)
+
+
+def bound(*frames: StreamFrame, upload: bool = False) -> GatewayStream:
+    gateway = stream(upload=upload)
+    assert isinstance(gateway.attach(attach_frame(), "one", 0.0), Attached)
+    for frame in frames:
+        gateway.receive("one", frame, 0.0)
+    return gateway
+
+
+def receipt(status: str = "end", **changes: object) -> Receipt:
+    plain = Receipt(XID.hex(), 1, status, None, 3, crc32(b"abc"))  # type: ignore[arg-type]
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def rejected(gateway: GatewayStream, frame: Attach) -> RejectCode:
+    answer = gateway.attach(frame, "other", 0.0)
+    assert isinstance(answer, Reject)
+    assert answer.sid == frame.sid
+    return RejectCode(answer.code)
+
+
+# ----------------------------------------------------------------------- the fence
+
+
+def test_an_accepted_attach_tells_where_the_exchange_stands() -> None:
+    gateway = bound(HEAD, ABC, upload=True)
+    answer = gateway.attach(attach_frame(7, epoch=2, hi=3), "two", 0.0)
+    assert answer == Attached(7, 3, crc32(b"abc"), 64, AttachedFlag.HEAD_KNOWN, 0, LIMITS)
+    assert (gateway.bound, gateway.pair) == ("two", (1, 2))
+    gateway.receive("two", End(7, 3, crc32(b"abc")), 0.0)
+    answer = gateway.attach(attach_frame(8, epoch=3, hi=3), "three", 0.0)
+    assert isinstance(answer, Attached)
+    assert answer.flags == AttachedFlag.HEAD_KNOWN | AttachedFlag.END_KNOWN
+    assert not gateway.over
+
+
+def test_without_upload_the_request_has_ended() -> None:
+    answer = stream().attach(attach_frame(), "one", 0.0)
+    assert isinstance(answer, Attached)
+    assert answer.flags == AttachedFlag.REQ_ENDED
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"xid": bytes(16)}, RejectCode.UNKNOWN),
+        ({"secret": bytes(16), "epoch": 9}, RejectCode.BAD_TOKEN),
+        ({"epoch": 2}, RejectCode.STALE),
+        ({"epoch": 1}, RejectCode.STALE),
+        ({"inv": 1, "epoch": 9, "secret": b"another secret!!"}, RejectCode.BAD_TOKEN),
+    ],
+)
+def test_a_refused_attach_changes_nothing(changes: dict[str, object], code: RejectCode) -> None:
+    gateway = stream()
+    gateway.attach(attach_frame(epoch=2), "one", 0.0)
+    assert rejected(gateway, attach_frame(**changes)) is code  # type: ignore[arg-type]
+    assert (gateway.bound, gateway.pair, gateway.failed) == ("one", (1, 2), None)
+
+
+def test_a_later_invocation_takes_over_with_its_own_secret() -> None:
+    gateway = bound()
+    new = attach_frame(inv=2, secret=b"another secret!!")
+    assert isinstance(gateway.attach(new, "two", 0.0), Attached)
+    assert rejected(gateway, attach_frame(epoch=9)) is RejectCode.STALE
+
+
+@pytest.mark.parametrize(
+    "changes", [{"lo": 4, "hi": 9}, {"hi": 2}, {"hi": 3, "req_recv": 1}], ids=str
+)
+def test_a_gap_fails_the_exchange(changes: dict[str, object]) -> None:
+    gateway = bound(HEAD, ABC)
+    assert rejected(gateway, attach_frame(epoch=2, **changes)) is RejectCode.GAP  # type: ignore[arg-type]
+    assert gateway.failed is ResetCode.LOST
+    assert rejected(gateway, attach_frame(epoch=3, hi=3)) is RejectCode.TERMINAL
+
+
+def test_frames_of_a_connection_that_is_not_bound_are_dropped() -> None:
+    gateway = bound()
+    assert gateway.receive("stranger", HEAD, 0.0) is None
+    assert gateway.receive("one", replace(HEAD, sid=2), 0.0) is None
+    assert gateway.detach("one")
+    assert not gateway.detach("one")
+    assert gateway.receive("one", HEAD, 0.0) is None
+    assert gateway.dropped == 3
+    assert gateway.head is None
+
+
+# ----------------------------------------------------------------------- what counts
+
+
+def test_only_what_is_new_is_returned() -> None:
+    gateway = bound()
+    assert gateway.receive("one", HEAD, 0.0) == HEAD
+    assert gateway.receive("one", HEAD, 0.0) is None
+    assert gateway.receive("one", ABC, 0.0) == ABC
+    assert gateway.receive("one", ABC, 0.0) is None
+    assert gateway.duplicates == 3
+    assert gateway.position == 3
+    assert gateway.receive("one", END, 0.0) == END
+    assert gateway.receive("one", END, 0.0) is None
+    assert gateway.ended
+    assert gateway.frames_to_send(0.0) == [EndAck(1, 3)]
+    assert gateway.receive("one", Reset(1, 1, 3, ""), 0.0) is None
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        Data(1, 0, b"x"),
+        END,
+        attach_frame(),
+        Cancel(1, 1, ""),
+        Window(1, 1, 5),
+        EndAck(1, 0),
+        Data(1, 0, b""),
+    ],
+    ids=lambda frame: type(frame).__name__,
+)
+def test_three_broken_rules_fail_the_exchange(frame: StreamFrame) -> None:
+    gateway = bound()
+    for _ in range(2):
+        with pytest.raises(RemoteProtocolError) as caught:
+            gateway.receive("one", frame, 0.0)
+        assert not isinstance(caught.value, StreamFailed)
+        assert gateway.failed is None
+    with pytest.raises(StreamFailed):
+        gateway.receive("one", frame, 0.0)
+    assert gateway.failed is ResetCode.INTERNAL
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (Head(1, 201, ()), ResetCode.DIVERGED),
+        (Head(1, 200, ((b"a b", b""),)), ResetCode.BAD_RESPONSE),
+        (Data(1, 3, bytes(62)), ResetCode.FLOW_CONTROL),
+        (End(1, 3, 0), ResetCode.DIVERGED),
+        (End(1, 2, 0), ResetCode.DIVERGED),
+    ],
+)
+def test_what_fails_the_exchange(frame: StreamFrame, code: ResetCode) -> None:
+    gateway = bound(HEAD, ABC)
+    with pytest.raises(StreamFailed):
+        gateway.receive("one", frame, 0.0)
+    assert gateway.failed is code
+    assert gateway.receive("one", END, 0.0) is None
+    assert not gateway.ended
+    assert rejected(gateway, attach_frame(epoch=2, hi=3)) is RejectCode.TERMINAL
+    gateway.cancel(CancelCode.FAILED, "")
+    assert gateway.cancelled is None
+
+
+@pytest.mark.parametrize("frame", [Data(1, 3, b"d"), End(1, 4, 0)], ids=["DATA", "END"])
+def test_nothing_comes_after_the_end(frame: StreamFrame) -> None:
+    gateway = bound(HEAD, ABC, END)
+    with pytest.raises(StreamFailed):
+        gateway.receive("one", frame, 0.0)
+
+
+def test_a_reset_ends_it() -> None:
+    gateway = bound(HEAD)
+    reset = Reset(1, ResetCode.DEADLINE, 0, "")
+    assert gateway.receive("one", reset, 0.0) == reset
+    assert gateway.over
+    assert gateway.receive("one", ABC, 0.0) is None
+    assert rejected(gateway, attach_frame(epoch=2)) is RejectCode.TERMINAL
+
+
+# ----------------------------------------------------------------------- what it says
+
+
+def test_credit_and_the_end() -> None:
+    gateway = bound(HEAD, ABC)
+    gateway.consumed(3)
+    assert gateway.frames_to_send(1.0) == []
+    assert gateway.next_deadline() == pytest.approx(1.1)
+    gateway.receive("one", END, 1.0)
+    assert gateway.frames_to_send(1.0) == [Window(1, 3, 67), EndAck(1, 3)]
+    assert gateway.next_deadline() is None
+    with pytest.raises(LocalProtocolError):
+        gateway.consumed(1)
+
+
+def test_a_detached_stream_says_nothing() -> None:
+    gateway = bound(HEAD, ABC)
+    gateway.consumed(3)
+    gateway.detach("one")
+    assert gateway.frames_to_send(9.0) == []
+    assert gateway.next_deadline() is None
+
+
+def test_cancel_is_said_once_and_only_a_reset_counts_afterwards() -> None:
+    gateway = bound(HEAD)
+    gateway.cancel(CancelCode.NO_BODY, "")
+    gateway.cancel(CancelCode.TIMEOUT, "too late")
+    assert gateway.frames_to_send(0.0) == [Cancel(1, CancelCode.NO_BODY, "")]
+    assert gateway.frames_to_send(0.0) == []
+    assert gateway.receive("one", ABC, 0.0) is None
+    assert rejected(gateway, attach_frame(epoch=2)) is RejectCode.CANCELLED
+    reset = Reset(1, ResetCode.CANCELLED, 3, "")
+    assert gateway.receive("one", reset, 0.0) == reset
+
+
+def test_cancel_after_the_end_is_nothing() -> None:
+    gateway = bound(HEAD, ABC, END)
+    gateway.cancel(CancelCode.CLIENT_GONE, "")
+    assert gateway.frames_to_send(0.0) == [EndAck(1, 3)]
+
+
+# ----------------------------------------------------------------------- upload
+
+
+def test_the_request_body_is_sent_as_far_as_the_function_takes_it() -> None:
+    gateway = stream(upload=True)
+    assert gateway.upload_room == 0
+    assert gateway.upload(b"x") == 0
+    gateway.attach(attach_frame(req_max=4), "one", 0.0)
+    assert gateway.upload(b"abcdef") == 4
+    assert gateway.frames_to_send(0.0) == [Data(1, 0, b"abcd")]
+    gateway.receive("one", Window(1, 4, 8), 0.0)
+    assert gateway.upload(b"ef") == 2
+    gateway.finish_upload()
+    end = End(1, 6, crc32(b"abcdef"))
+    assert gateway.frames_to_send(0.0) == [Data(1, 4, b"ef"), end]
+    gateway.attach(attach_frame(2, epoch=2, req_recv=5, req_max=9), "two", 0.0)
+    assert gateway.frames_to_send(0.0) == [Data(2, 5, b"f"), replace(end, sid=2)]
+    with pytest.raises(RemoteProtocolError):
+        gateway.receive("two", EndAck(2, 5), 0.0)
+    assert gateway.receive("two", EndAck(2, 6), 0.0) is None
+    answer = gateway.attach(attach_frame(3, epoch=3, req_recv=6, req_max=9), "three", 0.0)
+    assert isinstance(answer, Attached)
+    assert answer.flags == AttachedFlag.REQ_ENDED
+    assert answer.req_lo == 4
+    assert gateway.upload_acknowledged
+    assert gateway.frames_to_send(0.0) == []
+    with pytest.raises(LocalProtocolError):
+        gateway.upload(b"x")
+
+
+def test_due_tells_whether_there_is_something_to_send() -> None:
+    gateway = stream(upload=True)
+    told = [gateway.due(0.0)]
+    gateway.attach(attach_frame(req_max=4), "one", 0.0)
+    gateway.receive("one", HEAD, 0.0)
+    gateway.receive("one", Data(1, 0, bytes(64)), 0.0)
+    told.append(gateway.due(0.0))
+    for act in (
+        lambda: gateway.upload(b"x"),
+        gateway.finish_upload,
+        lambda: gateway.consumed(64),
+        lambda: gateway.receive("one", End(1, 64, crc32(bytes(64))), 0.0),
+    ):
+        act()
+        told.append(gateway.due(0.0))
+        assert gateway.frames_to_send(0.0)
+        assert not gateway.due(0.0)
+    assert told == [False, False, True, True, True, True]
+
+
+# ----------------------------------------------------------------------- receipts
+
+
+@pytest.mark.parametrize(
+    "changes", [{"xid": "ab" * 16}, {"inv": 2}], ids=["other exchange", "other invocation"]
+)
+def test_a_foreign_receipt_is_ignored(changes: dict[str, object]) -> None:
+    gateway = bound(HEAD, ABC)
+    assert gateway.apply_receipt(receipt(**changes)) == []  # type: ignore[arg-type]
+    assert gateway.dropped == 1
+    assert gateway.failed is None
+
+
+def test_a_receipt_completes_what_is_held() -> None:
+    gateway = bound(HEAD, Data(1, 0, b"a"))
+    records = gateway.apply_receipt(receipt(tail=(0, b"abc")))
+    assert records == [Data(1, 1, b"bc"), END]
+    assert gateway.ended
+
+
+def test_a_receipt_without_a_tail_may_complete_it_too() -> None:
+    assert bound(HEAD, ABC).apply_receipt(receipt()) == [END]
+
+
+@pytest.mark.parametrize(
+    ("frames", "changes", "code"),
+    [
+        ((HEAD,), {}, ResetCode.DIVERGED),
+        ((HEAD,), {"tail": (1, b"bc")}, ResetCode.LOST),
+        ((HEAD,), {"tail": (0, b"abd")}, ResetCode.DIVERGED),
+        ((), {"tail": (0, b"abc")}, ResetCode.LOST),
+        ((), {"head": (200, ((b"\n", b""),))}, ResetCode.BAD_RESPONSE),
+    ],
+)
+def test_a_receipt_that_does_not_complete_it_fails_it(
+    frames: tuple[StreamFrame, ...], changes: dict[str, object], code: ResetCode
+) -> None:
+    gateway = bound(*frames)
+    with pytest.raises(StreamFailed):
+        gateway.apply_receipt(receipt(**changes))  # type: ignore[arg-type]
+    assert gateway.failed is code
+    assert gateway.apply_receipt(receipt()) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        ("reset", ResetCode.DEADLINE, ResetCode.DEADLINE),
+        ("reset", None, ResetCode.LOST),
+        ("lost", None, ResetCode.LOST),
+    ],
+)
+def test_a_receipt_may_end_it_abortively(
+    status: str, code: int | None, expected: ResetCode
+) -> None:
+    gateway = bound(HEAD)
+    (reset,) = gateway.apply_receipt(receipt(status, code=code))
+    assert isinstance(reset, Reset)
+    assert reset.code == expected
+    assert gateway.apply_receipt(receipt()) == []

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from zlib import crc32
+
+import pytest
+
+from protocol.errors import LocalProtocolError, RemoteProtocolError, ResetCode, StreamFailed
+from protocol.receiver import Receiver
+
+
+def state(receiver: Receiver) -> tuple[object, ...]:
+    return receiver.position, receiver.consumed, receiver.maximum, receiver.crc, receiver.final
+
+
+def test_bytes_in_order_duplicates_and_overlaps() -> None:
+    receiver = Receiver(100)
+    assert receiver.accept(0, b"abc") == b"abc"
+    assert receiver.accept(0, b"abc") == b""
+    assert receiver.accept(1, b"b") == b""
+    assert receiver.accept(2, b"cde") == b"de"
+    assert receiver.position == 5
+    assert receiver.duplicates == 5
+    assert receiver.crc == crc32(b"abcde")
+
+
+@pytest.mark.parametrize(
+    ("offset", "data", "error"),
+    [
+        (4, b"x", RemoteProtocolError),
+        (3, b"", RemoteProtocolError),
+        (3, b"12345678", StreamFailed),
+        (50, b"x", StreamFailed),
+    ],
+)
+def test_what_must_not_come_changes_nothing(
+    offset: int, data: bytes, error: type[Exception]
+) -> None:
+    receiver = Receiver(10)
+    receiver.accept(0, b"abc")
+    before = state(receiver)
+    with pytest.raises(error):
+        receiver.accept(offset, data)
+    assert state(receiver) == before
+
+
+def test_an_overrun_is_flow_control() -> None:
+    with pytest.raises(StreamFailed) as caught:
+        Receiver(0).accept(0, b"x")
+    assert caught.value.reset_code is ResetCode.FLOW_CONTROL
+
+
+def test_the_end() -> None:
+    receiver = Receiver(10)
+    receiver.accept(0, b"abc")
+    for final, crc in ((2, receiver.crc), (4, receiver.crc), (3, 0)):
+        with pytest.raises(StreamFailed) as caught:
+            receiver.finish(final, crc)
+        assert caught.value.reset_code is ResetCode.DIVERGED
+        assert receiver.final is None
+    receiver.finish(3, receiver.crc)
+    receiver.finish(3, receiver.crc)
+    assert receiver.accept(0, b"abc") == b""
+    with pytest.raises(StreamFailed):
+        receiver.accept(3, b"d")
+    with pytest.raises(StreamFailed):
+        receiver.finish(4, 0)
+    assert receiver.final == 3
+
+
+def test_consuming_more_than_came_is_our_own_fault() -> None:
+    receiver = Receiver(10)
+    receiver.accept(0, b"abc")
+    with pytest.raises(LocalProtocolError):
+        receiver.consume(4)
+    assert receiver.consumed == 0
+
+
+def test_credit_is_due_after_half_a_window() -> None:
+    receiver = Receiver(10_000)
+    receiver.accept(0, bytes(6000))
+    receiver.consume(4999)
+    assert receiver.window_due(0.0) is None
+    receiver.consume(1)
+    assert receiver.window_due(0.0) == (5000, 15_000)
+    assert receiver.window_due(0.0) is None
+    assert receiver.maximum == 15_000
+
+
+def test_credit_is_due_early_when_the_sender_stands_at_its_limit() -> None:
+    receiver = Receiver(100_000)
+    receiver.accept(0, bytes(100_000))
+    receiver.consume(1023)
+    assert receiver.window_due(0.0) is None
+    receiver.consume(1)
+    assert receiver.window_due(0.0) == (1024, 101_024)
+
+
+def test_credit_is_due_a_moment_after_the_last_one() -> None:
+    receiver = Receiver(1000)
+    receiver.accept(0, bytes(100))
+    assert receiver.next_deadline() is None
+    receiver.consume(1)
+    assert receiver.next_deadline() == 0.0
+    assert receiver.window_due(7.0) is None
+    assert receiver.next_deadline() == 7.1
+    assert receiver.window_due(7.09) is None
+    assert receiver.window_due(7.1) == (1, 1001)
+    assert receiver.next_deadline() is None
+    receiver.consume(1)
+    assert receiver.window_due(20.0) == (2, 1002)
+
+
+def test_the_end_makes_what_is_owed_due_at_once() -> None:
+    receiver = Receiver(1000)
+    receiver.accept(0, b"abc")
+    receiver.consume(1)
+    receiver.finish(3, receiver.crc)
+    assert receiver.window_due(0.0) == (1, 1001)
+    receiver.consume(1)
+    assert receiver.window_due(0.0) is None
+
+
+def test_growing_is_told_even_if_nothing_was_consumed() -> None:
+    receiver = Receiver(1000)
+    receiver.grow(500)
+    assert receiver.window_due(0.0) is None
+    receiver.grow(2000)
+    assert receiver.window_due(0.0) == (0, 2000)
+    assert receiver.window_due(0.0) is None
+
+
+def test_a_lost_acknowledgement_is_told_again_after_a_resume() -> None:
+    receiver = Receiver(100)
+    receiver.accept(0, bytes(80))
+    receiver.consume(60)
+    assert receiver.window_due(0.0) == (60, 160)
+    assert receiver.restate(known=0) == 160
+    assert receiver.window_due(0.0) == (60, 160)
+    receiver.restate(known=10**9)
+    assert receiver.window_due(0.0) is None
+
+
+def test_admitting_bytes_that_need_no_credit() -> None:
+    receiver = Receiver(1)
+    receiver.admit(5)
+    receiver.admit(2)
+    assert receiver.accept(0, b"abcde") == b"abcde"

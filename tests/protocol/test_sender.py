@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+from zlib import crc32
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.sender import Sender
+
+FRAME = 4096
+
+
+def filled(*writes: bytes, maximum: int = 1 << 20) -> Sender:
+    sender = Sender(FRAME, maximum)
+    for data in writes:
+        assert sender.write(data) == len(data)
+    return sender
+
+
+def take_all(sender: Sender) -> bytes:
+    taken = bytearray()
+    while (piece := sender.take()) is not None:
+        assert len(piece[1]) <= sender.max_frame
+        taken += piece[1]
+    return bytes(taken)
+
+
+def test_writes_that_wait_together_travel_together() -> None:
+    sender = filled(b"a", b"bc", b"def")
+    assert sender.ready
+    assert sender.take() == (0, b"abcdef")
+    assert sender.take() is None
+    sender.write(b"g")
+    assert sender.take() == (6, b"g")
+
+
+def test_pieces_end_at_the_frame_size() -> None:
+    sender = filled(bytes(FRAME - 1), b"ab", bytes(2 * FRAME))
+    sizes = []
+    while (piece := sender.take()) is not None:
+        sizes.append(len(piece[1]))
+    assert sizes == [FRAME - 1, 2, FRAME, FRAME]
+
+
+def test_a_write_takes_what_credit_allows() -> None:
+    sender = Sender(FRAME, 5)
+    assert sender.write(b"abcdefg") == 5
+    assert sender.room == 0
+    assert sender.write(b"x") == 0
+    assert sender.write(b"") == 0
+    assert take_all(sender) == b"abcde"
+    sender.acknowledge(3, 8)
+    assert sender.room == 3
+
+
+def test_a_mutable_write_is_copied() -> None:
+    data = bytearray(b"abc")
+    sender = filled(data)  # type: ignore[arg-type]
+    data[0] = 0
+    assert sender.take() == (0, b"abc")
+
+
+def test_allow_lets_the_producer_run_ahead_of_credit() -> None:
+    sender = Sender(FRAME, 2)
+    sender.allow(6)
+    sender.allow(1)
+    assert sender.write(b"abcdefg") == 6
+    assert sender.take() == (0, b"ab")
+    assert not sender.ready
+    assert sender.take() is None
+    assert sender.tail() == (0, b"abcdef")
+    sender.credit(4)
+    sender.credit(3)
+    assert sender.take() == (2, b"cd")
+
+
+def test_the_end() -> None:
+    sender = filled(b"abc")
+    assert (sender.final, sender.drained) == (None, False)
+    sender.finish()
+    assert (sender.final, sender.drained) == (3, False)
+    take_all(sender)
+    assert sender.drained
+    with pytest.raises(LocalProtocolError):
+        sender.finish()
+    with pytest.raises(LocalProtocolError):
+        sender.write(b"x")
+    assert sender.written == 3
+
+
+def test_acknowledged_bytes_are_forgotten() -> None:
+    sender = filled(bytes(FRAME), b"b" * FRAME)
+    take_all(sender)
+    sender.acknowledge(FRAME + 1, 1 << 20)
+    assert sender.acked == FRAME + 1
+    assert sender.tail() == (FRAME + 1, b"b" * (FRAME - 1))
+    with pytest.raises(RemoteProtocolError):
+        sender.rewind(FRAME)
+    with pytest.raises(RemoteProtocolError):
+        sender.crc_at(FRAME)
+
+
+def test_the_crc_at_every_offset_that_is_kept() -> None:
+    body = bytes(range(256)) * 48
+    sender = filled(body)
+    take_all(sender)
+    sender.rewind(2 * FRAME + 1)
+    for offset in (0, 1, FRAME, FRAME + 1, 2 * FRAME, 2 * FRAME + 1, len(body)):
+        assert sender.crc_at(offset) == crc32(body[:offset])
+
+
+def test_a_window_that_goes_backwards_is_ignored() -> None:
+    sender = filled(b"abc", maximum=10)
+    take_all(sender)
+    sender.acknowledge(2, 20)
+    sender.acknowledge(1, 30)
+    assert (sender.acked, sender.maximum) == (2, 20)
+    sender.acknowledge(2, 15)
+    assert (sender.acked, sender.maximum) == (2, 20)
+
+
+@pytest.mark.parametrize(("ack", "maximum"), [(4, 10), (2, 1)])
+def test_an_impossible_window_changes_nothing(ack: int, maximum: int) -> None:
+    sender = filled(b"abcdef", maximum=10)
+    sender.max_frame = 3
+    assert sender.take() == (0, b"abcdef"[:3])
+    with pytest.raises(RemoteProtocolError):
+        sender.acknowledge(ack, maximum)
+    assert (sender.acked, sender.maximum, sender.sent) == (0, 10, 3)
+
+
+@pytest.mark.parametrize("offset", [-1, 4])
+def test_a_rewind_to_what_was_never_sent_changes_nothing(offset: int) -> None:
+    sender = filled(b"abc")
+    take_all(sender)
+    sender.write(b"d")
+    with pytest.raises(RemoteProtocolError):
+        sender.rewind(offset)
+    assert (sender.sent, sender.tail()) == (3, (0, b"abcd"))
+
+
+def test_many_tiny_pieces_in_flight_keep_few_objects() -> None:
+    sender = Sender(FRAME, 100_000)
+    for _ in range(20_000):
+        sender.write(b"x")
+        sender.take()
+    assert len(sender._in_flight) <= 20_000 // FRAME + 1
+
+
+@given(
+    writes=st.lists(st.binary(min_size=1, max_size=3000), max_size=12),
+    steps=st.lists(
+        st.tuples(st.sampled_from(["take", "ack", "rewind"]), st.floats(0, 1)), max_size=30
+    ),
+)
+def test_whatever_happens_the_bytes_and_crcs_stay_the_same(
+    writes: list[bytes], steps: list[tuple[str, float]]
+) -> None:
+    body = b"".join(writes)
+    sender = filled(*writes)
+    for step, share in steps:
+        offset = sender.acked + int(share * (sender.sent - sender.acked))
+        if step == "take":
+            piece = sender.take()
+            if piece is not None:
+                assert body[piece[0] :].startswith(piece[1])
+        elif step == "ack":
+            sender.acknowledge(offset, sender.maximum)
+        else:
+            sender.rewind(offset)
+            assert sender.sent == offset
+        assert sender.tail() == (sender.acked, body[sender.acked :])
+        for position in {sender.acked, offset, sender.sent, len(body)}:
+            if position >= sender.acked:
+                assert sender.crc_at(position) == crc32(body[:position])
+    start = sender.sent
+    assert take_all(sender) == body[start:]
