@@ -131,7 +131,7 @@ def build_routes(settings: Iterable[RouteSettings]) -> RouteTable:
     for one in settings:
         path = _normal_path(one)
         if path in routes:
-            raise ConfigError(f"{one.where}.path: {path} is there already; remove one of the two")
+            raise ConfigError(f"{one.where}: path {path} is there already; remove one")
         routes[path] = _route(one, path, names)
     return RouteTable(routes.values())
 
@@ -157,8 +157,7 @@ def _route(one: RouteSettings, path: str, names: set[str]) -> Route:
 def _normal_path(one: RouteSettings) -> str:
     if not _PATH.fullmatch(one.path):
         raise ConfigError(
-            f"{one.where}.path: {one.path!r} is not a path;"
-            " it begins with / and has no space, ? or #"
+            f"{one.where}: {one.path!r} is not a path; it begins with / and has no space, ? or #"
         )
     return one.path.rstrip("/") or "/"
 

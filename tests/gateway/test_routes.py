@@ -49,7 +49,7 @@ def test_without_a_root_route_other_paths_match_nothing() -> None:
 
 
 def test_a_path_that_comes_twice_is_an_error() -> None:
-    with pytest.raises(ConfigError, match=r"routes\[0\]\.path: /chat is there already"):
+    with pytest.raises(ConfigError, match=r"routes\[0\]: path /chat is there already"):
         table("/chat", "/chat/")
 
 

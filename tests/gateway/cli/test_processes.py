@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import signal
 import socket
 import threading
@@ -14,7 +15,14 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.system.running import Dialback, eventually, running_dialback
+from tests.system.running import (
+    COMMAND,
+    Dialback,
+    eventually,
+    free_port,
+    running,
+    running_dialback,
+)
 
 FUNCTIONS = Path(__file__).with_name("functions.py")
 
@@ -56,6 +64,32 @@ def test_dev_serves_routes_and_says_where() -> None:
         assert json.loads(read(f"{dialback.url}/chat/x")[2])["event"]["rawPath"] == "/chat/x"
         assert dialback.metric("dialback_exchanges_total", route="/", outcome="completed") == 1
         assert [one["route"] for one in dialback.exchanges()] == ["/", "/chat"]
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"), [("0.0.0.0", "127.0.0.1"), ("::1", "[::1]"), ("localhost", "127.0.0.1")]
+)
+def test_dev_says_an_address_that_can_be_used(host: str, shown: str) -> None:
+    edge, callback, admin = free_port(), free_port(), free_port()
+    ports = [f"--port={edge}", f"--callback-port={callback}", f"--admin-port={admin}"]
+    handler = f"{FUNCTIONS}:echo"
+    with running(COMMAND, "dev", handler, f"--host={host}", *ports, ready="ready") as process:
+        assert f"edge      http://{shown}:{edge}\n" in process.stdout
+        assert f"callback  ws://{shown}:{callback}\n" in process.stdout
+        assert f"admin     http://127.0.0.1:{admin}  " in process.stdout
+        assert seen(f"http://{shown}:{edge}/x")["path"] == "/x"
+
+
+def test_dev_tells_functions_to_dial_what_it_was_told() -> None:
+    with running_dialback(f"{FUNCTIONS}:echo", "--callback-url=ws://tunnel.example:1") as dialback:
+        assert "callback  ws://tunnel.example:1\n" in dialback.stdout
+
+
+def test_port_0_takes_any_free_port() -> None:
+    flags = ["--port=0", "--callback-port=0", "--admin-port=0"]
+    with running(COMMAND, "dev", f"{FUNCTIONS}:echo", *flags, ready="ready") as process:
+        (url,) = re.findall(r"^edge +(\S+)$", process.stdout, re.MULTILINE)
+        assert seen(f"{url}/x")["path"] == "/x"
 
 
 def test_dev_answers_the_invoke_api_on_the_admin_listener() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ def complaint(*arguments: str | Path, env: Mapping[str, str] | None = None) -> s
 
 def test_version() -> None:
     done = dialback("--version")
-    assert (done.returncode, done.stdout) == (0, "dialback 0.1.0\n")
+    assert (done.returncode, done.stdout) == (0, f"dialback {version('dialback')}\n")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_help_teaches(command: list[str], taught: str) -> None:
         ("dev a.py:h --callback-url http://x", "dialback: --callback-url: 'http://x' is not a Web"),
         ("dev a.py", "dialback: argument a.py: target 'a.py' is not FILE.py:HANDLER"),
         ("dev aws:x", "dialback: argument aws:x: target 'aws:x': aws: targets come with a later"),
-        ("dev a.py:h --route /=b.py:h", "dialback: --route /=b.py:h.path: / is there already"),
+        ("dev a.py:h --route /=b.py:h", "dialback: --route /=b.py:h: path / is there already"),
         ("serve", "dialback: the following arguments are required: --config"),
         ("serve --config gone.toml", "dialback: gone.toml: no such file"),
         ("check-config gone.toml", "dialback: gone.toml: no such file"),

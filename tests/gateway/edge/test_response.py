@@ -242,6 +242,30 @@ async def test_a_driver_that_forgets_the_end_is_no_clean_end() -> None:
             await it.ask(get())
 
 
+async def test_stopping_at_once_breaks_what_has_begun_and_refuses_the_rest() -> None:
+    begun = asyncio.Event()
+
+    async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
+        if request.path == "/begun":
+            await sink.start(200, PLAIN, length=None)
+            sink.write([b"part"])
+        else:
+            begun.set()
+        await asyncio.Event().wait()
+
+    async with edge(serve) as it, Client(it.port) as one, Client(it.port) as other:
+        one.send(get("/begun", version="1.0"))
+        await one.head()
+        other.send(get("/waiting"))
+        await asyncio.wait_for(begun.wait(), 5)
+        it.handler.abort()
+        with pytest.raises(ConnectionResetError):
+            await one.rest()
+        assert (await other.rest()).startswith(b"HTTP/1.1 503 ")
+        await asyncio.wait_for(it.handler.idle(), 5)
+        await asyncio.wait_for(it.server.disconnected(), 5)
+
+
 # ---------------------------------------------------------------- errors as responses
 
 
