@@ -28,7 +28,7 @@ from protocol.frames import (
 )
 from protocol.limits import INITIAL_WINDOW, MAX_PROTOCOL_ERRORS, Limits, shorten
 from protocol.response_intake import ResponseIntake
-from protocol.sender import Sender
+from protocol.upload_source import UploadSource
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -89,10 +89,7 @@ class GatewayStream:
         self._end_ack_due = False
         self._end_acked = False  # on the bound connection
         self._cancel_due = False
-        self._uploads = upload
-        self._sender = Sender(limits.max_frame, 0)
-        self._upload_end_sent = False
-        self._upload_end_acked = False
+        self._upload = UploadSource(limits.max_frame, streamed=upload)
 
     @property
     def position(self) -> int:
@@ -137,9 +134,7 @@ class GatewayStream:
         self._secret = frame.secret
         self._sid = frame.sid
         self._end_ack_due = self._end_acked = False
-        self._upload_end_sent = False
-        self._sender.rewind(frame.req_recv)
-        self._sender.credit(frame.req_max)
+        self._upload.resume(frame.req_recv, frame.req_max)
         body = self._response.body
         return Attached(
             frame.sid,
@@ -147,7 +142,7 @@ class GatewayStream:
             crc=body.crc,
             max=body.restate(frame.lo),
             flags=self._attached_flags(),
-            req_lo=self._sender.acked,
+            req_lo=self._upload.body.acked,
             limits=self._limits,
         )
 
@@ -162,7 +157,7 @@ class GatewayStream:
         if (frame.inv, frame.epoch) <= (inv, epoch):
             return RejectCode.STALE
         held = frame.lo <= self.position <= frame.hi
-        if not held or not self._sender.acked <= frame.req_recv <= self._sender.sent:
+        if not held or not self._upload.keeps(frame.req_recv):
             self._fail(ResetCode.LOST)
             return RejectCode.GAP
         return None
@@ -173,7 +168,7 @@ class GatewayStream:
             flags |= AttachedFlag.HEAD_KNOWN
         if self.ended:
             flags |= AttachedFlag.END_KNOWN
-        if not self._uploads or self._upload_end_acked:
+        if self._upload.nothing_follows:
             flags |= AttachedFlag.REQ_ENDED
         return flags
 
@@ -223,13 +218,13 @@ class GatewayStream:
             case Data():
                 record = self._wanted(self._response.on_data(frame))
             case Window():
-                self._sender.acknowledge(frame.ack, frame.max)
+                self._upload.body.acknowledge(frame.ack, frame.max)
             case Head():
                 record = self._wanted(self._response.on_head(frame))
             case End():
                 record = self._wanted(self._on_end(frame))
             case EndAck():
-                self._on_end_ack(frame)
+                self._upload.on_end_ack(frame)
             case Reset():
                 record = self._on_reset(frame)
             case _:
@@ -247,11 +242,6 @@ class GatewayStream:
         record = self._response.on_end(frame)
         self._end_ack_due = True
         return record
-
-    def _on_end_ack(self, frame: EndAck) -> None:
-        if not self._upload_end_sent or frame.final != self._sender.final:
-            raise RemoteProtocolError(f"{frame}: no such END was sent")
-        self._upload_end_acked = True
 
     def _on_reset(self, frame: Reset) -> Reset | None:
         if self.ended:
@@ -286,13 +276,7 @@ class GatewayStream:
             return False
         if self._cancel_due or self._end_ack_due:
             return True
-        return self._open and (self._response.body.is_due(now) or self._upload_due)
-
-    @property
-    def _upload_due(self) -> bool:
-        if self._sender.drained:
-            return not (self._upload_end_sent or self._upload_end_acked)
-        return self._sender.ready
+        return self._open and (self._response.body.is_due(now) or self._upload.has_frames)
 
     def frames_to_send(self, now: float) -> list[Frame]:
         """Return what the bound connection should carry now: control frames before DATA.
@@ -314,16 +298,8 @@ class GatewayStream:
             self._end_acked = True
             frames.append(EndAck(self._sid, self._response.body.final))
         if self._open:
-            self._add_upload(frames)
+            frames += self._upload.frames_to_send(self._sid)
         return frames
-
-    def _add_upload(self, frames: list[Frame]) -> None:
-        sender = self._sender
-        while (piece := sender.take()) is not None:
-            frames.append(Data(self._sid, *piece))
-        if sender.drained and self._upload_due:
-            self._upload_end_sent = True
-            frames.append(End(self._sid, sender.written, sender.crc_at(sender.written)))
 
     def next_deadline(self) -> float | None:
         """Return when to call `frames_to_send` although nothing else happens; None: never."""
@@ -334,12 +310,12 @@ class GatewayStream:
     @property
     def upload_room(self) -> int:
         """Bytes that `upload` accepts now; 0 as long as no function is attached."""
-        return self._sender.room
+        return self._upload.body.room
 
     @property
     def upload_acknowledged(self) -> bool:
         """Whether the function has the whole request body."""
-        return self._upload_end_acked
+        return self._upload.acknowledged
 
     def upload(self, data: bytes) -> int:
         """Accept request bytes for the function.
@@ -350,7 +326,7 @@ class GatewayStream:
         Raises:
             LocalProtocolError: after `finish_upload`.
         """
-        return self._sender.write(data)
+        return self._upload.body.write(data)
 
     def finish_upload(self) -> None:
         """Declare the request body complete.
@@ -358,7 +334,7 @@ class GatewayStream:
         Raises:
             LocalProtocolError: a second time.
         """
-        self._sender.finish()
+        self._upload.body.finish()
 
     # ------------------------------------------------------------------ endings
 

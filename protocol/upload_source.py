@@ -1,0 +1,69 @@
+"""The request body as the gateway sends it."""
+
+from __future__ import annotations
+
+from protocol.errors import RemoteProtocolError
+from protocol.frames import Data, End, EndAck
+from protocol.sender import Sender
+
+
+class UploadSource:
+    """Bytes of a streamed request body on their way to the function.
+
+    Attributes:
+        body: offsets, credit and replay buffer; no credit before a function is attached.
+        acknowledged: the function has the whole body.
+    """
+
+    __slots__ = ("_end_sent", "_streamed", "acknowledged", "body")
+
+    def __init__(self, max_frame: int, *, streamed: bool) -> None:
+        self.body = Sender(max_frame, 0)
+        self.acknowledged = False
+        self._streamed = streamed
+        self._end_sent = False
+
+    @property
+    def nothing_follows(self) -> bool:
+        """Whether the function need not wait for bytes or an END."""
+        return self.acknowledged or not self._streamed
+
+    def keeps(self, offset: int) -> bool:
+        """Whether the body can go on at this offset."""
+        return self.body.acked <= offset <= self.body.sent
+
+    def resume(self, offset: int, maximum: int) -> None:
+        """Go on at an offset on a new connection, with the credit that it states."""
+        self.body.rewind(offset)
+        self.body.credit(maximum)
+        self._end_sent = False
+
+    def on_end_ack(self, frame: EndAck) -> None:
+        """Take an END_ACK.
+
+        Raises:
+            RemoteProtocolError: there was no such END on this connection.
+        """
+        if not self._end_sent or frame.final != self.body.final:
+            raise RemoteProtocolError(f"{frame}: no such END was sent")
+        self.acknowledged = True
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether `frames_to_send` has something."""
+        return self.body.ready or self._end_due
+
+    @property
+    def _end_due(self) -> bool:
+        return self.body.drained and not (self._end_sent or self.acknowledged)
+
+    def frames_to_send(self, sid: int) -> list[Data | End]:
+        """Hand out what may go now, in order."""
+        frames: list[Data | End] = []
+        body = self.body
+        while (piece := body.take()) is not None:
+            frames.append(Data(sid, *piece))
+        if self._end_due:
+            self._end_sent = True
+            frames.append(End(sid, body.written, body.crc_at(body.written)))
+        return frames
