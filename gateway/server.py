@@ -165,9 +165,10 @@ def _introduction(job: Job, sockets: dict[str, socket.socket]) -> list[str]:
 
 
 def _bind(name: str, address: Address, hint: str) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
-        return socket.create_server((address.host, address.port), family=family, backlog=BACKLOG)
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        family, _, _, _, place = found[0]
+        return socket.create_server(place[:2], family=family, backlog=BACKLOG)
     except OSError as error:
         raise ConfigError(f"{name} listener: {address} {_reason(error)}; {hint}") from error
 

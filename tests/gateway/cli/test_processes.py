@@ -66,10 +66,10 @@ def test_dev_serves_routes_and_says_where() -> None:
         assert [one["route"] for one in dialback.exchanges()] == ["/", "/chat"]
 
 
-@pytest.mark.parametrize(
-    ("host", "shown"), [("0.0.0.0", "127.0.0.1"), ("::1", "[::1]"), ("localhost", "127.0.0.1")]
-)
+@pytest.mark.parametrize(("host", "shown"), [("0.0.0.0", "127.0.0.1"), ("::1", "[::1]")])
 def test_dev_says_an_address_that_can_be_used(host: str, shown: str) -> None:
+    if host == "::1" and not has_ipv6():
+        pytest.skip("this machine has no IPv6")
     edge, callback, admin = free_port(), free_port(), free_port()
     ports = [f"--port={edge}", f"--callback-port={callback}", f"--admin-port={admin}"]
     handler = f"{FUNCTIONS}:echo"
@@ -205,6 +205,14 @@ def test_the_drain_deadline_is_a_limit(tmp_path: Path) -> None:
         assert dialback.process.wait(seconds=10) == 0
         thread.join(10)
         assert answer[0][0] == 503
+
+
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
 
 
 def in_background(url: str) -> tuple[list[tuple[int, bytes]], threading.Thread]:
