@@ -139,6 +139,7 @@ class MemoryJournal:
             self._writer = writer
             if before is not None and before is not writer:
                 before.superseded()
+            self._let_upload_go_on()
             if self._reader is not None:
                 self._reader.on_attached()
         elif self._stream.failed is not None:
@@ -160,9 +161,7 @@ class MemoryJournal:
             if isinstance(news, Data) and self._reader is not None:
                 self._reader.on_data_frame()
             self._append(news)
-        if self._upload_room is not None and self._stream.upload_room > 0:
-            self._upload_room.set_result(None)
-            self._upload_room = None
+        self._let_upload_go_on()
 
     def detach(self, writer: Writer) -> None:
         """A connection is gone, or has done its part."""
@@ -271,6 +270,11 @@ class MemoryJournal:
         """The request body is complete."""
         self._stream.finish_upload()
         self._tell_writer()
+
+    def _let_upload_go_on(self) -> None:
+        if self._upload_room is not None and self._stream.upload_room > 0:
+            self._upload_room.set_result(None)
+            self._upload_room = None
 
     # ------------------------------------------------------------ inside
 
