@@ -145,9 +145,9 @@ def test_first_byte_of_the_streamed_answer_is_much_sooner(page: Page) -> None:
 
 def test_live_list_shows_the_stream_and_its_end(page: Page) -> None:
     row = "#exchanges tr:has-text('/streamed')"
-    page.wait_for_selector(f"{row}[data-state=STREAMING]")
+    page.wait_for_selector(f"{row}[data-state=streaming]")
     page.evaluate(WATCH_RACE)
-    page.wait_for_selector(f"{row}[data-state=STREAMING]", state="detached")
+    page.wait_for_selector(f"{row}[data-state=streaming]", state="detached")
 
 
 def test_event_source_receives_ten_events_and_hangs_up(page: Page, demo: Dialback) -> None:

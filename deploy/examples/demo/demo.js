@@ -179,8 +179,10 @@ function mark(received) {
 
 // ---------------------------------------------------------------- the list of exchanges
 
+const OVER = new Set(["completed", "failed", "cancelled", "ended"]);
 const seen = new Map();
 const rows = new Map();
+let arrivals = 0;
 
 async function watchExchanges() {
   for (;;) {
@@ -207,28 +209,33 @@ function liveState(state, text) {
   show(byId("live"), text);
 }
 
-// What the gateway no longer lists has ended; it stays on the page a while, and says so.
+// The gateway lists the oldest first. What it no longer lists has ended.
 function remember(listed) {
-  for (const exchange of seen.values()) exchange.ended = true;
+  const ids = new Set(listed.map((exchange) => exchange.id));
+  for (const exchange of seen.values()) {
+    exchange.listed = ids.has(exchange.id);
+    if (!exchange.listed && !OVER.has(exchange.state)) exchange.state = "ended";
+  }
   for (const exchange of listed) {
-    const born = seen.get(exchange.id)?.born ?? performance.now() - 1000 * exchange.age;
-    seen.set(exchange.id, { ...exchange, born, ended: false });
+    const order = seen.get(exchange.id)?.order ?? (arrivals += 1);
+    seen.set(exchange.id, { ...exchange, order, listed: true });
   }
 }
 
 function drawExchanges() {
-  const order = [...seen.values()].sort((a, b) => a.ended - b.ended || b.born - a.born);
-  for (const forgotten of order.splice(SHOWN_EXCHANGES)) {
-    seen.delete(forgotten.id);
-    rows.delete(forgotten.id);
+  const byNeed = (a, b) => OVER.has(a.state) - OVER.has(b.state) || b.order - a.order;
+  const shown = [...seen.values()].sort(byNeed);
+  for (const hidden of shown.splice(SHOWN_EXCHANGES)) {
+    rows.delete(hidden.id);
+    if (!hidden.listed) seen.delete(hidden.id);
   }
   const body = byId("exchanges");
-  order.forEach((exchange, index) => {
+  shown.forEach((exchange, index) => {
     const row = rows.get(exchange.id) ?? newRow(exchange.id);
     fill(row, exchange);
     if (body.children[index] !== row) body.insertBefore(row, body.children[index] ?? null);
   });
-  while (body.children.length > order.length) body.lastChild.remove();
+  while (body.children.length > shown.length) body.lastChild.remove();
 }
 
 function newRow(id) {
@@ -240,11 +247,10 @@ function newRow(id) {
 }
 
 function fill(row, exchange) {
-  const state = exchange.ended ? "ENDED" : exchange.state;
-  row.dataset.state = state;
+  row.dataset.state = exchange.state;
   show(row.cells[0], exchange.id.slice(0, 8));
   show(row.cells[1], exchange.route);
-  show(row.cells[2].firstChild, state.toLowerCase());
+  show(row.cells[2].firstChild, exchange.state);
   show(row.cells[3], count(exchange.bytes));
   show(row.cells[4], `${Number(exchange.age).toFixed(1)} s`);
 }
