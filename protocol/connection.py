@@ -16,6 +16,7 @@ from protocol.codec import DIRECTIONS, Direction
 from protocol.errors import CloseCode, LocalProtocolError, RejectCode, RemoteProtocolError
 from protocol.frames import (
     Attach,
+    Data,
     Frame,
     Goaway,
     Park,
@@ -249,6 +250,9 @@ class GatewayConnection(Connection):
         Raises:
             RemoteProtocolError: close the connection with its code.
         """
+        if type(frame) is Data and frame.sid == self.active:  # nearly all frames
+            self.heard(now)
+            return frame
         rest = self._receive_common(frame, now)
         if rest is None:
             return None
