@@ -16,6 +16,7 @@ from protocol.codec import DIRECTIONS, Direction
 from protocol.errors import CloseCode, LocalProtocolError, RejectCode, RemoteProtocolError
 from protocol.frames import (
     Attach,
+    Attached,
     Data,
     Frame,
     Goaway,
@@ -207,7 +208,9 @@ class FunctionConnection(Connection):
         if rest is None or isinstance(rest, Park):
             return None
         wanted = self._of_active(rest)
-        if isinstance(wanted, Reject):
+        if isinstance(wanted, Attached):
+            self.limits = wanted.limits
+        elif isinstance(wanted, Reject):
             self.release(wanted.sid, now)
         return wanted
 

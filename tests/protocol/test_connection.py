@@ -15,6 +15,7 @@ from protocol.errors import (
 )
 from protocol.frames import (
     Attach,
+    Attached,
     Data,
     EndAck,
     Goaway,
@@ -25,6 +26,7 @@ from protocol.frames import (
     Reject,
     Reset,
 )
+from protocol.limits import Limits
 from tests.protocol.link import LIMITS, SECRET, XID
 from tests.protocol.samples import SAMPLES
 
@@ -93,6 +95,14 @@ def test_the_functions_stream_ids_rise() -> None:
         connection.open_stream(1, 0.0)
     assert connection.active is None
     connection.open_stream(5, 0.0)
+
+
+def test_the_function_adopts_the_limits_of_the_gateway() -> None:
+    connection = function()
+    limits = Limits(ping_ms=1000)
+    connection.receive(Attached(1, 0, 0, 0, 0, 0, limits), 0.0)
+    assert connection.limits is limits
+    assert connection.next_deadline() == 1.0
 
 
 def test_a_reject_frees_the_connection() -> None:
@@ -244,3 +254,13 @@ def test_park_that_leaves_a_stream_is_told() -> None:
     connection = gateway()
     assert connection.receive(Park(), 0.0) == Park()
     assert connection.active is None
+
+
+def test_a_second_attach_while_a_stream_is_active_is_refused() -> None:
+    connection = gateway()
+    assert connection.receive(replace(ATTACH, sid=2), 0.0) is None
+    (reject,) = connection.frames_to_send(0.0)
+    assert isinstance(reject, Reject)
+    assert (reject.sid, reject.code) == (2, RejectCode.LIMIT)
+    assert connection.receive(Head(2, 200, ()), 0.0) is None
+    assert connection.active == 1

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from protocol.envelope import Envelope
+from protocol.envelope import Envelope, JsonFields
 from protocol.errors import RemoteProtocolError
 from tests.protocol.link import envelope
 
@@ -61,3 +61,11 @@ def test_a_wrong_value_is_named(key: str, value: object) -> None:
 def test_it_must_be_an_object() -> None:
     with pytest.raises(RemoteProtocolError, match="not a JSON object"):
         Envelope.parse([1])
+
+
+def test_an_optional_text() -> None:
+    fields = JsonFields({"dial": "refused", "empty": ""}, "receipt")
+    assert fields.optional_text("dial", 9) == "refused"
+    assert fields.optional_text("missing", 9) is None
+    with pytest.raises(RemoteProtocolError, match=r"receipt\.empty must be"):
+        fields.optional_text("empty", 9)

@@ -206,6 +206,18 @@ def test_a_resume_at_what_is_not_kept_is_refused() -> None:
     assert function.state is FunctionState.ATTACHING
 
 
+def test_other_bytes_at_the_gateway_reset_the_response() -> None:
+    function = attached()
+    function.start(200, [])
+    function.write(b"abc")
+    function.frames_to_send(0.0)
+    function.attach(2)
+    function.receive(accepted(2, recv=3, crc=1, flags=HELD), 0.0)
+    (reset,) = function.frames_to_send(0.0)
+    assert isinstance(reset, Reset)
+    assert (reset.code, reset.final) == (ResetCode.DIVERGED, 3)
+
+
 def test_frames_of_another_connection_are_ignored() -> None:
     function = attached()
     function.receive(Cancel(2, 1, ""), 0.0)
@@ -222,12 +234,7 @@ def test_some_rejects_pass_and_some_are_final(code: RejectCode) -> None:
     function.attach(1)
     function.receive(Reject(1, code, None, "", None), 0.0)
     assert function.rejected is not None
-    passing = code in {
-        RejectCode.DRAINING,
-        RejectCode.OVERLOADED,
-        RejectCode.NOT_OWNER,
-        RejectCode.LIMIT,
-    }
+    passing = code.name in {"DRAINING", "OVERLOADED", "NOT_OWNER", "LIMIT"}
     assert function.state is (FunctionState.DETACHED if passing else FunctionState.DONE)
     assert function.write(b"x") == int(passing)
     if passing:

@@ -365,3 +365,11 @@ def test_a_receipt_may_end_it_abortively(
     assert isinstance(reset, Reset)
     assert reset.code == expected
     assert gateway.apply_receipt(receipt()) == []
+
+
+def test_growing_and_leaving_a_tombstone() -> None:
+    gateway = bound(HEAD)
+    gateway.grow(128)
+    assert gateway.frames_to_send(0.0) == [Window(1, 0, 128)]
+    gateway.terminate(RejectCode.UNKNOWN)
+    assert rejected(gateway, attach_frame(epoch=2)) is RejectCode.UNKNOWN

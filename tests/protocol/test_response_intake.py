@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from zlib import crc32
 
 import pytest
 
 from protocol.errors import RemoteProtocolError, ResetCode, StreamFailed
 from protocol.frames import Data, End, Head
+from protocol.receipt import Receipt
 from protocol.response_intake import ResponseIntake
 
 
@@ -79,3 +81,26 @@ def test_the_body_must_have_its_content_length() -> None:
 def test_a_response_that_cannot_have_a_body_is_not_measured(status: int, check: bool) -> None:
     intake = begun(length(b"10"), status=status, check_length=check)
     assert intake.on_end(end(b""))
+
+
+def receipt(data: bytes, **changes: object) -> Receipt:
+    plain = Receipt("ab" * 16, 1, "end", None, len(data), crc32(data))
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def test_a_receipt_brings_what_is_missing_beyond_any_credit() -> None:
+    body = bytes(1000)
+    intake = ResponseIntake(100, check_length=True)
+    records = intake.complete(receipt(body, head=(200, ()), tail=(0, body)), 1)
+    assert records == [Head(1, 200, ()), Data(1, 0, body), end(body)]
+    assert intake.complete(receipt(body, head=(200, ()), tail=(0, body)), 1) == []
+
+
+def test_a_receipt_of_an_empty_body() -> None:
+    intake = begun()
+    assert intake.complete(receipt(b"", tail=(0, b"")), 1) == [end(b"")]
+
+
+def test_a_receipt_that_leaves_a_gap() -> None:
+    with pytest.raises(RemoteProtocolError, match="gap"):
+        begun().complete(receipt(b"abc", tail=(1, b"bc")), 1)

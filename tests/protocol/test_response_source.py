@@ -50,3 +50,11 @@ def test_resuming_sends_what_is_not_known() -> None:
     assert isinstance(end, End)
     source.resume(2, head_known=False)
     assert isinstance(source.frames_to_send(3)[0], Head)
+
+
+def test_a_body_that_goes_on_has_no_end() -> None:
+    source = ResponseSource(4096, 100)
+    source.start(200, [])
+    assert source.frames_to_send(1) == [Head(1, 200, ())]
+    source.body.write(b"x")
+    assert source.frames_to_send(1) == [Data(1, 0, b"x")]

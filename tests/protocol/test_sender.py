@@ -177,3 +177,11 @@ def test_whatever_happens_the_bytes_and_crcs_stay_the_same(
                 assert sender.crc_at(position) == crc32(body[:position])
     start = sender.sent
     assert take_all(sender) == body[start:]
+
+
+def test_a_rewind_over_several_pieces_sends_them_all_again() -> None:
+    body = bytes(range(256)) * 48
+    sender = filled(body)
+    take_all(sender)
+    sender.rewind(0)
+    assert take_all(sender) == body
