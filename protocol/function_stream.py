@@ -113,6 +113,11 @@ class FunctionStream:
         return self._response.body.finished
 
     @property
+    def end_sent(self) -> bool:
+        """Whether END was handed to the present connection."""
+        return self._response.end_sent
+
+    @property
     def room(self) -> int:
         """Bytes that `write` accepts now."""
         return 0 if self._closed else self._response.body.room
@@ -135,7 +140,7 @@ class FunctionStream:
         self._response.start(status, headers)
         self._commit_head()
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """Accept body bytes.
 
         Returns:
@@ -180,6 +185,11 @@ class FunctionStream:
     def upload_ended(self) -> bool:
         """Whether every byte of the request body came; it may still wait to be read."""
         return self._upload.ended
+
+    @property
+    def upload_waiting(self) -> int:
+        """Bytes of the request body that `read` would return now."""
+        return self._upload.body.position - self._upload.body.consumed
 
     @property
     def upload_length(self) -> int | None:

@@ -70,7 +70,7 @@ class Sender:
         """Length of the body once it is finished, else None."""
         return self.written if self.finished else None
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """Accept bytes as far as credit allows.
 
         Returns:

@@ -1,0 +1,171 @@
+"""The decorators: an ordinary Lambda handler in, one that streams through the gateway out."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from typing import TYPE_CHECKING, Any
+
+from lambda_client import result
+from lambda_client.invocation import read_invocation
+from lambda_client.response import AsyncResponseStream, Buffer, ResponseStream
+from lambda_client.running import running
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Awaitable, Callable
+
+    from lambda_client.response import Outlet
+
+    Handler = Callable[[Any, Any], Any]
+    StreamHandler = Callable[[Any, Any, Any], Any]
+
+
+def streaming(handler: Handler) -> Handler:
+    """Let a standard ``handler(event, context)`` stream its response through the gateway.
+
+    The handler may be sync or async, and may
+
+    * be a generator of bytes or str: each item is one chunk, sent at once. If the first item is a
+      dict it is the head: `statusCode`, `headers`, `cookies`;
+    * return a payload 2.0 dict whose `body` is a str, bytes, an iterable, an async iterable or an
+      open binary file; the last three are streamed, and closed;
+    * return anything else, which becomes what a Function URL makes of it.
+
+    Called without the gateway, the same function answers buffered. When the client leaves, an async
+    handler is cancelled and a generator closed.
+    """
+
+    @functools.wraps(handler)
+    def entry(event: Any, context: Any = None) -> Any:
+        return _run(event, context, lambda outlet: _answer(outlet, handler(event, context)))
+
+    return entry
+
+
+def streamify_response(handler: StreamHandler) -> Handler:
+    """Let a ``handler(event, response_stream, context)`` write its response as it goes.
+
+    As `awslambda.streamifyResponse` in Node.js. A sync handler gets a `ResponseStream`, whose
+    `write` blocks while the client is slower; an async one an `AsyncResponseStream`, whose `write`
+    and `end` are awaited. Returning ends the response.
+    """
+    stream_type = AsyncResponseStream if inspect.iscoroutinefunction(handler) else ResponseStream
+
+    def write(outlet: Outlet, event: Any, context: Any) -> Any:
+        outlet.open()
+        _settle(outlet, handler(event, stream_type(outlet), context))
+        if not outlet.started:
+            outlet.start(*result.head({}, result.STREAM_TYPE))
+        return outlet.finish()
+
+    @functools.wraps(handler)
+    def entry(event: Any, context: Any = None) -> Any:
+        return _run(event, context, lambda outlet: write(outlet, event, context))
+
+    return entry
+
+
+def _run(event: Any, context: Any, respond: Callable[[Outlet], Any]) -> Any:
+    """Give one invocation its outlet, and the outlet what becomes of user code."""
+    invocation = read_invocation(event, context)
+    if invocation.envelope is None:
+        return respond(Buffer())
+    from lambda_client.session import Session
+
+    session = Session(invocation, invocation.envelope)
+    with running(session):
+        try:
+            return respond(session)
+        except BaseException as error:
+            if session.explains(error):
+                return session.stopped(error)
+            session.fail(error)
+            raise
+
+
+def _settle(outlet: Outlet, value: Any) -> Any:
+    """Wait for what an async handler returns, on the persistent loop of this thread."""
+    if not inspect.isawaitable(value):
+        return value
+    return _run_async(outlet, value)
+
+
+def _run_async(outlet: Outlet, value: Awaitable[Any]) -> Any:
+    from lambda_client.main_loop import run_async
+
+    return run_async(value, outlet.watch)
+
+
+# ---------------------------------------------------------------- what a handler returned
+
+
+def _answer(outlet: Outlet, value: Any) -> Any:
+    """Turn a handler's return value into what the invocation returns."""
+    value = _settle(outlet, value)
+    if hasattr(value, "__aiter__") or hasattr(value, "__next__"):
+        _stream(outlet, ResponseStream(outlet), value)
+    elif result.is_response(value):
+        _respond(outlet, value)
+    elif isinstance(outlet, Buffer):
+        return value
+    else:
+        _send(outlet, json.dumps(value).encode(), result.head({}, result.BUFFERED_TYPE))
+    return outlet.finish()
+
+
+def _respond(outlet: Outlet, response: dict[str, Any]) -> None:
+    body = result.body_of(response)
+    if isinstance(body, bytes):
+        _send(outlet, body, result.head(response, result.BUFFERED_TYPE))
+        return
+    outlet.open()
+    outlet.start(*result.head(response, result.STREAM_TYPE))
+    outlet.flush()
+    _stream(outlet, ResponseStream(outlet), body)
+
+
+def _send(outlet: Outlet, body: bytes, head: tuple[int, Any]) -> None:
+    """Give a whole answer; a large one is streamed."""
+    if len(body) > result.INLINE_ANSWER_MAX:
+        outlet.open()
+    outlet.start(*head)
+    outlet.write(body)
+
+
+def _stream(outlet: Outlet, stream: ResponseStream, chunks: Any) -> None:
+    outlet.open()
+    if hasattr(chunks, "__aiter__"):
+        _run_async(outlet, _write_async(AsyncResponseStream(outlet), chunks))
+    else:
+        _write(stream, chunks)
+
+
+def _write(stream: ResponseStream, chunks: Any) -> None:
+    """Write what a sync iterable yields, or a file holds; it is closed whatever happens."""
+    try:
+        for chunk in result.file_chunks(chunks) if hasattr(chunks, "read") else chunks:
+            if isinstance(chunk, dict) and not stream.started:
+                stream.send_head(chunk)
+            else:
+                stream.write(chunk)
+        stream.write(b"")
+    finally:
+        close = getattr(chunks, "close", None)
+        if close is not None:
+            close()
+
+
+async def _write_async(stream: AsyncResponseStream, chunks: AsyncIterable[Any]) -> None:
+    """As `_write`, for an async iterable."""
+    try:
+        async for chunk in chunks:
+            if isinstance(chunk, dict) and not stream.started:
+                stream.send_head(chunk)
+            else:
+                await stream.write(chunk)
+        await stream.write(b"")
+    finally:
+        close = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()

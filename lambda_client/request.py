@@ -1,0 +1,81 @@
+"""The request's body, wherever it travels: in the event, or over the callback."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from lambda_client.running import running_session
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from lambda_client.session import Session
+
+
+class RequestBody:
+    """The bytes of one request, read once, in order; iterate it with ``for`` or ``async for``.
+
+    A streamed body is never held as a whole: the client is slowed down to the pace of the reader.
+    Iterating raises `StreamClosed` when the client broke off, so a short body is never silent.
+    """
+
+    def __init__(self, inline: bytes, session: Session | None) -> None:
+        self._inline = inline
+        self._session = session
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the bytes as they come, blocking for them."""
+        while chunk := self._next():
+            yield chunk
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield the bytes as they come, suspending the task for them."""
+        while chunk := await self._next_async():
+            yield chunk
+
+    def read(self) -> bytes:
+        """Return all that is left; the whole of it is then in memory."""
+        return b"".join(self)
+
+    async def read_async(self) -> bytes:
+        """As `read`, suspending the task."""
+        return b"".join([chunk async for chunk in self])
+
+    def _next(self) -> bytes:
+        if self._session is not None:
+            return self._session.read()
+        return self._take_inline()
+
+    async def _next_async(self) -> bytes:
+        if self._session is not None:
+            return await self._session.read_async()
+        return self._take_inline()
+
+    def _take_inline(self) -> bytes:
+        chunk, self._inline = self._inline, b""
+        return chunk
+
+
+def request_body(event: Any) -> RequestBody:
+    """Return the body of the request that `event` describes.
+
+    Args:
+        event: a payload 2.0 event, as the handler got it.
+    """
+    session = _streamed_by(event)
+    if session is not None:
+        return RequestBody(b"", session)
+    body = event.get("body") or ""
+    if event.get("isBase64Encoded"):
+        return RequestBody(base64.b64decode(body), None)
+    return RequestBody(body.encode() if isinstance(body, str) else bytes(body), None)
+
+
+def _streamed_by(event: Any) -> Session | None:
+    """Return the session that carries this event's body, if one does."""
+    session = running_session()
+    if session is None or session.envelope.body != "stream":
+        return None
+    xid = (event.get("requestContext") or {}).get("requestId")
+    return session if xid == session.envelope.xid else None

@@ -1,0 +1,136 @@
+"""What user code returned, made into a head and a body; and the buffered payload 2.0 answer. Pure.
+
+The rules are those of Lambda Function URLs (AWS, "Invoking Lambda function URLs", response payload
+format 2.0), so that a function answers alike with and without the gateway.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+    from typing import BinaryIO
+
+    from protocol.headers import HeaderList
+
+    Streamed = Iterable[bytes | str] | AsyncIterable[bytes | str] | BinaryIO
+
+STREAM_TYPE = "application/octet-stream"
+"""Content-Type of a stream whose author named none (as AWS does for response streams)."""
+
+BUFFERED_TYPE = "application/json"
+"""Content-Type of a returned answer whose author named none (as Function URLs do)."""
+
+INLINE_ANSWER_MAX = 64 * 1024
+"""Bytes of a whole answer that returns with the invoke instead of over a socket (protocol.limits)."""
+
+FILE_CHUNK = 64 * 1024
+"""Bytes read from a file at a time: one full DATA frame."""
+
+
+def to_bytes(chunk: object) -> bytes:
+    """Return one piece of a body as bytes; str becomes UTF-8.
+
+    Raises:
+        TypeError: it is neither text nor bytes.
+    """
+    if isinstance(chunk, bytes):
+        return chunk
+    if isinstance(chunk, str):
+        return chunk.encode()
+    if isinstance(chunk, bytearray | memoryview):
+        return bytes(chunk)
+    raise TypeError(f"a response body is made of bytes or str, not {type(chunk).__name__}")
+
+
+def head(metadata: Mapping[str, Any], default_type: str) -> tuple[int, HeaderList]:
+    """Return status and header pairs of ``{"statusCode", "headers", "cookies"}``.
+
+    Args:
+        metadata: `statusCode` defaults to 200; header values are str, or a list of str for a header
+            that repeats; each cookie becomes one Set-Cookie.
+        default_type: the Content-Type to add when there is none.
+
+    Raises:
+        TypeError: headers or cookies have another shape.
+        ValueError: `statusCode` is no number.
+    """
+    headers = metadata.get("headers") or {}
+    cookies = metadata.get("cookies") or []
+    if not hasattr(headers, "items") or isinstance(cookies, str):
+        raise TypeError("'headers' is a dict and 'cookies' a list of str")
+    pairs = [pair for name, value in headers.items() for pair in _repeats(name, value)]
+    pairs += [(b"set-cookie", str(cookie).encode()) for cookie in cookies]
+    if not any(name == b"content-type" for name, _ in pairs):
+        pairs.append((b"content-type", default_type.encode()))
+    status = metadata.get("statusCode")
+    return 200 if status is None else int(status), tuple(pairs)
+
+
+def _repeats(name: object, value: object) -> Iterator[tuple[bytes, bytes]]:
+    key = str(name).lower().encode()
+    for item in value if isinstance(value, list | tuple) else (value,):
+        yield key, str(item).encode()
+
+
+def is_response(value: object) -> bool:
+    """Tell whether a handler's return value is a response, rather than JSON to be sent as it is.
+
+    It is one if it has a `statusCode`, or a `body` that JSON could not carry anyway.
+    """
+    if not isinstance(value, dict):
+        return False
+    body = value.get("body")
+    return "statusCode" in value or (
+        "body" in value and not isinstance(body, str | int | float | list | dict | None)
+    )
+
+
+def body_of(response: Mapping[str, Any]) -> bytes | Streamed:
+    """Return the body of a response dict: bytes when it is all there, else what is to be streamed.
+
+    Raises:
+        TypeError: the body is none of str, bytes, an iterable, an async iterable, a binary file.
+    """
+    body = response.get("body")
+    if body is None:
+        return b""
+    if isinstance(body, str) and response.get("isBase64Encoded"):
+        return base64.b64decode(body)
+    if isinstance(body, str | bytes | bytearray | memoryview):
+        return to_bytes(body)
+    streams = any(hasattr(body, name) for name in ("read", "__aiter__", "__iter__"))
+    if not streams or isinstance(body, dict):
+        raise TypeError(
+            "'body' is a str, bytes, an iterable, an async iterable or a binary file,"
+            f" not {type(body).__name__}"
+        )
+    return body  # type: ignore[no-any-return]
+
+
+def file_chunks(file: BinaryIO) -> Iterator[bytes]:
+    """Yield an open binary file in chunks of `FILE_CHUNK` bytes."""
+    while chunk := file.read(FILE_CHUNK):
+        yield chunk
+
+
+def payload(status: int, headers: HeaderList, body: bytes) -> dict[str, Any]:
+    """Return a buffered payload 2.0 response; a body that is not UTF-8 text travels as base64."""
+    joined: dict[str, str] = {}
+    cookies: list[str] = []
+    for name_bytes, value_bytes in headers:
+        name, value = name_bytes.decode("latin-1"), value_bytes.decode()
+        if name == "set-cookie":
+            cookies.append(value)
+        else:
+            joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    try:
+        text, encoded = body.decode(), False
+    except UnicodeDecodeError:
+        text, encoded = base64.b64encode(body).decode(), True
+    answer = {"statusCode": status, "headers": joined, "body": text, "isBase64Encoded": encoded}
+    if cookies:
+        answer["cookies"] = cookies
+    return answer
