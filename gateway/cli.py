@@ -169,9 +169,14 @@ def _dev_settings(options: argparse.Namespace, environ: Mapping[str, str]) -> Ga
 
 
 def _dev_routes(options: argparse.Namespace) -> RouteTable:
+    from gateway.errors import ConfigError
     from gateway.routes import build_routes
 
-    routes = [_dev_route(options, "/", options.target, f"argument {options.target}")]
+    if options.target is None and not options.route:
+        raise ConfigError("nothing to serve: name a function, as in `dialback dev app.py:handler`")
+    routes = []
+    if options.target is not None:
+        routes.append(_dev_route(options, "/", options.target, f"argument {options.target}"))
     for text in options.route:
         path, _, target = text.partition("=")
         routes.append(_dev_route(options, path, target, f"--route {text}"))
@@ -234,7 +239,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_dev(dev: argparse.ArgumentParser) -> None:
     add = dev.add_argument
-    add("target", metavar="FILE.py:HANDLER", help="the function that serves /")
+    add(
+        "target",
+        metavar="FILE.py:HANDLER",
+        nargs="?",
+        help="the function that serves /; may be left out when there is a --route",
+    )
     add("--host", help="address to serve on, and for functions to dial (127.0.0.1)")
     add("--port", type=_port, help="for clients (8080; 0: any free one)")
     add("--callback-port", type=_port, metavar="PORT", help="for functions that dial back (8081)")

@@ -29,7 +29,7 @@ from protocol.frames import (
 )
 from protocol.limits import (
     ATTACH_DEADLINE,
-    MAX_ATTACH_RATE,
+    MAX_REFUSAL_RATE,
     MAX_BAD_TOKENS,
     MAX_RESET_RATE,
     Limits,
@@ -240,7 +240,7 @@ class GatewayConnection(Connection):
         self._idle_limit = limits.park_ttl_ms * _MS
         self._idle = _Idle(now + ATTACH_DEADLINE, CloseCode.NO_ATTACH, "no ATTACH came")
         self._bad_tokens = 0
-        self._attaches = _Rate(MAX_ATTACH_RATE, 1.0, "ATTACH")
+        self._refusals = _Rate(MAX_REFUSAL_RATE, 1.0, "refused ATTACH")
         self._resets = _Rate(MAX_RESET_RATE, 10.0, "RESET")
 
     def receive(self, frame: Frame, now: float) -> StreamFrame | Park | None:
@@ -268,7 +268,6 @@ class GatewayConnection(Connection):
         return self._of_active(rest)
 
     def _on_attach(self, frame: Attach, now: float) -> Attach | None:
-        self._attaches.count(now)
         if frame.sid <= self._last_sid:
             raise RemoteProtocolError(f"stream id {frame.sid} is not above {self._last_sid}")
         self._last_sid = frame.sid
@@ -276,9 +275,7 @@ class GatewayConnection(Connection):
         if self.active is None:
             self._wait(now)
             return frame
-        self._queue.append(
-            Reject(frame.sid, RejectCode.LIMIT, None, "a stream is active here", None)
-        )
+        self.refuse(Reject(frame.sid, RejectCode.LIMIT, None, "a stream is active here", None), now)
         return None
 
     def _on_park(self, frame: Park, now: float) -> Park | None:
@@ -292,12 +289,14 @@ class GatewayConnection(Connection):
         """Note that the ATTACH with this stream id was accepted."""
         self._activate(sid, now)
 
-    def refuse(self, reject: Reject) -> None:
+    def refuse(self, reject: Reject, now: float) -> None:
         """Send a REJECT; what still comes for that stream is dropped.
 
         Raises:
-            RemoteProtocolError: the third bad token on this connection (4401).
+            RemoteProtocolError: the third bad token on this connection (4401), or too many
+                refusals in a second (4420).
         """
+        self._refusals.count(now)
         self._queue.append(reject)
         if reject.code == RejectCode.BAD_TOKEN:
             self._bad_tokens += 1

@@ -111,7 +111,7 @@ class RemoteProtocolError(ProtocolError):
     """The peer broke a rule. The connection is closed; its stream may resume on another one."""
 
 
-class StreamFailed(RemoteProtocolError):  # noqa: N818 - it says what became of the stream
+class StreamFailed(RemoteProtocolError):
     """The exchange cannot be completed any more, on this connection or on any other.
 
     Attributes:

@@ -70,8 +70,9 @@ SMALL_CREDIT = KIB
 MAX_PROTOCOL_ERRORS = 3
 #: Seconds from the upgrade to the first ATTACH.
 ATTACH_DEADLINE = 5.0
-#: ATTACH per second and connection; honest peers send one per invocation.
-MAX_ATTACH_RATE = 20
+#: Refused ATTACHes per second and connection. Accepted ones are not limited: a warm function sends one
+#: for each invocation, up to some thousand a second.
+MAX_REFUSAL_RATE = 20
 #: RESET per ten seconds and connection.
 MAX_RESET_RATE = 50
 #: ATTACHes with a bad token that a connection survives is one less than this.

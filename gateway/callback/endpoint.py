@@ -69,13 +69,14 @@ class CallbackEndpoint:
     def _refuse(self, request: web.BaseRequest) -> web.Response | None:
         if request.path != ATTACH_PATH:
             return _error(404, f"nothing here; functions attach at {ATTACH_PATH}")
-        if request.method != "GET" or not web.WebSocketResponse().can_prepare(request):
-            return _error(400, "a WebSocket upgrade is wanted here")
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
         if choose_subprotocol([name.strip() for name in offered.split(",")]) is None:
             return _error(
                 400, f"this gateway speaks {SUBPROTOCOL}; offered: {offered or 'nothing'}"
             )
+        upgrade = web.WebSocketResponse(protocols=(SUBPROTOCOL,)).can_prepare(request)
+        if request.method != "GET" or not upgrade:
+            return _error(400, "a WebSocket upgrade is wanted here")
         return self._refuse_token(request.headers.get("Authorization", ""))
 
     def _refuse_token(self, authorization: str) -> web.Response | None:

@@ -141,7 +141,7 @@ class Pump:
         if isinstance(answer, Reject):
             self._telemetry.attach("rejected")
             log.info("callback refused: %s", answer)
-            self._connection.refuse(answer)
+            self._connection.refuse(answer, now)
         else:
             self._telemetry.attach("accepted")
             self._connection.accept(frame.sid, now)

@@ -217,7 +217,17 @@ async def _settle(request: web.BaseRequest, body: StreamedBody, sink: Sink) -> N
     transport = request.transport
     if transport is not None and not transport.is_closing() and transport.can_write_eof():
         transport.write_eof()
-        await asyncio.sleep(LINGER_SECONDS)  # cut short by the client's own close
+        await _linger(body)
+
+
+async def _linger(body: StreamedBody) -> None:
+    """Take what a client still sends, for a while: many read the answer only afterwards."""
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            await body.discard(None)
+            await asyncio.sleep(LINGER_SECONDS)  # cut short by the client's own close
+    except (TimeoutError, GatewayError) as error:
+        log.debug("unread request body: %s", error)
 
 
 def _wants_upgrade(request: web.BaseRequest) -> bool:

@@ -85,13 +85,15 @@ class StreamedBody:
         while piece := await self._next():
             yield piece
 
-    async def discard(self, limit: int) -> bool:
+    async def discard(self, limit: int | None) -> bool:
         """Throw away what is unread, if that is at most `limit` bytes; tell whether it was."""
-        while limit >= 0:
+        self._wants_continue = False  # the final answer is out
+        thrown = 0
+        while limit is None or thrown <= limit:
             piece = await self._next()
             if not piece:
                 return True
-            limit -= len(piece)
+            thrown += len(piece)
         return False
 
     async def _next(self) -> bytes:

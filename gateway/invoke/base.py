@@ -60,5 +60,5 @@ class Invoker(Protocol):
         ...
 
 
-class InvokeOutcomeUnknown(Exception):  # noqa: N818 - it says what is known, not that it failed
+class InvokeOutcomeUnknown(Exception):
     """The call was sent and the network failed: the function may or may not have run."""

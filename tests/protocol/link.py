@@ -150,7 +150,7 @@ class Link:
             self.gateway_connection.accept(frame.sid, now)
             self.down.push([answer])
         else:
-            self.gateway_connection.refuse(answer)
+            self.gateway_connection.refuse(answer, now)
 
     def deliver_down(self, now: float = 0.0) -> int:
         """Hand the function what arrived; returns how many frames."""

@@ -116,7 +116,7 @@ ROWS: dict[str, list[Case]] = {
         Case([Window(1, 0, 0)], IGNORED),
     ],
     "a third error of 4400 within one exchange": [],
-    "more than 20 ATTACHes in 1 s, 50 RESETs in 10 s": [
+    "more than 20 refused ATTACHes in 1 s, 50 RESETs in 10 s": [
         Case([replace(ATTACH, sid=sid, xid=bytes(16)) for sid in range(2, 30)], CloseCode.TOO_FAST),
         Case([Reset(1, 1, 0, "")] * 51, CloseCode.TOO_FAST),
     ],

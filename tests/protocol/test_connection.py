@@ -123,7 +123,7 @@ def test_frames_after_a_refused_attach_are_dropped() -> None:
     connection = GatewayConnection(LIMITS, 0.0)
     connection.receive(ATTACH, 0.0)
     reject = Reject(1, RejectCode.UNKNOWN, None, "", None)
-    connection.refuse(reject)
+    connection.refuse(reject, 0.0)
     assert connection.has_frames
     assert connection.frames_to_send(0.0) == [reject]
     assert connection.receive(Head(1, 200, ()), 0.0) is None
@@ -134,23 +134,35 @@ def test_frames_after_a_refused_attach_are_dropped() -> None:
 def test_three_bad_tokens_close() -> None:
     connection = GatewayConnection(LIMITS, 0.0)
     bad = Reject(1, RejectCode.BAD_TOKEN, None, "", None)
-    connection.refuse(bad)
-    connection.refuse(bad)
+    connection.refuse(bad, 0.0)
+    connection.refuse(bad, 0.0)
     with pytest.raises(RemoteProtocolError) as caught:
-        connection.refuse(bad)
+        connection.refuse(bad, 0.0)
     assert caught.value.close_code is CloseCode.UNAUTHENTICATED
 
 
-def test_attach_is_limited_per_second() -> None:
+def test_refused_attaches_are_limited_per_second() -> None:
     connection = GatewayConnection(LIMITS, 0.0)
+
+    def refused(sid: int, now: float) -> None:
+        connection.receive(replace(ATTACH, sid=sid), now)
+        connection.refuse(Reject(sid, RejectCode.UNKNOWN, None, "", None), now)
+
     for sid in range(1, 21):
-        connection.receive(replace(ATTACH, sid=sid), 0.0)
-    connection.receive(replace(ATTACH, sid=21), 1.0)
-    for sid in range(22, 41):
-        connection.receive(replace(ATTACH, sid=sid), 1.0)
+        refused(sid, 0.0)
+    for sid in range(21, 41):
+        refused(sid, 1.0)
     with pytest.raises(RemoteProtocolError, match="ATTACH") as caught:
-        connection.receive(replace(ATTACH, sid=41), 1.5)
+        refused(41, 1.5)
     assert caught.value.close_code is CloseCode.TOO_FAST
+
+
+def test_accepted_attaches_are_not_limited() -> None:
+    connection = GatewayConnection(LIMITS, 0.0)
+    for sid in range(1, 1000):
+        assert connection.receive(replace(ATTACH, sid=sid), 0.0) is not None
+        connection.accept(sid, 0.0)
+        connection.release(sid, 0.0)
 
 
 def test_resets_are_limited_per_ten_seconds() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from gateway.invoke.local.limits import HEAD_MAX
 
 
-class BadHttp(Exception):  # noqa: N818 - it names the peer's fault
+class BadHttp(Exception):
     """The peer does not speak HTTP as a runtime does; the connection is to be closed."""
 
 

@@ -43,7 +43,7 @@ _EVENTS_MAX: Final = 1000
 
 
 @dataclass(eq=False)
-class _Refusal(Exception):  # noqa: N818 - it is the answer
+class _Refusal(Exception):
     status: int
     error_type: str
     message: str

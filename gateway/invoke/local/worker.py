@@ -37,7 +37,7 @@ class State(enum.Enum):
     """Killed or exited; what it left behind is being collected."""
 
 
-class InitTimeout(Exception):  # noqa: N818 - the name of what happened
+class InitTimeout(Exception):
     """The handler's module took too long to import."""
 
 

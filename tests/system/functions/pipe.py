@@ -9,12 +9,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from lambda_client import request_body, streaming
+from protocol.limits import INITIAL_WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 Event = dict[str, Any]
 SEED = 7
+WINDOWS = 2 * INITIAL_WINDOW
+"""More than may be sent before the gateway answers: once it is written, the head is out."""
 
 
 def _query(event: Event, name: str, default: int) -> int:
@@ -75,7 +78,7 @@ def raises_before(event: Event, context: object) -> Iterator[bytes]:
 
 @streaming
 def raises_after(event: Event, context: object) -> Iterator[bytes]:
-    yield b"the beginning"
+    yield bytes(WINDOWS)
     raise RuntimeError("after the head")
 
 
