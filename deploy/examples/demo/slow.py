@@ -51,5 +51,5 @@ PLAIN = {"content-type": "text/plain; charset=utf-8", "cache-control": "no-store
 
 def words():
     for word in re.findall(r"\S+\s*", ESSAY):
-        time.sleep(INTERVAL)
         yield word
+        time.sleep(INTERVAL)
