@@ -17,7 +17,6 @@ from tests.benchmarks.measures import take_all
 from tests.benchmarks.servers import contenders
 
 DEFAULT_PAGE = Path(__file__).parents[2] / "docs/benchmarks.md"
-CONCURRENCY = 16
 
 
 def main() -> int:
@@ -27,7 +26,7 @@ def main() -> int:
     def say(what: str) -> None:
         print(f"{time.monotonic() - start:6.1f} s  {what} ...", file=sys.stderr, flush=True)
 
-    with contenders(concurrency=CONCURRENCY) as found:
+    with contenders() as found:
         results = uvloop.run(take_all(found, quick=options.quick, rounds=options.rounds, say=say))
     page = report.page(results, rounds=options.rounds)
     print(page)

@@ -59,8 +59,8 @@ def percentile(values: list[float], percent: float) -> float:
 async def first_bytes(client: Client, *, requests: int, at_once: int, stay_ms: int = 0) -> Round:
     """Time to first byte of tiny responses, over kept-alive connections.
 
-    With `stay_ms` the function ends so much later than it writes. Without, it may be done before it
-    has dialled, and then answers inline: rightly, but that is not what is to be measured.
+    With `stay_ms` the function ends so much later than it writes. A function that is done before it
+    has dialled for the first time answers inline: rightly, but then nothing is warm yet.
     """
     found, left = Round(), iter(range(requests))
     work = f"tiny?stay={stay_ms}"

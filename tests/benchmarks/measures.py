@@ -14,6 +14,7 @@ from tests.benchmarks.load import Round, percentile
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from tests.benchmarks.client import Client
     from tests.benchmarks.servers import Contender
 
 MIB = 1 << 20
@@ -50,7 +51,7 @@ class Figure:
 class Measure:
     """A load, and the figures that its rounds give."""
 
-    run: Callable[[Contender], Awaitable[Round]]
+    run: Callable[[Client], Awaitable[Round]]
     figures: tuple[Figure, ...]
 
 
@@ -75,44 +76,41 @@ def measures(*, quick: bool) -> list[Measure]:
     large, small = (64 * MIB, 8 * MIB) if quick else (256 * MIB, 32 * MIB)
     return [
         Measure(
-            lambda of: load.first_bytes(
-                of.client, requests=requests, at_once=1, stay_ms=of.stay_ms
-            ),
+            lambda client: load.first_bytes(client, requests=requests, at_once=1),
             (
                 latency("first byte, 1 at a time, p50", 50, target=20.0),
                 latency("first byte, 1 at a time, p99", 99),
             ),
         ),
         Measure(
-            lambda of: load.first_bytes(
-                of.client, requests=requests, at_once=10, stay_ms=of.stay_ms
-            ),
+            lambda client: load.first_bytes(client, requests=2 * requests, at_once=10),
             (
                 latency("first byte, 10 at once, p50", 50),
                 latency("first byte, 10 at once, p99", 99),
+                Figure("requests, 10 at once", "/s", lambda found: found.whole / found.seconds),
             ),
         ),
         Measure(
-            lambda of: load.chunk_ages(of.client, streams=1, ticks=ticks),
+            lambda client: load.chunk_ages(client, streams=1, ticks=ticks),
             (latency("chunk on its way, 1 stream, p50", 50),),
         ),
         Measure(
-            lambda of: load.chunk_ages(of.client, streams=12, ticks=ticks),
+            lambda client: load.chunk_ages(client, streams=12, ticks=ticks),
             (
                 latency("chunk on its way, 12 streams, p50", 50),
                 latency("chunk on its way, 12 streams, p99", 99),
             ),
         ),
         Measure(
-            lambda of: load.bulk(of.client, chunk=1024, total=small),
+            lambda client: load.bulk(client, chunk=1024, total=small),
             (Figure("1 KiB chunks, 1 stream", "chunks/s", chunk_rate, target=0.5),),
         ),
         Measure(
-            lambda of: load.bulk(of.client, chunk=65536, total=large),
+            lambda client: load.bulk(client, chunk=65536, total=large),
             (Figure("64 KiB chunks, 1 stream", "MB/s", byte_rate, target=0.25),),
         ),
         Measure(
-            lambda of: load.bulk(of.client, chunk=65536, total=large // 4, streams=8),
+            lambda client: load.bulk(client, chunk=65536, total=large // 4, streams=8),
             (Figure("64 KiB chunks, 8 streams", "MB/s", byte_rate),),
         ),
     ]
@@ -143,6 +141,8 @@ async def take_all(
             over its callback.
     """
     results = Results()
+    for contender in contenders:
+        await contender.warm_up()
     for measure in measures(quick=quick):
         say(measure.figures[0].name)
         values: dict[Figure, dict[str, list[float]]] = {
@@ -161,7 +161,7 @@ async def take_all(
 
 async def one_round(contender: Contender, measure: Measure, results: Results) -> Round:
     before = await asyncio.to_thread(contender.frames)
-    found = await measure.run(contender)
+    found = await measure.run(contender.client)
     after = await asyncio.to_thread(contender.frames)
     contender.check(frames=after - before, responses=found.whole)
     for outcome, times in found.broken.items():

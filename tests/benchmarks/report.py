@@ -25,9 +25,7 @@ ratios mean anything on another machine.
 
 The contenders take turns, round by round; each figure is the median of {rounds} rounds after a
 warm-up. After each round the benchmark reads the gateway's own counters: every measured response
-came over the callback, none inline. (For the first byte, dialback's function ends 10 ms after it
-wrote: a tiny answer that is whole before the callback stands would rightly come inline. The time to
-its end is not in the figures; the coldness that a pause leaves behind is.)
+came over the callback, none inline.
 
 {table}
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from tests.benchmarks.client import Client
+from tests.benchmarks.load import first_bytes
 from tests.system.running import (
     Dialback,
     Process,
@@ -24,6 +25,7 @@ from tests.system.running import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+CONCURRENCY = 16
 WORKLOAD = "tests/benchmarks/workload.py:handler"
 
 NGINX_CONFIG = """
@@ -62,17 +64,14 @@ class InlineAnswerError(Exception):
 
 
 class Contender:
-    """A server under test.
-
-    Attributes:
-        stay_ms: how long a tiny response goes on after its chunk (see `load.first_bytes`).
-    """
-
-    stay_ms = 0
+    """A server under test."""
 
     def __init__(self, name: str, base: str) -> None:
         self.name = name
         self.client = Client(base)
+
+    async def warm_up(self) -> None:
+        """Start what is started only once."""
 
     def frames(self) -> float:
         """DATA frames that came over callbacks so far; zero where there are none."""
@@ -85,13 +84,16 @@ class Contender:
 class DialbackContender(Contender):
     """The gateway, whose counters tell the way that each response took."""
 
-    # Long enough to be a stream. The others need no such pause, and the caches that it empties
-    # count against dialback alone.
-    stay_ms = 10
-
-    def __init__(self, dialback: Dialback) -> None:
+    def __init__(self, dialback: Dialback, *, concurrency: int = CONCURRENCY) -> None:
         super().__init__("dialback", f"{dialback.url}/api")
         self._dialback = dialback
+        self._concurrency = concurrency
+
+    @override
+    async def warm_up(self) -> None:
+        """Let every worker start and dial, which takes it some 100 ms, once."""
+        count = self._concurrency
+        await first_bytes(self.client, requests=4 * count, at_once=count, stay_ms=200)
 
     @override
     def frames(self) -> float:
@@ -108,7 +110,7 @@ class DialbackContender(Contender):
 
 
 @contextmanager
-def contenders(*, concurrency: int) -> Iterator[list[Contender]]:
+def contenders() -> Iterator[list[Contender]]:
     """Start direct, dialback and, where it is installed, nginx in front of direct."""
     with ExitStack() as stack:
         port = free_port()
@@ -120,7 +122,7 @@ def contenders(*, concurrency: int) -> Iterator[list[Contender]]:
             proxied = stack.enter_context(running_nginx(port))
             found.append(Contender("nginx", f"http://127.0.0.1:{proxied}/api"))
         dialback = stack.enter_context(
-            running_dialback(WORKLOAD, "--concurrency", str(concurrency))
+            running_dialback(WORKLOAD, "--concurrency", str(CONCURRENCY))
         )
         yield [*found, DialbackContender(dialback)]
 

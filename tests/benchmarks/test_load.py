@@ -62,7 +62,8 @@ def dialback() -> Iterator[Dialback]:
 async def test_every_response_under_load_is_whole_and_streamed(
     dialback: Dialback, kind: str
 ) -> None:
-    contender = DialbackContender(dialback)
+    contender = DialbackContender(dialback, concurrency=10)
+    await contender.warm_up()
     before = await asyncio.to_thread(contender.frames)
     found = await small_load(contender.client, kind)
     after = await asyncio.to_thread(contender.frames)
