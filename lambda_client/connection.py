@@ -1,39 +1,55 @@
 """One WebSocket to a gateway: websockets' sans-I/O client over an asyncio transport. No more.
 
 Driving the sans-I/O client directly lets all frames that wait go to the kernel in one write, which
-its asyncio front end does not offer; it sends small chunks at half the cost.
+its asyncio front end does not offer; small chunks cost about half as much.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
+import logging
+import select
 from typing import TYPE_CHECKING, Protocol
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import WebSocketException
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode as WebSocketClose
+from websockets.frames import Frame as WebSocketFrame
+from websockets.frames import Opcode
 from websockets.http11 import Response
 from websockets.typing import Subprotocol
-from websockets.uri import parse_uri
 
+from protocol.codec import decode, encode
 from protocol.connection import FunctionConnection
-from protocol.limits import ATTACH_PATH, SUBPROTOCOL, Limits
+from protocol.errors import CloseCode, ProtocolError, RemoteProtocolError
+from protocol.limits import SUBPROTOCOL, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from websockets.uri import WebSocketURI
 
-DIAL_SECONDS = 5.0
-"""For one attempt: TCP, TLS and upgrade (protocol SPEC, attach and resume)."""
+    from protocol.frames import Frame, StreamFrame
+
+logger = logging.getLogger("dialback")
+
+_library_log = logging.getLogger("dialback.websocket")
+_library_log.setLevel(logging.INFO)
+"""websockets would show the Authorization header at DEBUG: a token never reaches a log."""
+
+HIGH_WATER = 256 * 1024
+"""Bytes waiting in the transport beyond which chunks wait, and are joined, in the stream instead.
+Four full DATA frames keep the kernel busy while the loop does something else."""
 
 
 class Owner(Protocol):
-    """Who a connection reports to."""
+    """The one exchange that a connection carries now."""
 
-    def message(self, data: bytes) -> None:
-        """A whole binary message came."""
+    def received(self, frame: StreamFrame) -> None:
+        """A frame of the active stream came."""
+        ...
+
+    def flush(self) -> None:
+        """Something came, or the transport takes bytes again: send what waits."""
         ...
 
     def lost(self, reason: str) -> None:
@@ -41,143 +57,200 @@ class Owner(Protocol):
         ...
 
 
-class DialError(Exception):
-    """A connection could not be opened; the text says at which URL and why."""
-
-
 class Connection(asyncio.Protocol):
-    """A connection that is open, or being opened by `dial`.
+    """A connection that is open, or being opened (see `dial`). Used on the I/O thread only.
 
     Attributes:
         owner: who it reports to; None while it is parked.
         state: the protocol's side: streams, keepalive, park.
-        closed: it is gone.
+        opened: done once the upgrade succeeded or failed.
+        closed: nothing can be sent any more.
+        paused: the transport holds more than it should: only control frames may follow.
     """
 
     def __init__(self, uri: WebSocketURI, token: str, limits: Limits) -> None:
         self.owner: Owner | None = None
         self.closed = False
+        self.paused = False
         self._loop = asyncio.get_running_loop()
         self.state = FunctionConnection(limits, self._loop.time())
-        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self.opened: asyncio.Future[None] = self._loop.create_future()
         self._token = token
         self._fragments: list[bytes] = []
+        self._when_flushed: Callable[[], None] | None = None
         self._socket = ClientProtocol(
-            uri, subprotocols=[Subprotocol(SUBPROTOCOL)], max_size=limits.max_message
+            uri,
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            max_size=limits.max_message,
+            logger=_library_log,
         )
-        self._transport: asyncio.Transport
+        self._transport: asyncio.Transport | None = None
 
-    @classmethod
-    async def dial(cls, url: str, token: str, limits: Limits) -> Connection:
-        """Open a connection.
+    # ------------------------------------------------------------ sending
 
-        Raises:
-            DialError: TCP, TLS or the upgrade failed, or took more than `DIAL_SECONDS`.
-        """
-        uri = parse_uri(url.rstrip("/") + ATTACH_PATH)
-        connection = cls(uri, token, limits)
-        try:
-            async with asyncio.timeout(DIAL_SECONDS):
-                await asyncio.get_running_loop().create_connection(
-                    lambda: connection,
-                    uri.host,
-                    uri.port,
-                    ssl=ssl.create_default_context() if uri.secure else None,
-                )
-                await connection._opened
-        except (OSError, TimeoutError, WebSocketException) as error:
-            connection.abort()
-            why = str(error) or f"no answer within {DIAL_SECONDS:g} s"
-            raise DialError(f"{url}: {why}") from error
-        return connection
-
-    def send(self, messages: Iterable[bytes]) -> None:
-        """Send binary messages, in one write; they wait in the transport if the peer is slow."""
-        for message in messages:
-            self._socket.send_binary(message)
+    def send(self, frames: Iterable[Frame]) -> None:
+        """Send frames, and before them what the connection itself has to say, in one write."""
+        if self.closed:
+            return
+        for frame in self.state.frames_to_send(self._loop.time()):
+            self._socket.send_binary(encode(frame))
+        for frame in frames:
+            self._socket.send_binary(encode(frame))
         self._flush()
 
-    def close(self, code: int = 1000) -> None:
-        """Say goodbye, and do not wait for the answer."""
-        if not self.closed:
-            self._socket.send_close(code)
-            self._flush()
-            self._transport.close()
+    def when_flushed(self, then: Callable[[], None]) -> None:
+        """Call `then` once the kernel took everything (or the connection is gone)."""
+        if self.closed or self._transport is None or not self._transport.get_write_buffer_size():
+            then()
+            return
+        self._when_flushed = then
+        self._transport.set_write_buffer_limits(high=0)
+
+    def close(self, code: CloseCode, reason: str = "") -> None:
+        """Say goodbye, and do not wait for the answer: the environment may freeze."""
+        if self.closed or self._transport is None:
+            self.abort()
+            return
+        self._socket.fail(WebSocketClose.NORMAL_CLOSURE if code == 1000 else code, reason)
+        self._flush()
+        self.closed = True
+        self._transport.close()
 
     def abort(self) -> None:
         """Drop the connection without a word."""
-        if hasattr(self, "_transport"):
+        self.closed = True
+        if self._transport is not None:
             self._transport.abort()
+
+    def untouched(self) -> bool:
+        """Whether nothing, not even a goodbye, waits to be read. Callable on any thread.
+
+        A thawed environment asks this before the loop has had time to look at the socket.
+        """
+        if self.closed or self.state.goaway is not None or self._transport is None:
+            return False
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not poll.poll(0)
 
     # ------------------------------------------------------------ what the transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for the upgrade."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - it is for a TCP socket
+        """Ask for the upgrade; asyncio has set TCP_NODELAY."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - made by create_connection
         self._transport = transport
+        transport.set_write_buffer_limits(high=HIGH_WATER)
         request = self._socket.connect()
         request.headers["Authorization"] = f"Bearer {self._token}"
         self._socket.send_request(request)
         self._flush()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes, report messages."""
+        """Take bytes; hand on the frames in them, then let the owner answer once."""
         self._socket.receive_data(data)
         self._flush()
-        for event in self._socket.events_received():
-            if isinstance(event, Response):
-                self._on_response()
-            elif isinstance(event, Frame):
-                self._on_frame(event)
+        try:
+            for event in self._socket.events_received():
+                if isinstance(event, Response):
+                    self._on_response()
+                elif isinstance(event, WebSocketFrame):
+                    self._on_frame(event)
+        except ProtocolError as error:
+            logger.warning("the gateway broke the protocol: %s [%s]", error, data[:32].hex())
+            self._drop(error.close_code, f"the gateway broke the protocol: {error}")
+            return
+        if self._socket.close_expected() or self._socket.close_sent is not None:
+            self._drop(None, self._goodbye())
+        elif self.owner is not None:
+            self.owner.flush()
+        elif self.state.has_frames:
+            self.send(())
 
     def eof_received(self) -> None:
         """Let the transport close: nothing comes after this."""
         self._socket.receive_eof()
 
+    def pause_writing(self) -> None:
+        """The transport holds enough."""
+        self.paused = True
+
+    def resume_writing(self) -> None:
+        """The transport wants more."""
+        self.paused = False
+        if self._when_flushed is not None:
+            then, self._when_flushed = self._when_flushed, None
+            if self._transport is not None:
+                self._transport.set_write_buffer_limits(high=HIGH_WATER)
+            then()
+        elif self.owner is not None:
+            self.owner.flush()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the owner, once."""
-        self.closed = True
-        reason = str(exc) if exc is not None else self._goodbye()
-        if not self._opened.done():
-            self._opened.set_exception(ConnectionError(reason))
-        owner, self.owner = self.owner, None
-        if owner is not None:
-            owner.lost(reason)
+        """Tell whoever waits."""
+        reason = self._goodbye() if exc is None else str(exc) or type(exc).__name__
+        if not self.opened.done():
+            self.opened.set_exception(self._socket.handshake_exc or ConnectionError(reason))
+        self._drop(None, reason)
 
     # ------------------------------------------------------------ inside
 
+    def _drop(self, code: CloseCode | None, reason: str) -> None:
+        """End the connection and tell the owner, once; with `code` the gateway is told why."""
+        if code is not None:
+            self.close(code, reason[:100])
+        elif not self.closed and self._transport is not None:
+            self._transport.close()
+        self.closed = True
+        owner, self.owner = self.owner, None
+        then, self._when_flushed = self._when_flushed, None
+        if owner is not None:
+            owner.lost(reason)
+        if then is not None:
+            then()
+
+    def give_up(self, error: ProtocolError) -> None:
+        """End the connection, because a timer of the protocol ran out."""
+        self._drop(error.close_code, str(error))
+
     def _on_response(self) -> None:
         refusal = self._socket.handshake_exc
-        if self._opened.done():
+        if self.opened.done():
             return
-        if refusal is None:
-            self._opened.set_result(None)
+        if refusal is not None:
+            self.opened.set_exception(refusal)
         else:
-            self._opened.set_exception(refusal)
+            self.opened.set_result(None)
 
-    def _on_frame(self, frame: Frame) -> None:
-        if frame.opcode is Opcode.CLOSE:
-            self._transport.close()
-            return
+    def _on_frame(self, frame: WebSocketFrame) -> None:
+        if frame.opcode is Opcode.TEXT:
+            raise RemoteProtocolError("a text message", close_code=CloseCode.UNSUPPORTED_DATA)
         if frame.opcode not in (Opcode.BINARY, Opcode.CONT):
             return
-        data = bytes(frame.data)
-        if not frame.fin or self._fragments:
-            self._fragments.append(data)
-            if not frame.fin:
-                return
-            data = b"".join(self._fragments)
-            self._fragments.clear()
-        if self.owner is not None:
-            self.owner.message(data)
+        self._fragments.append(bytes(frame.data))
+        if not frame.fin:
+            return
+        message = b"".join(self._fragments)
+        self._fragments.clear()
+        self._on_message(message)
+
+    def _on_message(self, message: bytes) -> None:
+        now = self._loop.time()
+        frame = decode(message, max_frame=self.state.limits.max_frame)
+        if frame is None:
+            self.state.heard(now)
+            return
+        wanted = self.state.receive(frame, now)
+        if wanted is not None and self.owner is not None:
+            self.owner.received(wanted)
 
     def _flush(self) -> None:
         parts = [part for part in self._socket.data_to_send() if part]
-        if parts and not self._transport.is_closing():
+        if parts and self._transport is not None and not self._transport.is_closing():
             self._transport.writelines(parts)
 
     def _goodbye(self) -> str:
         code, reason = self._socket.close_code, self._socket.close_reason
-        return (
-            "the connection was closed" if code is None else f"closed with {code} {reason}".strip()
-        )
+        received = self._socket.close_rcvd
+        if received is not None:
+            code, reason = received.code, received.reason
+        return f"closed with {code} {reason or ''}".strip() if code else "closed by the gateway"

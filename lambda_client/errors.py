@@ -11,11 +11,6 @@ StreamClosed              nobody takes what you write any more
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from protocol.errors import CancelCode
-
 
 class StreamClosed(Exception):
     """The response cannot take any more: it ended, was cancelled, or was lost."""
@@ -28,8 +23,8 @@ class ClientGone(StreamClosed):
         code: why (see `protocol.errors.CancelCode`).
     """
 
-    def __init__(self, code: CancelCode, message: str = "") -> None:
-        super().__init__(message or f"the gateway cancelled the exchange: {code.name.lower()}")
+    def __init__(self, code: int, message: str = "") -> None:
+        super().__init__(message or f"the gateway cancelled the exchange (code {code})")
         self.code = code
 
 

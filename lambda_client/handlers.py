@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
+import time
 from typing import TYPE_CHECKING, Any
 
 from lambda_client import result
@@ -54,9 +54,9 @@ def streamify_response(handler: StreamHandler) -> Handler:
 
     def write(outlet: Outlet, event: Any, context: Any) -> Any:
         outlet.open()
-        _settle(outlet, handler(event, stream_type(outlet), context))
-        if not outlet.started:
-            outlet.start(*result.head({}, result.STREAM_TYPE))
+        stream = stream_type(outlet)
+        _settle(outlet, handler(event, stream, context))
+        stream.ensure_head()
         return outlet.finish()
 
     @functools.wraps(handler)
@@ -68,7 +68,7 @@ def streamify_response(handler: StreamHandler) -> Handler:
 
 def _run(event: Any, context: Any, respond: Callable[[Outlet], Any]) -> Any:
     """Give one invocation its outlet, and the outlet what becomes of user code."""
-    invocation = read_invocation(event, context)
+    invocation = read_invocation(event, context, now=time.monotonic())
     if invocation.envelope is None:
         return respond(Buffer())
     from lambda_client.session import Session
@@ -79,7 +79,7 @@ def _run(event: Any, context: Any, respond: Callable[[Outlet], Any]) -> Any:
             return respond(session)
         except BaseException as error:
             if session.explains(error):
-                return session.stopped(error)
+                return session.finish()
             session.fail(error)
             raise
 
@@ -107,30 +107,24 @@ def _answer(outlet: Outlet, value: Any) -> Any:
         _stream(outlet, ResponseStream(outlet), value)
     elif result.is_response(value):
         _respond(outlet, value)
-    elif isinstance(outlet, Buffer):
+    elif outlet.ordinary:
         return value
     else:
-        _send(outlet, json.dumps(value).encode(), result.head({}, result.BUFFERED_TYPE))
+        outlet.start(*result.head({}, result.BUFFERED_TYPE))
+        outlet.write(result.to_json(value))
     return outlet.finish()
 
 
 def _respond(outlet: Outlet, response: dict[str, Any]) -> None:
     body = result.body_of(response)
     if isinstance(body, bytes):
-        _send(outlet, body, result.head(response, result.BUFFERED_TYPE))
+        outlet.start(*result.head(response, result.BUFFERED_TYPE))
+        outlet.write(body)
         return
     outlet.open()
     outlet.start(*result.head(response, result.STREAM_TYPE))
     outlet.flush()
     _stream(outlet, ResponseStream(outlet), body)
-
-
-def _send(outlet: Outlet, body: bytes, head: tuple[int, Any]) -> None:
-    """Give a whole answer; a large one is streamed."""
-    if len(body) > result.INLINE_ANSWER_MAX:
-        outlet.open()
-    outlet.start(*head)
-    outlet.write(body)
 
 
 def _stream(outlet: Outlet, stream: ResponseStream, chunks: Any) -> None:
@@ -149,7 +143,7 @@ def _write(stream: ResponseStream, chunks: Any) -> None:
                 stream.send_head(chunk)
             else:
                 stream.write(chunk)
-        stream.write(b"")
+        stream.end()
     finally:
         close = getattr(chunks, "close", None)
         if close is not None:
@@ -164,7 +158,7 @@ async def _write_async(stream: AsyncResponseStream, chunks: AsyncIterable[Any]) 
                 stream.send_head(chunk)
             else:
                 await stream.write(chunk)
-        await stream.write(b"")
+        await stream.end()
     finally:
         close = getattr(chunks, "aclose", None)
         if close is not None:

@@ -47,21 +47,26 @@ class Invocation:
         event: what the function was called with.
         envelope: how to dial back; None when the caller was no gateway.
         remaining: seconds until Lambda ends the function; None when the context does not say.
+        deadline: the same as a point in time, on the clock of `now`.
     """
 
     event: Any
     envelope: Envelope | None
     remaining: float | None
+    deadline: float | None
 
 
-def read_invocation(event: Any, context: Any) -> Invocation:
+def read_invocation(event: Any, context: Any, *, now: float) -> Invocation:
     """Take the envelope out of the context, so that user code never sees (or prints) its token.
 
     Args:
         event: passed on untouched.
         context: Lambda's context, or any object, or None.
+        now: a monotonic time in seconds.
     """
-    return Invocation(event, _take_envelope(context), _remaining(context))
+    remaining = _remaining(context)
+    deadline = None if remaining is None else now + remaining
+    return Invocation(event, _take_envelope(context), remaining, deadline)
 
 
 def _take_envelope(context: Any) -> Envelope | None:

@@ -71,16 +71,16 @@ class IoThread:
             before = self._parked
             self._parked = _Parked(connection, time.monotonic(), time.time())
         if before is not None:
-            before.connection.close()
+            before.connection.abort()
 
     def take_parked(self) -> Connection | None:
         """Return the connection that waits, if there is one; it waits no more. Callable anywhere."""
         with self._lock:
             parked, self._parked = self._parked, None
-        if parked is None or parked.connection.closed:
+        if parked is None:
             return None
-        if parked.idle > IDLE_SECONDS:
-            self.submit(parked.connection.close)
+        if parked.idle > IDLE_SECONDS or not parked.connection.untouched():
+            self.submit(parked.connection.abort)
             return None
         return parked.connection
 

@@ -1,4 +1,4 @@
-"""What the I/O thread does for one session: dial, attach, move frames, park.
+"""What the I/O thread does for one session: dial, attach, move frames, watch the clock, park.
 
 Everything here runs on the I/O thread. The session's lock is held while its stream is touched, never
 while a socket is.
@@ -8,33 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from typing import TYPE_CHECKING
 
-from lambda_client.connection import Connection, DialError
-from protocol.codec import decode, encode
-from protocol.errors import CloseCode, ProtocolError, ResetCode
-from protocol.frames import Cancel
-from protocol.function_stream import FunctionState
+from lambda_client.dial import DialError, dial
+from protocol.errors import CloseCode, ProtocolError, StreamFailed
 
 if TYPE_CHECKING:
+    from lambda_client.connection import Connection
     from lambda_client.loop import IoThread
     from lambda_client.session import Session
-    from protocol.frames import Attach, Frame
+    from protocol.frames import Attach, StreamFrame
 
 logger = logging.getLogger("dialback")
 
-GIVE_UP_SECONDS = 10.0
-"""Never dialled for so long: the response goes into the receipt (protocol SPEC, attach and resume)."""
-
-GIVE_UP_SHARE = 1 / 3
-"""Of the time that the function has left; whichever is shorter."""
-
-BACKOFF_FIRST, BACKOFF_MAX = 0.1, 5.0
-"""Seconds; full jitter, so that thousands of functions do not come back in step."""
+PATIENCE_SECONDS, PATIENCE_SHARE = 10.0, 1 / 3
+"""Not dialled for so long, or for this share of the time that the function has left: the response
+goes into the receipt instead (protocol SPEC, attach and resume)."""
 
 DEADLINE_SECONDS, DEADLINE_SHARE = 5.0, 0.1
-"""The response is reset so long before Lambda would kill the function; whichever is shorter."""
+"""So long before Lambda kills the function, or for this share of its time, the response is reset."""
+
+CANCEL_GRACE = 2.0
+"""Seconds that user code has to stop after a CANCEL before the gateway is told without it."""
 
 
 class Pump:
@@ -45,25 +40,23 @@ class Pump:
         self._session = session
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
+        self._leaving: Connection | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._dialling: asyncio.Task[None] | None = None
-        self._deadline: asyncio.TimerHandle | None = None
-        if session.remaining is not None:
-            early = min(DEADLINE_SECONDS, DEADLINE_SHARE * session.remaining)
-            self._deadline = self._loop.call_later(session.remaining - early, self._out_of_time)
+        self._limits_of_time: list[asyncio.TimerHandle] = []
+        deadline, remaining = session.deadline, session.remaining
+        if deadline is not None and remaining is not None:
+            early = min(DEADLINE_SECONDS, DEADLINE_SHARE * remaining)
+            self._limits_of_time.append(self._loop.call_at(deadline - early, self._out_of_time))
 
     # ------------------------------------------------------------ getting a connection
 
     def dial(self) -> None:
         """Open a connection and attach on it."""
-        self._dialling = asyncio.create_task(self._dial())
+        self._dialling = self._loop.create_task(self._dial())
 
     def reuse(self, connection: Connection, attach: Attach) -> None:
         """Attach on a connection that was parked, with the frame that the session made for it."""
-        # One more turn of the loop lets it see a goodbye that came while nobody looked.
-        self._loop.call_soon(self._reuse, connection, attach)
-
-    def _reuse(self, connection: Connection, attach: Attach) -> None:
         if connection.closed:
             self._session.redial()
             self.dial()
@@ -71,32 +64,26 @@ class Pump:
             self._bind(connection, attach)
 
     async def _dial(self) -> None:
-        session, started, attempt = self._session, self._loop.time(), 0
-        patience = GIVE_UP_SECONDS
-        if session.remaining is not None:
-            patience = min(patience, GIVE_UP_SHARE * session.remaining)
-        while True:
-            url = session.envelope.urls[attempt % len(session.envelope.urls)]
-            try:
-                connection = await Connection.dial(
-                    url, session.envelope.token, session.stream.limits
-                )
-            except DialError as error:
-                attempt += 1
-                pause = random.uniform(0, min(BACKOFF_MAX, BACKOFF_FIRST * 2**attempt))  # noqa: S311
-                if self._loop.time() + pause - started > patience:
-                    logger.warning("no gateway could be dialled, answering without: %s", error)
-                    session.unreachable(str(error))
-                    return
-                await asyncio.sleep(pause)
-            else:
-                self._dialled(connection)
-                return
+        session = self._session
+        patience = PATIENCE_SECONDS
+        if session.deadline is not None:
+            left = session.deadline - self._loop.time()
+            patience = max(0.0, min(patience, PATIENCE_SHARE * left))
+        try:
+            connection = await dial(
+                session.envelope, session.stream.limits, patience, lambda: session.dialling
+            )
+        except DialError as error:
+            logger.warning("%s; the response returns with the invocation instead", error)
+            session.unreachable(str(error))
+            return
+        if connection is not None:
+            self._dialled(connection)
 
     def _dialled(self, connection: Connection) -> None:
         with self._session.lock:
             attach = self._session.attach(self._io.next_sid())
-        if attach is None:  # it was answered inline meanwhile: the next invocation finds it warm
+        if attach is None:  # answered inline meanwhile: the next invocation finds it warm
             self._park(connection)
         else:
             self._bind(connection, attach)
@@ -105,78 +92,76 @@ class Pump:
         connection.owner = self
         connection.state.open_stream(attach.sid, self._loop.time())
         self._connection = connection
-        connection.send([encode(attach)])
-        self.flush()
+        self._send(connection, [attach])
 
     # ------------------------------------------------------------ sending
 
     def flush(self) -> None:
         """Send whatever waits; afterwards the session wakes this thread for more."""
-        connection, now = self._connection, self._loop.time()
-        if connection is None:
+        if self._connection is not None:
+            self._send(self._connection, [])
+
+    def _send(self, connection: Connection, first: list[Attach]) -> None:
+        session, now = self._session, self._loop.time()
+        with session.lock:
+            frames = session.frames_to_send(now, paused=connection.paused)
+            over = session.stream_over
+            deadline = session.stream.next_deadline()
+        if first or frames or connection.state.has_frames:
+            connection.send([*first, *frames])
+        if connection.closed:
             return
-        frames: list[Frame] = list(connection.state.frames_to_send(now))
-        with self._session.lock:
-            frames += self._session.frames_to_send(now)
-            stream = self._session.stream
-            over = stream.state is FunctionState.DONE or stream.rejected is not None
-        if frames:
-            connection.send(map(encode, frames))
         if over:
             self._leave(connection)
         else:
-            self._arm()
+            self._arm(connection, deadline)
 
     def _leave(self, connection: Connection) -> None:
         """The stream is over on this connection: keep it for the next invocation."""
         self._stop()
         connection.state.release(self._session.sid, self._loop.time())
         self._park(connection)
-        self._session.settle()
 
     def _park(self, connection: Connection) -> None:
+        """Say PARK; once the kernel has it, the environment may freeze."""
         connection.owner = None
-        if connection.closed:
-            return
+        self._leaving = connection
         connection.state.park()
-        connection.send(map(encode, connection.state.frames_to_send(self._loop.time())))
-        self._io.park(connection)
+        connection.send(())
+        connection.when_flushed(self._parked)
+
+    def _parked(self) -> None:
+        connection, self._leaving = self._leaving, None
+        if connection is not None and not connection.closed:
+            if connection.state.goaway is None:
+                self._io.park(connection)
+            else:
+                connection.close(CloseCode.NORMAL)
+        self._session.settle()
 
     def _stop(self) -> None:
         self._connection = None
-        for timer in (self._timer, self._deadline):
-            if timer is not None:
-                timer.cancel()
+        timers = self._limits_of_time if self._timer is None else [self._timer]
+        for timer in (*timers, *self._limits_of_time):
+            timer.cancel()
 
-    # ------------------------------------------------------------ receiving
+    # ------------------------------------------------------------ what the connection reports
 
-    def message(self, data: bytes) -> None:
-        """Take one message of the gateway."""
-        connection = self._connection
-        if connection is None:
-            return
+    def received(self, frame: StreamFrame) -> None:
+        """Take one frame of the gateway.
+
+        Raises:
+            ProtocolError: the gateway broke a rule; the connection ends.
+        """
+        session = self._session
         try:
-            frame = decode(data, max_frame=self._session.stream.limits.max_frame)
-            self._receive(connection, frame)
-        except ProtocolError as error:
-            connection.owner = None
-            connection.close(int(error.close_code))
-            self.lost(f"the gateway broke the protocol: {error}")
+            with session.lock:
+                cancelled = session.receive(frame, self._loop.time())
+        except StreamFailed as error:
+            session.failed(str(error))  # the RESET that tells the gateway goes out with the flush
             return
-        self.flush()
-
-    def _receive(self, connection: Connection, frame: Frame | None) -> None:
-        now = self._loop.time()
-        wanted = None if frame is None else connection.state.receive(frame, now)
-        if wanted is None:
-            connection.state.heard(now)
-            return
-        with self._session.lock:
-            self._session.stream.receive(wanted, now)
-            connection.state.limits = self._session.stream.limits
-            if isinstance(wanted, Cancel):
-                self._session.cancelled(wanted)
-            self._session.look_again()
+        if cancelled:
+            self._limits_of_time.append(self._loop.call_later(CANCEL_GRACE, self._abandon_user))
 
     def lost(self, reason: str) -> None:
         """The connection is gone, and with it (until streams resume over sockets) the exchange."""
@@ -185,24 +170,16 @@ class Pump:
 
     # ------------------------------------------------------------ time
 
-    def _arm(self) -> None:
+    def _arm(self, connection: Connection, stream_deadline: float | None) -> None:
         """Keep one timer, never later than the next deadline; one that fires early arms anew."""
-        deadline = self._next_deadline()
+        deadline = connection.state.next_deadline()
+        if deadline is None or (stream_deadline is not None and stream_deadline < deadline):
+            deadline = stream_deadline
         if deadline is None or (self._timer is not None and self._timer.when() <= deadline):
             return
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_at(deadline, self._on_timer)
-
-    def _next_deadline(self) -> float | None:
-        if self._connection is None:
-            return None
-        with self._session.lock:
-            deadlines = (
-                self._connection.state.next_deadline(),
-                self._session.stream.next_deadline(),
-            )
-        return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -212,12 +189,24 @@ class Pump:
         try:
             connection.state.handle_timer(self._loop.time())
         except ProtocolError as error:
-            connection.owner = None
-            connection.close(int(CloseCode.DEAD_PEER))
-            self.lost(str(error))
+            connection.give_up(error)
         else:
             self.flush()
 
     def _out_of_time(self) -> None:
-        self._session.out_of_time(ResetCode.DEADLINE)
+        """Break the response off while there is time to say so."""
+        self._session.out_of_time()
         self.flush()
+
+    def _abandon_user(self) -> None:
+        """User code did not stop when it was cancelled: the gateway need not wait for it."""
+        self._session.abandon_user()
+        self.flush()
+
+    def abandon(self) -> None:
+        """Drop the connection: the invocation returns without the gateway's last word."""
+        connection = self._connection or self._leaving
+        self._stop()
+        if connection is not None:
+            self._leaving = connection.owner = None
+            connection.abort()

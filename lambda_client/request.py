@@ -44,12 +44,12 @@ class RequestBody:
 
     def _next(self) -> bytes:
         if self._session is not None:
-            return self._session.read()
+            return self._session.upload.read()
         return self._take_inline()
 
     async def _next_async(self) -> bytes:
         if self._session is not None:
-            return await self._session.read_async()
+            return await self._session.upload.read_async()
         return self._take_inline()
 
     def _take_inline(self) -> bytes:
@@ -78,4 +78,4 @@ def _streamed_by(event: Any) -> Session | None:
     if session is None or session.envelope.body != "stream":
         return None
     xid = (event.get("requestContext") or {}).get("requestId")
-    return session if xid == session.envelope.xid else None
+    return session if xid in (None, session.envelope.xid) else None

@@ -24,6 +24,11 @@ class Outlet(Protocol):
         """Whether the head was given."""
         ...
 
+    @property
+    def ordinary(self) -> bool:
+        """Whether a return value that is no response may simply be returned."""
+        ...
+
     def open(self) -> None:
         """Begin to reach the gateway, since this response will be streamed. Does not wait."""
         ...
@@ -69,21 +74,11 @@ class Outlet(Protocol):
         """
         ...
 
-    def explains(self, error: BaseException) -> bool:
-        """Whether an error in user code only says that the gateway wants no more."""
-        ...
-
-    def stopped(self, error: BaseException) -> dict[str, Any]:
-        """End an exchange that the gateway cancelled; what the handler must return."""
-        ...
-
-    def fail(self, error: BaseException) -> None:
-        """Tell the gateway that user code failed; the caller then lets `error` pass on."""
-        ...
-
 
 class Buffer:
     """The outlet without a gateway: the whole body becomes one buffered payload 2.0 answer."""
+
+    ordinary = True
 
     def __init__(self) -> None:
         self._head: tuple[int, HeaderList] | None = None
@@ -129,17 +124,6 @@ class Buffer:
         assert self._head is not None  # noqa: S101 - every path starts the response first
         return result.payload(*self._head, bytes(self._body))
 
-    def explains(self, error: BaseException) -> bool:
-        """Nobody ever cancels."""
-        return False
-
-    def stopped(self, error: BaseException) -> dict[str, Any]:
-        """Nobody ever cancels."""
-        raise AssertionError("a buffer was cancelled") from error
-
-    def fail(self, error: BaseException) -> None:
-        """Nothing was sent: the error alone tells."""
-
 
 class _Response:
     """What both faces share: the head, and its default Content-Type."""
@@ -178,7 +162,8 @@ class _Response:
         self._outlet.start(*result.head(metadata, self._content_type))
         self._outlet.flush()
 
-    def _start(self) -> None:
+    def ensure_head(self) -> None:
+        """Give the default head, if none was given: it travels with what follows."""
         if not self._outlet.started:
             self._outlet.start(*result.head({}, self._content_type))
 
@@ -197,7 +182,7 @@ class ResponseStream(_Response):
             StreamClosed: the response ended, or its connection was lost.
         """
         data = result.to_bytes(chunk)
-        self._start()
+        self.ensure_head()
         if data:
             self._outlet.write(data)
         else:
@@ -206,7 +191,7 @@ class ResponseStream(_Response):
     def end(self, chunk: str | bytes | bytearray | memoryview | None = None) -> None:
         """Write a last chunk, if any, and end the response. The handler may go on without it."""
         if chunk is None:
-            self._start()
+            self.ensure_head()
         else:
             self.write(chunk)
         self._outlet.end()
@@ -218,7 +203,7 @@ class AsyncResponseStream(_Response):
     async def write(self, chunk: str | bytes | bytearray | memoryview) -> None:
         """Send one chunk at once, as `ResponseStream.write` does."""
         data = result.to_bytes(chunk)
-        self._start()
+        self.ensure_head()
         if data:
             await self._outlet.write_async(data)
         else:
@@ -227,7 +212,7 @@ class AsyncResponseStream(_Response):
     async def end(self, chunk: str | bytes | bytearray | memoryview | None = None) -> None:
         """Write a last chunk, if any, and end the response. The handler may go on without it."""
         if chunk is None:
-            self._start()
+            self.ensure_head()
         else:
             await self.write(chunk)
         self._outlet.end()

@@ -7,6 +7,8 @@ format 2.0), so that a function answers alike with and without the gateway.
 from __future__ import annotations
 
 import base64
+import json
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,9 +24,6 @@ STREAM_TYPE = "application/octet-stream"
 
 BUFFERED_TYPE = "application/json"
 """Content-Type of a returned answer whose author named none (as Function URLs do)."""
-
-INLINE_ANSWER_MAX = 64 * 1024
-"""Bytes of a whole answer that returns with the invoke instead of over a socket (protocol.limits)."""
 
 FILE_CHUNK = 64 * 1024
 """Bytes read from a file at a time: one full DATA frame."""
@@ -73,6 +72,17 @@ def _repeats(name: object, value: object) -> Iterator[tuple[bytes, bytes]]:
     key = str(name).lower().encode()
     for item in value if isinstance(value, list | tuple) else (value,):
         yield key, str(item).encode()
+
+
+def to_json(value: object) -> bytes:
+    """Return a value as JSON, as the runtime itself would (it takes Decimal for a number too)."""
+    return json.dumps(value, default=_number, ensure_ascii=False).encode()
+
+
+def _number(value: object) -> float:
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(f"{type(value).__name__} cannot be returned as JSON")
 
 
 def is_response(value: object) -> bool:

@@ -11,7 +11,6 @@ faster than the socket pays for the hop between threads once per wake-up, not on
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from enum import Enum
@@ -25,30 +24,28 @@ from lambda_client.errors import (
     StreamLost,
 )
 from lambda_client.loop import io_thread
-from protocol.errors import CancelCode, RejectCode, ResetCode
-from protocol.function_stream import FunctionStream
-from protocol.limits import RECEIPT_BODY_MAX, Limits
+from lambda_client.outcome import refusal, report
+from lambda_client.upload import Upload
+from lambda_client.waiting import Waiters
+from protocol.errors import ResetCode
+from protocol.frames import Cancel, Reject
+from protocol.function_stream import FunctionState, FunctionStream
+from protocol.limits import INLINE_ANSWER_MAX, RECEIPT_BODY_MAX, Limits
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from lambda_client.invocation import Invocation
     from lambda_client.pump import Pump
     from protocol.envelope import Envelope
-    from protocol.frames import Attach, Cancel, Frame
+    from protocol.frames import Attach, Frame, StreamFrame
     from protocol.headers import HeaderList
-
-logger = logging.getLogger("dialback")
 
 END_ACK_SECONDS = 10.0
 """How long to wait for the gateway to say that it holds everything (protocol SPEC, timers)."""
 
 RESET_SECONDS = 1.0
 """How long a RESET may take to reach the kernel before the environment may freeze."""
-
-
-_UNWANTED = frozenset({RejectCode.CANCELLED, RejectCode.TERMINAL})
 
 
 class Phase(Enum):
@@ -66,30 +63,44 @@ class Session:
 
     Attributes:
         envelope: how to dial back.
+        deadline: when Lambda ends the function (monotonic seconds), or None.
         remaining: seconds from the start of the invocation to its deadline, or None.
         lock: guards everything below.
         stream: the protocol's side of the exchange.
+        waiters: who waits for credit, for request bytes, or for the end.
+        upload: the request body, where it is streamed.
         sid: the stream's id on its connection.
         phase: see above.
         failure: why nobody takes the response any more.
+        dial_failure: why the gateway could not be reached.
     """
 
     def __init__(self, invocation: Invocation, envelope: Envelope) -> None:
         self.envelope = envelope
+        self.deadline = invocation.deadline
         self.remaining = invocation.remaining
         self.lock = threading.Lock()
         self.stream = FunctionStream(envelope, secret=os.urandom(16), limits=Limits())
         self.sid = 0
         self.phase = Phase.IDLE
         self.failure: StreamClosed | None = None
-        self._changed = threading.Condition(self.lock)
-        self._suspended: list[asyncio.Future[None]] = []
+        self.waiters = Waiters(self.lock)
+        self.upload = Upload(self)
         self._stop: Callable[[], None] | None = None
         self._pump: Pump | None = None
         self._pump_idle = False
-        self._dial_failure: str | None = None
+        self._urgent = False
+        self.dial_failure: str | None = None
 
     # ------------------------------------------------------------ the response, from user code
+
+    @property
+    def ordinary(self) -> bool:
+        """Whether an ordinary return value tells the gateway all.
+
+        It would not say whether a streamed request body was left unread on purpose.
+        """
+        return self.phase is Phase.IDLE and self.envelope.body == "inline"
 
     @property
     def started(self) -> bool:
@@ -109,42 +120,45 @@ class Session:
                 attach = self.attach(io.next_sid())
 
         def start() -> None:
-            from lambda_client.pump import Pump
+            from lambda_client.pump import Pump  # brings asyncio and websockets
 
-            self._pump = Pump(io, self)
+            self._pump = pump = Pump(io, self)
             if parked is not None and attach is not None:
-                self._pump.reuse(parked, attach)
+                pump.reuse(parked, attach)
             else:
-                self._pump.dial()
+                pump.dial()
 
         io.submit(start)
 
     def start(self, status: int, headers: HeaderList) -> None:
         """Give the head; it travels with the first bytes, or at `flush`."""
         with self.lock:
-            self._check()
+            self.check()
             self.stream.start(status, headers)
 
     def flush(self) -> None:
         """Send the head now."""
-        self._wake()
+        with self.lock:
+            pump = self._take_idle_pump()
+        if pump is not None:
+            io_thread().submit(pump.flush)
 
     def write(self, data: bytes) -> None:
         """Take body bytes; block while there is no credit."""
-        rest = memoryview(data)
+        if self.phase is Phase.IDLE and len(data) > INLINE_ANSWER_MAX:
+            self.open()
+        rest = self._put(data)
         while rest:
+            with self.lock:
+                self.waiters.wait(self._movable)
             rest = self._put(rest)
-            if rest:
-                with self.lock:
-                    self._changed.wait_for(self._movable)
 
     async def write_async(self, data: bytes) -> None:
         """Take body bytes; suspend the task while there is no credit."""
-        rest = memoryview(data)
+        rest = self._put(data)
         while rest:
+            await self.waiters.suspend(self._movable)
             rest = self._put(rest)
-            if rest:
-                await self._suspend(self._movable)
 
     def end(self) -> None:
         """Say that the body is complete."""
@@ -152,119 +166,104 @@ class Session:
             if self.failure is not None or self.stream.ended:
                 return
             self.stream.end()
-        self._wake()
+        self.flush()
 
-    def _put(self, data: memoryview) -> memoryview:
+    def _put(self, data: bytes) -> bytes:
         """Hand over as much as credit allows; return the rest."""
         with self.lock:
-            self._check()
+            self.check()
             if self.stream.ended:
                 raise StreamClosed("write after end")
             accepted = self.stream.write(data)
             if accepted < len(data) and self.phase is Phase.UNREACHABLE:
                 self._refuse_large_body()
-        if accepted:
-            self._wake()
+            pump = self._take_idle_pump() if accepted else None
+        if pump is not None:
+            io_thread().submit(pump.flush)
         return data[accepted:]
 
     def _movable(self) -> bool:
-        return self.stream.room > 0 or self.failure is not None or self._settled()
+        return self.stream.room > 0 or self.over
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise what makes the response worthless, if anything does. The lock is held."""
         if self.failure is not None:
             raise self.failure
 
     def _refuse_large_body(self) -> None:
         self.failure = GatewayUnreachable(
-            f"{self._dial_failure}; a body of more than {RECEIPT_BODY_MAX} bytes cannot be"
-            " returned without it"
+            f"{self.dial_failure}; and without it a function cannot return a body of more than"
+            f" {RECEIPT_BODY_MAX} bytes"
         )
         raise self.failure
 
-    def _wake(self) -> None:
-        """Wake the I/O thread if it has nothing to do; otherwise it will look by itself."""
-        with self.lock:
-            pump = self._pump if self._pump_idle else None
-            self._pump_idle = False
-        if pump is not None:
-            io_thread().submit(pump.flush)
+    def _take_idle_pump(self) -> Pump | None:
+        """Return the pump if it must be woken; a busy one will look by itself."""
+        pump = self._pump if self._pump_idle else None
+        self._pump_idle = False
+        return pump
 
-    # ------------------------------------------------------------ the request body, to user code
-
-    def read(self) -> bytes:
-        """Return request bytes as they come, blocking for them; empty at the end.
-
-        Raises:
-            StreamClosed: the rest will never come.
-        """
-        self.open()
-        while (data := self._take()) is None:
-            with self.lock:
-                self._changed.wait_for(self._readable)
-        return data
-
-    async def read_async(self) -> bytes:
-        """As `read`, suspending the task instead of blocking the thread."""
-        self.open()
-        while (data := self._take()) is None:
-            await self._suspend(self._readable)
-        return data
-
-    def _take(self) -> bytes | None:
-        with self.lock:
-            data = self.stream.read()
-            if not data and not self.stream.upload_ended:
-                self._check()
-                if self._settled():
-                    raise StreamClosed("the rest of the request body cannot be had")
-                return None
-        if data:
-            self._wake()
-        return data
-
-    def _readable(self) -> bool:
-        return (
-            self.stream.upload_waiting > 0
-            or self.stream.upload_ended
-            or self.failure is not None
-            or self._settled()
-        )
-
-    # ------------------------------------------------------------ waiting
-
-    async def _suspend(self, ready: Callable[[], bool]) -> None:
-        import asyncio
-
-        with self.lock:
-            if ready():
-                return
-            future = asyncio.get_running_loop().create_future()
-            self._suspended.append(future)
-        await future
-
-    def look_again(self) -> None:
-        """Let everybody who waits look again. The lock is held."""
-        self._changed.notify_all()
-        suspended, self._suspended = self._suspended, []
-        for future in suspended:
-            future.get_loop().call_soon_threadsafe(_resolve, future)
+    # ------------------------------------------------------------ stopping user code
 
     def watch(self, stop: Callable[[], None] | None) -> None:
         """Name what stops the asynchronous user code now running."""
         with self.lock:
             self._stop = stop
-            if stop is not None and self.failure is not None:
-                stop()
+            if isinstance(self.failure, ClientGone | DeadlineReached):
+                self._stop_user()
 
-    # ------------------------------------------------------------ for the I/O thread
+    def _stop_user(self) -> None:
+        if self._stop is not None:
+            self._stop()
+
+    # ------------------------------------------------------------ for the I/O thread, lock held
 
     def attach(self, sid: int) -> Attach | None:
-        """Return the ATTACH for a new connection; None if none is needed. The lock is held."""
-        if self.phase is not Phase.DIALLING and self.phase is not Phase.ATTACHED:
+        """Return the ATTACH for a new connection; None if none is needed any more."""
+        if self.phase is not Phase.DIALLING:
             return None
         self.phase = Phase.ATTACHED
         self.sid = sid
         return self.stream.attach(sid)
+
+    def frames_to_send(self, now: float, *, paused: bool) -> list[Frame]:
+        """Return what waits; the next write wakes the I/O thread again.
+
+        While the transport is full only a RESET leaves: other bytes wait, and are joined, here.
+        """
+        self._pump_idle = not paused
+        if paused and not self._urgent:
+            return []
+        frames = self.stream.frames_to_send(now)
+        if self.stream.end_sent:
+            self.waiters.notify()
+        return frames
+
+    @property
+    def stream_over(self) -> bool:
+        """Whether the stream needs its connection no more."""
+        return self.stream.state is FunctionState.DONE or self.stream.rejected is not None
+
+    def receive(self, frame: StreamFrame, now: float) -> bool:
+        """Take a frame of the gateway; tell whether it asks user code to stop.
+
+        Raises:
+            ProtocolError: the gateway broke a rule.
+        """
+        self.stream.receive(frame, now)
+        if isinstance(frame, Cancel) and self.stream.cancelled is frame:
+            self._close(ClientGone(frame.code, frame.message))
+        elif isinstance(frame, Reject):
+            self._close(refusal(frame))
+        self.waiters.notify()
+        return isinstance(frame, Cancel)
+
+    # ------------------------------------------------------------ for the I/O thread
+
+    @property
+    def dialling(self) -> bool:
+        """Whether a connection is still wanted."""
+        return self.phase is Phase.DIALLING
 
     def redial(self) -> None:
         """The parked connection was gone already: begin as if there had been none."""
@@ -273,72 +272,61 @@ class Session:
             if self.phase is Phase.ATTACHED:
                 self.phase = Phase.DIALLING
 
-    def frames_to_send(self, now: float) -> list[Frame]:
-        """Return what waits; when nothing does, the next write wakes. The lock is held."""
-        frames = self.stream.frames_to_send(now)
-        self._pump_idle = True
-        if self.stream.end_sent:
-            self._changed.notify_all()
-        return frames
-
-    def cancelled(self, frame: Cancel) -> None:
-        """The gateway wants no more. The lock is held."""
-        try:
-            code = CancelCode(frame.code)
-        except ValueError:
-            code = CancelCode.FAILED
-        self._close(ClientGone(code, frame.message))
-
-    def out_of_time(self, code: ResetCode) -> None:
-        """Lambda is about to end the function: break the response off while there is time."""
-        with self.lock:
-            self.stream.reset(code, "the function's own deadline is near")
-            self._close(DeadlineReached("the function's own deadline is near"))
-
-    def lost(self, reason: str) -> None:
-        """The connection broke."""
-        with self.lock:
-            self.stream.detach()
-            if self.stream.rejected is not None:
-                reason = f"refused: {self.stream.rejected}"
-            self._close(StreamLost(f"the connection to the gateway was lost: {reason}"))
-            self.phase = Phase.SETTLED
-            self.look_again()
-
     def unreachable(self, reason: str) -> None:
         """The gateway could not be dialled: keep the body for the receipt."""
         with self.lock:
             if self.phase is Phase.DIALLING:
                 self.phase = Phase.UNREACHABLE
-                self._dial_failure = reason
+                self.dial_failure = reason
                 self.stream.buffer_for_receipt()
-                self.look_again()
+                self.waiters.notify()
+
+    def failed(self, reason: str) -> None:
+        """What the gateway sent made the exchange worthless."""
+        with self.lock:
+            self._close(StreamLost(reason))
+
+    def out_of_time(self) -> None:
+        """Lambda is about to end the function: break the response off while there is time."""
+        with self.lock:
+            self._close(DeadlineReached("the function's own deadline is near"))
+            self._break_off(ResetCode.DEADLINE, "the function's own deadline is near")
+            if self.phase is not Phase.ATTACHED:
+                self.phase = Phase.SETTLED
+                self.waiters.notify()
+
+    def abandon_user(self) -> None:
+        """Answer the CANCEL, although user code still runs."""
+        with self.lock:
+            self._break_off(ResetCode.CANCELLED, "the handler did not stop in time")
+
+    def lost(self, reason: str) -> None:
+        """The connection broke."""
+        with self.lock:
+            self.stream.detach()
+            self._close(StreamLost(f"the connection to the gateway was lost: {reason}"))
+            self.phase = Phase.SETTLED
+            self.waiters.notify()
 
     def settle(self) -> None:
         """The stream is over on its connection, for better or worse."""
         with self.lock:
-            reject = self.stream.rejected
-            if reject is not None and reject.code in _UNWANTED:
-                self._close(ClientGone(CancelCode.CLIENT_GONE, "the client left before"))
-            elif not self.stream.end_acknowledged:
-                why = "reset" if reject is None else f"refused: {reject}"
-                self._close(StreamClosed(f"nobody takes the response any more: {why}"))
             self.phase = Phase.SETTLED
-            self.look_again()
+            self.waiters.notify()
 
     def _close(self, failure: StreamClosed) -> None:
         if self.failure is None and not self.stream.end_acknowledged:
             self.failure = failure
-            if self._stop is not None:
-                self._stop()
-        self.look_again()
+            if isinstance(failure, ClientGone | DeadlineReached):
+                self._stop_user()
+        self.waiters.notify()
 
     # ------------------------------------------------------------ endings, from user code
 
     def explains(self, error: BaseException) -> bool:
-        """Whether an error in user code only says that the gateway wants no more."""
-        return isinstance(self.failure, ClientGone) and (
-            error is self.failure or type(error).__name__ == "CancelledError"
+        """Whether an error in user code only says that nobody takes the response any more."""
+        return self.failure is not None and (
+            isinstance(error, StreamClosed) or type(error).__name__ == "CancelledError"
         )
 
     def finish(self) -> dict[str, Any]:
@@ -350,47 +338,62 @@ class Session:
         with self.lock:
             if self.failure is None and not self.stream.ended:
                 self.stream.end()
-            inline = None if self.failure is not None else self.stream.inline_answer()
-            if inline is not None:
-                self.phase = Phase.SETTLED
-                return inline.to_json()
+            inline = self._inline_answer()
+        if inline is not None:
+            return inline
         if self.failure is None:
             self.open()
-        self._wake()
-        with self.lock:
-            self._changed.wait_for(lambda: self._settled() or self.stream.end_sent)
-            self._changed.wait_for(self._settled, END_ACK_SECONDS)
-            return self._receipt()
+            self.flush()
+            with self.lock:
+                self.waiters.wait(lambda: self.stream.end_sent or self.over)
+                self.waiters.wait(lambda: self.over, END_ACK_SECONDS)
+        if isinstance(self.failure, ClientGone):
+            self._reset(ResetCode.CANCELLED, "user code has stopped")
+        self._let_go()
+        report(self.failure)
+        return self.stream.receipt(self.dial_failure).to_json()
+
+    def _inline_answer(self) -> dict[str, Any] | None:
+        if self.failure is not None or self.phase not in (Phase.IDLE, Phase.DIALLING):
+            return None
+        receipt = self.stream.inline_answer()
+        if receipt is None:
+            return None
+        self.phase = Phase.SETTLED
+        return receipt.to_json()
 
     def fail(self, error: BaseException) -> None:
         """Break the response off, because user code raised; waits until the gateway was told."""
-        with self.lock:
-            if self.phase is not Phase.ATTACHED:
-                self.phase = Phase.SETTLED
-                return
-            code = ResetCode.CANCELLED if self.explains(error) else ResetCode.HANDLER_ERROR
-            self.stream.reset(code, type(error).__name__)
-        self._wake()
-        with self.lock:
-            self._changed.wait_for(lambda: self.phase is Phase.SETTLED, RESET_SECONDS)
+        cancelled = isinstance(self.failure, ClientGone)
+        code = ResetCode.CANCELLED if cancelled else ResetCode.HANDLER_ERROR
+        self._reset(code, type(error).__name__)
+        self._let_go()
 
-    def stopped(self, error: BaseException) -> dict[str, Any]:
-        """End an exchange that the gateway cancelled; return the receipt."""
-        self.fail(error)
+    def _reset(self, code: ResetCode, message: str) -> None:
         with self.lock:
-            return self.stream.receipt().to_json()
+            self._break_off(code, message)
+            self._pump_idle = self._pump is not None  # whatever it does, it must look again
+        self.flush()
 
-    def _settled(self) -> bool:
+    def _break_off(self, code: ResetCode, message: str) -> None:
+        self.stream.reset(code, message)
+        self._urgent = True
+
+    def _let_go(self) -> None:
+        """Leave nothing behind: no dialling, and no connection that still carries this stream."""
+        with self.lock:
+            self.waiters.wait(lambda: self.phase is not Phase.ATTACHED, RESET_SECONDS)
+            attached = self.phase is Phase.ATTACHED
+            self.phase = Phase.SETTLED
+        if attached and self._pump is not None:
+            io_thread().submit(self._pump.abandon)
+
+    @property
+    def settled(self) -> bool:
+        """Whether no connection carries the stream, or will."""
         return self.phase in (Phase.UNREACHABLE, Phase.SETTLED)
 
-    def _receipt(self) -> dict[str, Any]:
-        if self.failure is not None and not isinstance(self.failure, ClientGone | StreamLost):
-            raise self.failure
-        if self.failure is not None:
-            logger.warning("response broken off: %s", self.failure)
-        return self.stream.receipt(dial=self._dial_failure).to_json()
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing to wait for any more."""
+        return self.failure is not None or self.settled

@@ -1,0 +1,56 @@
+"""The streamed request body of one session, as user code takes it: never more than a window."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lambda_client.errors import StreamClosed
+
+if TYPE_CHECKING:
+    from lambda_client.session import Session
+
+
+class Upload:
+    """Reads what the gateway sends; taking bytes is what lets it send more."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def read(self) -> bytes:
+        """Return request bytes as they come, blocking for them; empty at the end.
+
+        Raises:
+            StreamClosed: the rest will never come.
+        """
+        session = self._session
+        session.open()
+        while (data := self._take()) is None:
+            with session.lock:
+                session.waiters.wait(self._ready)
+        return data
+
+    async def read_async(self) -> bytes:
+        """As `read`, suspending the task instead of blocking the thread."""
+        session = self._session
+        session.open()
+        while (data := self._take()) is None:
+            await session.waiters.suspend(self._ready)
+        return data
+
+    def _take(self) -> bytes | None:
+        session = self._session
+        with session.lock:
+            data = session.stream.read()
+            if not data and not session.stream.upload_ended:
+                session.check()
+                if session.settled:
+                    raise StreamClosed(f"no request body: {session.dial_failure or 'it is over'}")
+                return None
+        if data:
+            session.flush()  # there may be new credit to tell
+        return data
+
+    def _ready(self) -> bool:
+        session = self._session
+        stream = session.stream
+        return stream.upload_waiting > 0 or stream.upload_ended or session.over

@@ -1,0 +1,46 @@
+"""Waiting for the I/O thread, in a blocked thread or in a suspended task alike."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+
+class Waiters:
+    """Everybody who waits for a change of what one lock guards."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
+        self._changed = threading.Condition(lock)
+        self._suspended: list[asyncio.Future[None]] = []
+
+    def wait(self, ready: Callable[[], bool], timeout: float | None = None) -> None:
+        """Block until `ready()`, or for `timeout` seconds. The lock is held."""
+        self._changed.wait_for(ready, timeout)
+
+    async def suspend(self, ready: Callable[[], bool]) -> None:
+        """Suspend the task until something changed, unless it is `ready`. The lock is not held."""
+        import asyncio  # whoever awaits this has it already
+
+        with self._lock:
+            if ready():
+                return
+            future = asyncio.get_running_loop().create_future()
+            self._suspended.append(future)
+        await future
+
+    def notify(self) -> None:
+        """Let everybody look again. The lock is held."""
+        self._changed.notify_all()
+        suspended, self._suspended = self._suspended, []
+        for future in suspended:
+            future.get_loop().call_soon_threadsafe(_resolve, future)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
