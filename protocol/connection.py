@@ -29,8 +29,8 @@ from protocol.frames import (
 )
 from protocol.limits import (
     ATTACH_DEADLINE,
-    MAX_REFUSAL_RATE,
     MAX_BAD_TOKENS,
+    MAX_REFUSAL_RATE,
     MAX_RESET_RATE,
     Limits,
 )

@@ -64,6 +64,9 @@ MAX_URLS = 4
 
 #: A quiet stream acknowledges this many seconds after its last WINDOW; a busy one by bytes.
 ACK_DELAY = 0.1
+#: A reader that consumes half a window in so many seconds is held up by the window: it may double.
+#: A tenth of a second is the longest round trip worth filling (Lambda and gateway on two continents).
+GROW_WITHIN = 0.1
 #: A sender that stands at its limit is told about this much new room at once.
 SMALL_CREDIT = KIB
 #: Broken rules by the peer that one exchange survives is one less than this.

@@ -11,11 +11,14 @@ from __future__ import annotations
 from zlib import crc32
 
 from protocol.errors import LocalProtocolError, RemoteProtocolError, ResetCode, StreamFailed
-from protocol.limits import ACK_DELAY, SMALL_CREDIT
+from protocol.limits import ACK_DELAY, GROW_WITHIN, SMALL_CREDIT
 
 
 class Receiver:
     """The receiving half of a body.
+
+    The window doubles, up to `window_max`, whenever the sender used up its credit and the reader
+    consumed half a window within a moment: then it is the window that holds the body up.
 
     Credit is given back by bytes: once half a window was consumed; earlier when the sender stands
     at its limit; and for quiet bodies a moment after the last WINDOW.
@@ -28,6 +31,7 @@ class Receiver:
         crc: CRC-32 of [0, position).
         final: length of the body, once a valid END came.
         duplicates: bytes that came more than once.
+        window_max: up to where the window grows by itself.
     """
 
     __slots__ = (
@@ -41,10 +45,12 @@ class Receiver:
         "maximum",
         "position",
         "window",
+        "window_max",
     )
 
-    def __init__(self, window: int) -> None:
+    def __init__(self, window: int, window_max: int = 0) -> None:
         self.window = window
+        self.window_max = max(window, window_max)
         self.position = 0
         self.consumed = 0
         self.maximum = window
@@ -138,6 +144,8 @@ class Receiver:
         """Return (ack, max) when a WINDOW should go out now, and note that it did."""
         if not self.is_due(now):
             return None
+        if self.position == self.maximum and self._is_quick(now):
+            self.grow(min(2 * self.window, self.window_max))
         self._acked = self.consumed
         self._last_window = now
         self._urgent = False
@@ -158,6 +166,11 @@ class Receiver:
         if self._last_window is None:
             self._last_window = now
         return now >= self._last_window + ACK_DELAY
+
+    def _is_quick(self, now: float) -> bool:
+        fresh = self.consumed - self._acked
+        since = self._last_window
+        return 2 * fresh >= self.window and since is not None and now - since < GROW_WITHIN
 
     def next_deadline(self) -> float | None:
         """Return when to ask `window_due` again although nothing else happens; None: never."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from protocol.errors import RemoteProtocolError, ResetCode, StreamFailed
 from protocol.frames import Data, End, Head
 from protocol.headers import HeadError, check_head, content_length
+from protocol.limits import MAX_WINDOW
 from protocol.receiver import Receiver
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class ResponseIntake:
 
     def __init__(self, window: int, *, check_length: bool) -> None:
         self.head: Head | None = None
-        self.body = Receiver(window)
+        self.body = Receiver(window, MAX_WINDOW)
         self._check_length = check_length
         self._length: int | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from protocol.frames import Data, End, EndAck, Window
-from protocol.limits import INITIAL_WINDOW
+from protocol.limits import INITIAL_WINDOW, MAX_WINDOW
 from protocol.receiver import Receiver
 
 
@@ -19,7 +19,7 @@ class UploadReader:
     __slots__ = ("_parts", "ack_due", "body", "ended")
 
     def __init__(self, *, streamed: bool) -> None:
-        self.body = Receiver(INITIAL_WINDOW if streamed else 0)
+        self.body = Receiver(*(INITIAL_WINDOW, MAX_WINDOW) if streamed else (0, 0))
         self.ended = not streamed
         self.ack_due = False
         self._parts: list[bytes] = []

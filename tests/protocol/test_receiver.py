@@ -145,3 +145,37 @@ def test_admitting_bytes_that_need_no_credit() -> None:
     receiver.admit(5)
     receiver.admit(2)
     assert receiver.accept(0, b"abcde") == b"abcde"
+
+
+# ----------------------------------------------------------------------- growth
+
+
+def _consume_a_window(receiver: Receiver, now: float) -> None:
+    """Let the sender use up its credit, and the reader take all of it."""
+    size = receiver.maximum - receiver.position
+    receiver.accept(receiver.position, bytes(size))
+    receiver.consume(size)
+    assert receiver.window_due(now) is not None
+
+
+def test_the_window_grows_while_it_is_what_holds_the_body_up() -> None:
+    receiver = Receiver(1024, 8 * 1024)
+    for turn in range(6):
+        _consume_a_window(receiver, turn * 0.01)
+    assert receiver.window == 8 * 1024
+
+
+def test_the_window_of_a_slow_reader_does_not_grow() -> None:
+    receiver = Receiver(1024, 8 * 1024)
+    for turn in range(6):
+        _consume_a_window(receiver, turn * 1.0)
+    assert receiver.window == 1024
+
+
+def test_the_window_does_not_grow_while_the_sender_has_credit_left() -> None:
+    receiver = Receiver(1024, 8 * 1024)
+    for turn in range(20):
+        receiver.accept(receiver.position, bytes(600))
+        receiver.consume(600)
+        receiver.window_due(turn * 0.01)
+    assert receiver.window == 1024
