@@ -1,7 +1,7 @@
 """Writes into docs/ what is taken from the code; a test fails when it is stale.
 
-    python -m tests.generated_docs          write
-    python -m tests.generated_docs --check  say what is stale, exit 1
+python -m tests.generated_docs          write
+python -m tests.generated_docs --check  say what is stale, exit 1
 """
 
 from __future__ import annotations
