@@ -66,7 +66,7 @@ def test_help_teaches(command: list[str], taught: str) -> None:
     [
         ("", "dialback: the following arguments are required: COMMAND (see dialback --help)"),
         ("fly", "dialback: argument COMMAND: invalid choice: 'fly'"),
-        ("dev", "dialback: the following arguments are required: FILE.py:HANDLER"),
+        ("dev", "dialback: nothing to serve: name a function"),
         ("dev a.py:h --bogus", "dialback: unrecognized arguments: --bogus (see dialback --help)"),
         ("dev a.py:h --port x", "dialback: argument --port: 'x' is not a port"),
         ("dev a.py:h --admin-port 65536", "dialback: argument --admin-port: '65536' is not a port"),
