@@ -79,7 +79,7 @@ class Process:
 
     def __init__(self, argv: Sequence[str | Path], env: Mapping[str, str]) -> None:
         self._argv = [str(part) for part in argv]
-        self._printed = {"stdout": "", "stderr": ""}
+        self._printed: dict[str, list[str]] = {"stdout": [], "stderr": []}
         self._news = threading.Condition()
         self.popen = subprocess.Popen(
             self._argv,
@@ -104,11 +104,11 @@ class Process:
 
     @property
     def stdout(self) -> str:
-        return self._printed["stdout"]
+        return "".join(self._printed["stdout"])
 
     @property
     def stderr(self) -> str:
-        return self._printed["stderr"]
+        return "".join(self._printed["stderr"])
 
     def wait_for(self, word: str, *, seconds: float = READY_SECONDS) -> None:
         """Wait until the process has printed `word`, on either stream.
@@ -149,7 +149,7 @@ class Process:
     def _collect(self, name: str, pipe: IO[str]) -> None:
         for line in pipe:
             with self._news:
-                self._printed[name] += line
+                self._printed[name].append(line)
                 self._news.notify_all()
         with self._news:
             self._news.notify_all()
@@ -157,7 +157,7 @@ class Process:
     def _has_printed(self, word: str) -> bool:
         # A whole word: "already in use" is not "ready".
         wanted = re.compile(rf"\b{re.escape(word)}\b")
-        return any(wanted.search(printed) for printed in self._printed.values())
+        return any(wanted.search(printed) for printed in (self.stdout, self.stderr))
 
     def _alive(self) -> bool:
         return any(reader.is_alive() for reader in self._readers) and self.popen.poll() is None
