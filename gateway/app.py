@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -142,7 +143,7 @@ class App:
         return web.AppRunner(application, access_log=None, shutdown_timeout=FLUSH_SECONDS)
 
     def _list_exchanges(self) -> list[dict[str, Any]]:
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         return [_describe(exchange, now) for exchange in self._driver.exchanges()]
 
 

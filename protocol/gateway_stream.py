@@ -348,10 +348,16 @@ class GatewayStream:
         self.cancelled = Cancel(self._sid, code, shorten(message))
         self.terminal = RejectCode.CANCELLED
         self._cancel_due = True
+        self._forget_upload()
 
     def terminate(self, reject: RejectCode) -> None:
         """Leave a tombstone: every further ATTACH gets `reject`, a repeated END its END_ACK."""
         self.terminal = reject
+        self._forget_upload()
+
+    def _forget_upload(self) -> None:
+        """Drop the request bytes that were kept for resending: nobody asks for them any more."""
+        self._upload = UploadSource(self._limits.max_frame, streamed=False)
 
     def _fail(self, code: ResetCode) -> None:
         self.failed = code

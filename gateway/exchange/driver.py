@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import deque
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from gateway.errors import GatewayError, Overloaded, RequestBodyTooLarge
@@ -87,8 +87,7 @@ class Driver:
             GatewayError: it failed before a response head was sent.
             asyncio.CancelledError: the client left.
         """
-        now = asyncio.get_running_loop().time()
-        exchange = Exchange(exchange_id, route=route.path, method=request.method, now=now)
+        exchange = Exchange(exchange_id, route=route.path, method=request.method, now=monotonic())
         telemetry = self._telemetry.route(route.path)
         telemetry.begin()
         self._active[exchange_id] = exchange
@@ -107,29 +106,29 @@ class Driver:
     async def _serve(
         self, exchange: Exchange, request: EdgeRequest, route: Route, run: ExchangeRun
     ) -> None:
-        loop = asyncio.get_running_loop()
         try:
             body, whole = await self._admit(request, route)
         except GatewayError as error:
-            exchange.on(Event.REFUSED, loop.time(), error)
+            exchange.on(Event.REFUSED, monotonic(), error)
             raise
         except asyncio.CancelledError:
-            exchange.on(Event.CLIENT_GONE, loop.time())
+            exchange.on(Event.CLIENT_GONE, monotonic())
             raise
-        with contextlib.ExitStack() as place:
-            place.callback(self._gate(route).leave)
-            exchange.on(Event.ADMITTED, loop.time())
+        try:
+            exchange.on(Event.ADMITTED, monotonic())
             journal = run.open_journal(self._offer, upload=not whole)
             invocation = self._invocation(exchange, request, route, body if whole else None)
-            self._store.open(journal)
-            self._start_leg(run, route, invocation)
-            place.pop_all()  # from here on the place is the leg's
+        except BaseException:
+            self._gate(route).leave()
+            raise
+        self._store.open(journal)
+        self._start_leg(run, route, invocation)  # from here on the place is the leg's
         try:
             if not whole:
                 run.upload(body)
             await run.drive(route.timeout)
         finally:
-            self._store.bury(journal, loop.time())
+            self._store.bury(journal, monotonic())
 
     async def _admit(self, request: EdgeRequest, route: Route) -> tuple[bytes, bool]:
         """Take a place at the gate; return what the event carries, and whether that is all.

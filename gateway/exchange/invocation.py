@@ -11,10 +11,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from gateway.errors import FunctionFailed, FunctionTimedOut, GatewayError
 from gateway.invoke.base import InvokeOutcomeUnknown
 from gateway.invoke.result import BufferedResponse, parse_result, plain_json
-from protocol.envelope import Envelope
+from protocol.envelope import KEY, Envelope
 from protocol.errors import ProtocolError
 from protocol.receipt import Receipt
 
@@ -92,7 +94,7 @@ def client_context(
         body="inline" if upload is None else "stream",
         body_length=None if upload is None or upload < 0 else upload,
     )
-    return json.dumps({"custom": {"dialback": envelope.to_json()}}, separators=(",", ":")).encode()
+    return msgspec.json.encode({"custom": {KEY: envelope.to_json()}})
 
 
 def read_outcome(result: InvokeResult) -> Outcome:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from gateway.errors import (
@@ -219,7 +220,7 @@ class ExchangeRun:
 
     def happen(self, event: Event, failure: GatewayError | None = None) -> None:
         """Let an event move the exchange."""
-        self._exchange.on(event, self._loop.time(), failure)
+        self._exchange.on(event, monotonic(), failure)
         if self._exchange.state.terminal and not self._over.is_set():
             self._over.set()
             self._progress.set()
@@ -236,7 +237,7 @@ class ExchangeRun:
             length = self.journal.whole_length
         self._exchange.head_started = True
         self._exchange.status = head.status
-        self._telemetry.first_byte(self._loop.time() - self._exchange.started)
+        self._telemetry.first_byte(monotonic() - self._exchange.started)
         await self._sink.start(head.status, head.headers, length=length)
         if self._request.method == "HEAD" or head.status in BODILESS_STATUSES:
             self.happen(Event.BODILESS)

@@ -1,0 +1,82 @@
+"""Living journals are found; dead ones for a while; neither pile up."""
+
+import pytest
+
+from gateway.journal.memory import MemoryJournal
+from gateway.journal.store import TOMBSTONE_SECONDS, TOMBSTONES_MAX, JournalStore
+from protocol.errors import ResetCode
+from protocol.frames import Attach, Reject
+from protocol.limits import INITIAL_WINDOW, Limits
+
+
+class Deaf:
+    """A reader that does nothing with what it is told."""
+
+    def on_attached(self) -> None: ...
+    def on_detached(self) -> None: ...
+    def on_head(self) -> None: ...
+    def on_data_frame(self) -> None: ...
+    def on_readable(self) -> None: ...
+    def on_ended(self) -> None: ...
+    def on_failed(self, code: ResetCode, reason: str) -> None: ...
+
+
+class Line:
+    """A connection that nobody serves."""
+
+    def outbox_changed(self) -> None: ...
+    def superseded(self) -> None: ...
+
+
+def journal(number: int = 0) -> MemoryJournal:
+    xid = number.to_bytes(16, "big")
+    return MemoryJournal(xid, Deaf(), window=INITIAL_WINDOW, limits=Limits(), upload=False)
+
+
+def test_a_journal_is_found_until_its_tombstone_expires() -> None:
+    store, one = JournalStore(), journal(1)
+    store.open(one)
+    assert (store.find(one.xid), len(store)) == (one, 1)
+    store.bury(one, 0.0)
+    assert (store.find(one.xid), len(store)) == (one, 0)
+    later = journal(2)
+    store.open(later)
+    store.bury(later, TOMBSTONE_SECONDS + 1)
+    assert store.find(one.xid) is None
+    assert store.find(later.xid) is later
+
+
+def test_two_exchanges_cannot_share_an_id() -> None:
+    store = JournalStore()
+    store.open(journal(1))
+    with pytest.raises(KeyError):
+        store.open(journal(1))
+
+
+def test_tombstones_are_bounded() -> None:
+    store = JournalStore()
+    for number in range(TOMBSTONES_MAX + 10):
+        one = journal(number)
+        store.open(one)
+        store.bury(one, 0.0)
+    assert store.find((0).to_bytes(16, "big")) is None
+    assert store.find((TOMBSTONES_MAX + 9).to_bytes(16, "big")) is not None
+
+
+def test_a_tombstone_refuses_whoever_comes_back() -> None:
+    store, one = JournalStore(), journal(1)
+    store.open(one)
+    store.bury(one, 0.0)
+    attach = Attach(1, one.xid, 1, 1, "t", bytes(16), 0, 0, 4, 0, 0)
+    assert isinstance(one.attach(attach, Line(), 1.0), Reject)
+
+
+def test_burying_twice_changes_nothing() -> None:
+    store, one = JournalStore(), journal(1)
+    store.open(one)
+    store.bury(one, 0.0)
+    store.bury(one, 30.0)
+    later = journal(2)
+    store.open(later)
+    store.bury(later, TOMBSTONE_SECONDS + 1)
+    assert store.find(one.xid) is None
