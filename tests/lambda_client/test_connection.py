@@ -1,0 +1,184 @@
+"""The WebSocket itself: messages, keepalive, TLS."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lambda_client import loop, streaming
+from protocol.codec import encode
+from protocol.frames import Ping, Pong
+from protocol.limits import Limits
+from tests.lambda_client.gateway import Gateway, eventually
+from tests.lambda_client.test_endings import CHUNK
+from tests.lambda_client.test_streaming import call, warm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from protocol.receipt import Receipt
+
+FINAL, BINARY, CONTINUED, PING, PONG = 0x80, 0x2, 0x0, 0x9, 0xA
+"""RFC 6455 section 5.2."""
+
+
+def frame(first_byte: int, payload: bytes) -> bytes:
+    """A WebSocket frame as a server sends it."""
+    assert len(payload) < 126
+    return bytes([first_byte, len(payload)]) + payload
+
+
+def while_streaming(gateway: Gateway, act: Callable[[], None]) -> Receipt:
+    """Do something to the connection between the first chunk and the last."""
+    exchange = gateway.exchange()
+
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[bytes]:
+        yield CHUNK
+        eventually(lambda: exchange.chunks)
+        act()
+        yield CHUNK
+
+    return call(handler, exchange)
+
+
+def answered(gateway: Gateway, nonce: int) -> bool:
+    return Pong(nonce) in gateway.frames
+
+
+def test_fragments_are_joined(gateway: Gateway) -> None:
+    message = encode(Ping(7_000_000_000))
+
+    def act() -> None:
+        gateway.say_raw(frame(BINARY, message[:1]) + frame(CONTINUED, message[1:3]))
+        gateway.say_raw(frame(FINAL | PING, b"between"))
+        gateway.say_raw(frame(CONTINUED, b"") + frame(FINAL | CONTINUED, message[3:]))
+        eventually(lambda: answered(gateway, 7_000_000_000))
+
+    assert while_streaming(gateway, act).status == "end"
+
+
+def test_bytes_may_come_one_by_one(gateway: Gateway) -> None:
+    def act() -> None:
+        for byte in frame(FINAL | BINARY, encode(Ping(5))):
+            gateway.say_raw(bytes([byte]))
+        eventually(lambda: answered(gateway, 5))
+
+    assert while_streaming(gateway, act).status == "end"
+
+
+def test_a_ping_is_answered_although_the_handler_computes(gateway: Gateway) -> None:
+    def act() -> None:
+        gateway.say(encode(Ping(9)))
+        while not answered(gateway, 9):
+            pass  # never waits, never lets go of the interpreter by itself
+
+    assert while_streaming(gateway, act).status == "end"
+
+
+def test_a_ping_is_answered_while_parked(gateway: Gateway) -> None:
+    warm(gateway)
+    gateway.say(encode(Ping(11)))
+    eventually(lambda: answered(gateway, 11))
+    warm(gateway)
+    assert len(gateway.requests) == 1
+
+
+def test_a_type_that_may_be_ignored_is_ignored(gateway: Gateway) -> None:
+    assert while_streaming(gateway, lambda: gateway.say(b"\x91\x40")).status == "end"
+
+
+def test_too_large_a_message_ends_the_connection(gateway: Gateway) -> None:
+    exchange = gateway.exchange()
+
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[bytes]:
+        yield CHUNK
+        eventually(lambda: exchange.chunks)
+        gateway.say(b"x" * (Limits().max_message + 1))
+        while True:
+            yield CHUNK
+
+    assert call(handler, exchange).status == "lost"
+    eventually(lambda: gateway.sockets[0].close_code == 1009)
+
+
+def test_silence_is_asked_about_and_then_believed(gateway: Gateway) -> None:
+    gateway.limits = Limits(ping_ms=50, dead_ms=50)
+    exchange = gateway.exchange()
+
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[bytes]:
+        yield CHUNK
+        eventually(lambda: exchange.chunks)
+        eventually(lambda: sum(isinstance(f, Ping) for f in gateway.frames) > 1)  # and answered
+        gateway.deaf = True
+        while True:
+            yield CHUNK
+
+    exchange.reading = False
+    assert call(handler, exchange).status == "lost"
+    gateway.deaf = False
+
+
+def test_nobody_pings_a_parked_connection(gateway: Gateway) -> None:
+    gateway.limits = Limits(ping_ms=200, dead_ms=200)
+    warm(gateway)
+    io = loop.io_thread()
+    parked = io.take_parked()
+    assert parked is not None
+    assert parked.state.next_deadline() is None
+    io.park(parked)
+    warm(gateway)
+    assert len(gateway.requests) == 1
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
+@pytest.mark.parametrize("trusted", [True, False])
+def test_tls_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool) -> None:
+    import ssl
+
+    from lambda_client import pump
+
+    monkeypatch.setattr(pump, "PATIENCE_SECONDS", 0.2)
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-keyout",
+            key,
+            "-out",
+            certificate,
+            "-days",
+            "2",
+            *subject,
+        ],
+        check=True,
+        capture_output=True,
+    )
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    gateway = Gateway()
+    gateway.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    gateway.tls.load_cert_chain(certificate, key)
+    with gateway:
+        exchange = gateway.exchange()
+        handler = streaming(lambda e, c: {"statusCode": 200, "body": b"x" * 500_000})
+        receipt = call(handler, exchange)
+        assert len(exchange.body) == (500_000 if trusted else 0)
+        assert (receipt.dial is None) is trusted
+        if not trusted:
+            assert receipt.dial is not None
+            assert "CERTIFICATE_VERIFY_FAILED" in receipt.dial

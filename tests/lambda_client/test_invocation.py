@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from awslambdaric.lambda_context import LambdaContext
+
+from lambda_client.invocation import read_invocation
+from protocol.envelope import Envelope
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.lambda_client.gateway import Gateway
+
+ENVELOPE = Envelope(
+    xid="0" * 31 + "1", inv=1, urls=("ws://gateway",), token="secret", window=1, max_frame=4096
+)
+
+
+def lambda_context(custom: dict[str, Any] | None) -> Any:
+    return LambdaContext("id", {"custom": custom, "env": {}}, None, 4_102_444_800_000, "arn")
+
+
+def test_the_envelope_is_read_and_taken_away() -> None:
+    context = lambda_context({"dialback": ENVELOPE.to_json(), "theirs": 1})
+    invocation = read_invocation({}, context, now=5.0)
+    assert invocation.envelope == ENVELOPE
+    assert context.client_context.custom == {"theirs": 1}
+    assert "secret" not in repr(context)
+    assert "secret" not in repr(invocation)
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        None,
+        object(),
+        SimpleNamespace(client_context=None),
+        lambda_context(None),
+        lambda_context({}),
+    ],
+)
+def test_any_object_may_be_a_context(context: object) -> None:
+    assert read_invocation({}, context, now=0.0).envelope is None
+
+
+def test_the_deadline_is_on_the_callers_clock() -> None:
+    context = SimpleNamespace(get_remaining_time_in_millis=lambda: 3000)
+    invocation = read_invocation({}, context, now=100.0)
+    assert (invocation.remaining, invocation.deadline) == (3.0, 103.0)
+    assert read_invocation({}, None, now=100.0).deadline is None
+
+
+def test_a_bad_envelope_is_logged_and_answered_buffered(caplog: pytest.LogCaptureFixture) -> None:
+    broken = {**ENVELOPE.to_json(), "urls": []}
+    with caplog.at_level(logging.WARNING, "dialback"):
+        invocation = read_invocation({}, lambda_context({"dialback": broken}), now=0.0)
+    assert invocation.envelope is None
+    assert "urls" in caplog.text
+    assert "secret" not in caplog.text
+
+
+# ---------------------------------------------------------------- what an import brings
+
+
+def run(code: str, *, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run code in a fresh interpreter; the current directory comes first on its path."""
+    return subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", code],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def imported(stderr: str) -> set[str]:
+    """The modules that `-X importtime` lists."""
+    lines = [line for line in stderr.splitlines() if line.startswith("import time:")]
+    return {line.rsplit("|", 1)[1].strip() for line in lines}
+
+
+HEAVY = {"asyncio", "websockets", "ssl", "aiohttp", "msgpack", "http.client", "socket"}
+
+
+def test_importing_the_library_brings_nothing_heavy() -> None:
+    done = run("import lambda_client")
+    assert done.returncode == 0
+    assert "lambda_client" in imported(done.stderr)
+    assert not imported(done.stderr) & HEAVY
+
+
+def test_a_buffered_answer_brings_nothing_heavy() -> None:
+    code = """
+from lambda_client import streaming
+handler = streaming(lambda event, context: iter(["a"]))
+assert handler({}, None)["body"] == "a"
+"""
+    done = run(code)
+    assert done.returncode == 0, done.stderr[-500:]
+    assert not imported(done.stderr) & HEAVY
+
+
+def test_an_answer_that_needs_no_socket_brings_no_socket(gateway: Gateway) -> None:
+    envelope = json.dumps(gateway.exchange().envelope.to_json())
+    code = f"""
+import json
+from types import SimpleNamespace
+from lambda_client import streaming
+context = SimpleNamespace(
+    client_context=SimpleNamespace(custom={{"dialback": json.loads({envelope!r})}})
+)
+handler = streaming(lambda event, context: {{"statusCode": 200, "body": "small"}})
+assert handler({{}}, context)["dialback"]["status"] == "end"
+"""
+    done = run(code)
+    assert done.returncode == 0, done.stderr[-500:]
+    assert not imported(done.stderr) & (HEAVY - {"msgpack"})
+    assert not gateway.requests
+
+
+@pytest.mark.parametrize("shadow", ["protocol.py", "protocol/__init__.py"])
+def test_a_module_that_shadows_ours_is_named(tmp_path: Path, shadow: str) -> None:
+    file = tmp_path / shadow
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("")
+    done = run("import lambda_client", cwd=tmp_path)
+    assert done.returncode == 1
+    assert f"{file} has the same name" in done.stderr

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import io
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from lambda_client import result
+
+EVERY_BYTE = bytes(range(256))
+
+
+@pytest.mark.parametrize(
+    ("chunk", "data"),
+    [
+        (b"a", b"a"),
+        ("ä€", "ä€".encode()),
+        (bytearray(b"b"), b"b"),
+        (memoryview(b"c"), b"c"),
+        (EVERY_BYTE, EVERY_BYTE),
+    ],
+)
+def test_chunks_are_bytes_or_utf8(chunk: object, data: bytes) -> None:
+    assert result.to_bytes(chunk) == data
+
+
+@pytest.mark.parametrize("chunk", [1, None, ["a"], {"statusCode": 200}])
+def test_other_chunks_are_refused_by_type(chunk: object) -> None:
+    with pytest.raises(TypeError, match=type(chunk).__name__):
+        result.to_bytes(chunk)
+
+
+def test_head_takes_repeats_and_cookies() -> None:
+    status, headers = result.head(
+        {
+            "statusCode": "201",
+            "headers": {"X-One": "1", "Link": ["a", "b"], "Age": 5},
+            "cookies": ["a=1; Path=/", "b=2"],
+        },
+        result.STREAM_TYPE,
+    )
+    assert status == 201
+    assert headers == (
+        (b"x-one", b"1"),
+        (b"link", b"a"),
+        (b"link", b"b"),
+        (b"age", b"5"),
+        (b"set-cookie", b"a=1; Path=/"),
+        (b"set-cookie", b"b=2"),
+        (b"content-type", b"application/octet-stream"),
+    )
+
+
+def test_the_users_content_type_stays_alone() -> None:
+    _, headers = result.head({"headers": {"Content-Type": "text/html"}}, result.STREAM_TYPE)
+    assert headers == ((b"content-type", b"text/html"),)
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"headers": ["a"]}, {"headers": "a: b"}, {"cookies": "a=1"}, {"statusCode": "ok"}]
+)
+def test_a_head_of_another_shape_is_refused(metadata: dict[str, Any]) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        result.head(metadata, result.STREAM_TYPE)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"statusCode": 200}, True),
+        ({"body": b"bytes"}, True),
+        ({"body": iter(())}, True),
+        ({"body": io.BytesIO()}, True),
+        ({"body": "text"}, False),
+        ({"body": ["a"]}, False),
+        ({"message": "hello"}, False),
+        ("text", False),
+        (None, False),
+        ([1], False),
+    ],
+)
+def test_which_values_are_responses(value: object, expected: bool) -> None:
+    assert result.is_response(value) is expected
+
+
+def test_bodies_that_are_all_there() -> None:
+    assert result.body_of({}) == b""
+    assert result.body_of({"body": None}) == b""
+    assert result.body_of({"body": "ä"}) == "ä".encode()
+    assert result.body_of({"body": EVERY_BYTE}) == EVERY_BYTE
+    assert result.body_of({"body": "AAE=", "isBase64Encoded": True}) == b"\x00\x01"
+
+
+@pytest.mark.parametrize("body", [5, 1.5, {"a": 1}, object()])
+def test_bodies_of_another_kind_are_refused(body: object) -> None:
+    with pytest.raises(TypeError, match=type(body).__name__):
+        result.body_of({"body": body})
+
+
+def test_files_are_read_in_chunks() -> None:
+    chunks = list(result.file_chunks(io.BytesIO(b"x" * (result.FILE_CHUNK + 1))))
+    assert [len(chunk) for chunk in chunks] == [result.FILE_CHUNK, 1]
+
+
+def test_payload_of_text_and_of_bytes() -> None:
+    headers = ((b"vary", b"a"), (b"vary", b"b"), (b"set-cookie", b"c=1"), (b"set-cookie", b"d=2"))
+    assert result.payload(200, headers, "ä".encode()) == {
+        "statusCode": 200,
+        "headers": {"vary": "a, b"},
+        "cookies": ["c=1", "d=2"],
+        "body": "ä",
+        "isBase64Encoded": False,
+    }
+    answer = result.payload(200, (), EVERY_BYTE)
+    assert answer["isBase64Encoded"] is True
+    assert result.body_of(answer) == EVERY_BYTE
+
+
+def test_json_as_the_runtime_writes_it() -> None:
+    assert json.loads(result.to_json({"a": Decimal("1.5"), "b": "ä"})) == {"a": 1.5, "b": "ä"}
+    with pytest.raises(TypeError, match="object"):
+        result.to_json(object())

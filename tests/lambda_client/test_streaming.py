@@ -1,0 +1,384 @@
+"""What `@streaming` makes of every kind of handler, with a gateway and without."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import random
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lambda_client import streaming
+from protocol.frames import Attach, AttachFlag, Data, End, Head
+from protocol.limits import INLINE_ANSWER_MAX
+from tests.lambda_client.gateway import Exchange, Gateway, context, event, eventually, receipt_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from protocol.receipt import Receipt
+
+    Handler = Callable[[Any, Any], Any]
+
+EVERY_BYTE = bytes(range(256))
+
+
+def call(handler: Handler, exchange: Exchange) -> Receipt:
+    return receipt_of(handler(event(exchange), context(exchange)))
+
+
+def attached(exchange: Exchange) -> None:
+    eventually(lambda: exchange.stream.bound is not None)
+
+
+def warm(gateway: Gateway) -> None:
+    """Leave a parked connection behind."""
+    before = gateway.parked
+    call(
+        streaming(lambda event, context: {"statusCode": 200, "body": "x" * 70_000}),
+        gateway.exchange(),
+    )
+    eventually(lambda: gateway.parked > before)
+
+
+# ---------------------------------------------------------------- generators
+
+
+def test_a_generator_streams_chunk_by_chunk(gateway: Gateway) -> None:
+    exchange = gateway.exchange()
+
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[Any]:
+        yield {"statusCode": 201, "headers": {"X-A": "b"}, "cookies": ["c=1", "d=2"]}
+        eventually(lambda: any(isinstance(frame, Head) for frame in exchange.log))
+        for number in range(5):
+            yield f"chunk {number}\n"
+            eventually(lambda number=number: len(exchange.chunks) == number + 1)  # type: ignore[misc]
+
+    receipt = call(handler, exchange)
+    assert exchange.head.status == 201
+    assert exchange.headers("x-a") == ["b"]
+    assert exchange.headers("set-cookie") == ["c=1", "d=2"]
+    assert exchange.headers("content-type") == ["application/octet-stream"]
+    assert exchange.chunks == [f"chunk {number}\n".encode() for number in range(5)]
+    assert (receipt.status, receipt.final, receipt.tail) == ("end", 40, None)
+    assert exchange.stream.ended
+
+
+def test_an_async_generator_streams_chunk_by_chunk(gateway: Gateway) -> None:
+    exchange = gateway.exchange()
+
+    @streaming
+    async def handler(event: Any, context: Any) -> AsyncIterator[Any]:
+        yield {"headers": {"content-type": "text/plain"}}
+        for number in range(3):
+            yield bytes([number])
+            while len(exchange.chunks) <= number:
+                await asyncio.sleep(0.001)
+
+    assert call(handler, exchange).status == "end"
+    assert exchange.head.status == 200
+    assert exchange.chunks == [b"\0", b"\1", b"\2"]
+
+
+def test_the_handler_starts_while_the_socket_is_being_dialled(gateway: Gateway) -> None:
+    exchange = gateway.exchange()
+    seen: list[bool] = []
+
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[str]:
+        seen.append(exchange.stream.bound is not None)
+        attached(exchange)
+        yield "x"
+
+    call(handler, exchange)
+    assert seen == [False]
+    assert exchange.body == b"x"
+
+
+def test_a_small_generator_on_a_cold_connection_returns_inline(gateway: Gateway) -> None:
+    exchange = gateway.exchange(urls=("ws://192.0.2.1:9",))  # an address that answers nobody
+
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[Any]:
+        yield {"statusCode": 202}
+        yield b"sm"
+        yield "all"
+
+    receipt = call(handler, exchange)
+    assert (receipt.status, receipt.tail) == ("end", (0, b"small"))
+    assert receipt.head == (202, ((b"content-type", b"application/octet-stream"),))
+    assert receipt.dial is None
+
+
+def test_a_small_generator_on_a_warm_connection_streams(gateway: Gateway) -> None:
+    warm(gateway)
+    for _ in range(20):
+        exchange = gateway.exchange()
+        receipt = call(streaming(lambda event, context: iter(["hello"])), exchange)
+        assert (receipt.status, receipt.tail) == ("end", None)
+        assert exchange.body == b"hello"
+    assert len(gateway.requests) == 1
+    sids = [f.sid for x in gateway.exchanges.values() for f in x.log if isinstance(f, Attach)]
+    assert sids == sorted(set(sids))
+
+
+def test_head_data_and_end_do_not_wait_for_attached(gateway: Gateway) -> None:
+    warm(gateway)
+    exchange = gateway.exchange()
+    call(streaming(lambda event, context: iter(["a"])), exchange)
+    assert [type(frame) for frame in exchange.log] == [Attach, Head, Data, End]
+    attach = exchange.log[0]
+    assert isinstance(attach, Attach)
+    assert attach.flags & AttachFlag.FRESH
+
+
+def test_chunks_that_wait_together_travel_together(gateway: Gateway) -> None:
+    exchange = gateway.exchange()
+
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[str]:
+        for _ in range(1000):
+            yield "x" * 100  # far more than 64 KiB before the socket is open
+
+    call(handler, exchange)
+    frames = [frame for frame in exchange.log if isinstance(frame, Data)]
+    assert exchange.body == b"x" * 100_000
+    assert len(frames) < 100
+
+
+def test_an_empty_generator_is_an_empty_answer(gateway: Gateway) -> None:
+    exchange = gateway.exchange()
+
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[str]:
+        attached(exchange)
+        yield from ()
+
+    assert call(handler, exchange).status == "end"
+    assert (exchange.head.status, exchange.body) == (200, b"")
+
+
+def test_a_second_head_is_refused(gateway: Gateway) -> None:
+    def handler(event: Any, context: Any) -> Iterator[Any]:
+        yield {"statusCode": 200}
+        yield {"statusCode": 404}
+
+    with pytest.raises(TypeError, match="not dict"):
+        streaming(handler)({}, None)
+
+
+# ---------------------------------------------------------------- bytes
+
+
+def test_every_byte_in_odd_chunks_arrives_unchanged(gateway: Gateway) -> None:
+    exchange = gateway.exchange()
+    source = random.Random(3)
+    sent = hashlib.sha256()
+
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[bytes]:
+        yield EVERY_BYTE
+        sent.update(EVERY_BYTE)
+        for _ in range(300):
+            chunk = source.randbytes(source.choice([1, 7, 255, 4097, 65_536, 65_537, 200_003]))
+            sent.update(chunk)
+            yield chunk
+
+    receipt = call(handler, exchange)
+    assert hashlib.sha256(exchange.body).digest() == sent.digest()
+    assert receipt.final == len(exchange.body)
+
+
+@pytest.mark.parametrize("max_frame", [4096, 65_536])
+def test_no_frame_is_larger_than_the_gateway_takes(gateway: Gateway, max_frame: int) -> None:
+    exchange = gateway.exchange(max_frame=max_frame)
+    call(streaming(lambda event, context: {"statusCode": 200, "body": b"x" * 200_000}), exchange)
+    sizes = [len(frame.data) for frame in exchange.log if isinstance(frame, Data)]
+    assert max(sizes) == max_frame
+    assert len(exchange.body) == 200_000
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_slow_gateway_holds_the_handler_back(gateway: Gateway, asynchronous: bool) -> None:
+    window = 64 * 1024
+    exchange = gateway.exchange(window=window, reading=False)
+    written = []
+
+    def chunks() -> Iterator[bytes]:
+        for number in range(32):
+            written.append(number)
+            yield b"x" * 16_384
+
+    async def chunks_async() -> AsyncIterator[bytes]:
+        for chunk in chunks():
+            yield chunk
+
+    handler = streaming(lambda event, context: chunks_async() if asynchronous else chunks())
+    results: list[Receipt] = []
+    worker = threading.Thread(target=lambda: results.append(call(handler, exchange)))
+    worker.start()
+    eventually(lambda: len(exchange.body) == window)
+    cpu = time.process_time()
+    time.sleep(0.2)  # not for synchronisation: nothing may happen in this time
+    assert time.process_time() - cpu < 0.1, "it waits by spinning"
+    assert len(written) == window // 16_384 + 1
+    exchange.take_everything()
+    worker.join(10)
+    assert results[0].status == "end"
+    assert len(exchange.body) == 32 * 16_384
+
+
+# ---------------------------------------------------------------- returned answers
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [("text ä", "text ä".encode()), (EVERY_BYTE, EVERY_BYTE), (None, b""), ("", b"")],
+)
+def test_a_small_answer_returns_without_a_socket(
+    gateway: Gateway, body: Any, expected: bytes
+) -> None:
+    exchange = gateway.exchange()
+    receipt = call(streaming(lambda event, context: {"statusCode": 203, "body": body}), exchange)
+    assert receipt.status == "end"
+    assert receipt.head == (203, ((b"content-type", b"application/json"),))
+    assert receipt.tail == (0, expected)
+    assert not gateway.requests
+
+
+@pytest.mark.parametrize("size", [INLINE_ANSWER_MAX, INLINE_ANSWER_MAX + 1, 1_000_000])
+def test_a_large_answer_is_streamed(gateway: Gateway, size: int) -> None:
+    exchange = gateway.exchange()
+
+    async def handler(event: Any, context: Any) -> Any:
+        return {"statusCode": 200, "body": b"x" * size}
+
+    receipt = call(streaming(handler), exchange)
+    if size <= INLINE_ANSWER_MAX:
+        assert receipt.tail == (0, b"x" * size)
+    else:
+        assert exchange.body == b"x" * size
+        assert exchange.headers("content-type") == ["application/json"]
+
+
+async def _async_chunks() -> AsyncIterator[bytes]:
+    yield b"a"
+    yield b"b" * 70_000
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: iter([b"a", "b" * 70_000]),
+        lambda: [b"a", b"b" * 70_000],
+        lambda: io.BytesIO(b"a" + b"b" * 70_000),
+        _async_chunks,
+    ],
+    ids=["iterator", "list", "file", "async"],
+)
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_body_that_is_a_stream_is_streamed(
+    gateway: Gateway, make: Callable[[], Any], asynchronous: bool
+) -> None:
+    exchange = gateway.exchange()
+
+    def handler(event: Any, context: Any) -> Any:
+        return {"statusCode": 200, "headers": {"x": ["1", "2"]}, "body": make()}
+
+    async def handler_async(event: Any, context: Any) -> Any:
+        return handler(event, context)
+
+    receipt = call(streaming(handler_async if asynchronous else handler), exchange)
+    assert receipt.status == "end"
+    assert exchange.body == b"a" + b"b" * 70_000
+    assert exchange.headers("x") == ["1", "2"]
+    assert exchange.headers("content-type") == ["application/octet-stream"]
+
+
+def test_files_and_iterables_are_closed(gateway: Gateway) -> None:
+    closed: list[str] = []
+    file = io.BytesIO(b"content")
+
+    def chunks() -> Iterator[bytes]:
+        try:
+            yield b"x"
+        finally:
+            closed.append("generator")
+
+    call(streaming(lambda e, c: {"statusCode": 200, "body": file}), gateway.exchange())
+    call(streaming(lambda e, c: {"statusCode": 200, "body": chunks()}), gateway.exchange())
+    assert file.closed
+    assert closed == ["generator"]
+
+
+@pytest.mark.parametrize("value", ["text", None, [1, 2], {"message": "hi"}, 5])
+def test_other_values_pass_as_they_are(gateway: Gateway, value: Any) -> None:
+    handler = streaming(lambda event, context: value)
+    assert handler(event(), context()) == value
+    exchange = gateway.exchange()
+    assert handler(event(exchange), context(exchange)) == value
+    assert not gateway.requests
+
+
+def test_other_values_answer_for_an_unread_body_too(gateway: Gateway) -> None:
+    exchange = gateway.exchange(upload=b"x" * 1000)
+    receipt = call(streaming(lambda event, context: {"ok": True}), exchange)
+    assert receipt.tail is not None
+    assert json.loads(receipt.tail[1]) == {"ok": True}
+
+
+# ---------------------------------------------------------------- without a gateway
+
+
+def test_without_a_gateway_a_generator_answers_buffered() -> None:
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[Any]:
+        yield {"statusCode": 201, "headers": {"x": "y"}, "cookies": ["a=1"]}
+        yield "text "
+        yield "ä".encode()
+
+    assert handler({}, context()) == {
+        "statusCode": 201,
+        "headers": {"x": "y", "content-type": "application/octet-stream"},
+        "cookies": ["a=1"],
+        "body": "text ä",
+        "isBase64Encoded": False,
+    }
+
+
+def test_without_a_gateway_bytes_become_base64() -> None:
+    async def handler(event: Any, context: Any) -> AsyncIterator[bytes]:
+        yield EVERY_BYTE
+
+    answer = streaming(handler)({}, None)
+    assert answer["isBase64Encoded"] is True
+    answer = streaming(lambda e, c: {"statusCode": 200, "body": io.BytesIO(b"file")})({}, None)
+    assert answer["body"] == "file"
+    answer = streaming(lambda e, c: {"statusCode": 200, "body": "json"})({}, None)
+    assert answer["headers"] == {"content-type": "application/json"}
+
+
+def test_the_wrapped_handler_keeps_its_name() -> None:
+    @streaming
+    def handler(event: Any, context: Any) -> None:
+        """What it does."""
+
+    assert (handler.__name__, handler.__doc__) == ("handler", "What it does.")
+
+
+def test_async_handlers_share_one_loop() -> None:
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    @streaming
+    async def handler(event: Any, context: Any) -> str:
+        loops.append(asyncio.get_running_loop())
+        return "ok"
+
+    assert handler({}, None) == handler({}, None) == "ok"
+    assert loops[0] is loops[1]
