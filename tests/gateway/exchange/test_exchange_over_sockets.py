@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import aiohttp
@@ -99,6 +100,8 @@ async def test_a_client_that_reads_nothing_stops_the_function() -> None:
         async with asyncio.timeout(20):
             await stopped.wait()
         writer.transport.abort()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
     kernel_buffers = 12 * 1024 * 1024  # send and receive buffers of loopback
     assert sent < kernel_buffers + 2 * INITIAL_WINDOW
 
@@ -152,6 +155,7 @@ async def test_a_connection_is_reused_by_the_next_exchange() -> None:
             assert (await get(running.url))[1] == b"hello"
         assert running.telemetry.attaches["accepted"] == 3
         assert first is not None
+        await first.socket.close()
         await first._session.close()
 
 
