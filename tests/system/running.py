@@ -16,12 +16,12 @@ import re
 import socket
 import subprocess
 import sys
-import threading
+import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.request import urlopen
 
 import psutil
@@ -79,24 +79,16 @@ class Process:
 
     def __init__(self, argv: Sequence[str | Path], env: Mapping[str, str]) -> None:
         self._argv = [str(part) for part in argv]
-        self._printed: dict[str, list[str]] = {"stdout": [], "stderr": []}
-        self._news = threading.Condition()
+        # Files rather than pipes: nobody has to read along, which a measurement would feel.
+        self._stdout, self._stderr = _Output(), _Output()
         self.popen = subprocess.Popen(
             self._argv,
             cwd=REPOSITORY,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
+            stdout=self._stdout.file,
+            stderr=self._stderr.file,
         )
-        self._readers = [
-            threading.Thread(target=self._collect, args=(name, pipe), daemon=True)
-            for name, pipe in (("stdout", self.popen.stdout), ("stderr", self.popen.stderr))
-        ]
-        for reader in self._readers:
-            reader.start()
 
     @property
     def pid(self) -> int:
@@ -104,11 +96,11 @@ class Process:
 
     @property
     def stdout(self) -> str:
-        return "".join(self._printed["stdout"])
+        return self._stdout.text()
 
     @property
     def stderr(self) -> str:
-        return "".join(self._printed["stderr"])
+        return self._stderr.text()
 
     def wait_for(self, word: str, *, seconds: float = READY_SECONDS) -> None:
         """Wait until the process has printed `word`, on either stream.
@@ -116,16 +108,19 @@ class Process:
         Raises:
             AssertionError: it ended before, or did not print it within `seconds`.
         """
-        with self._news:
-            self._news.wait_for(
-                lambda: self._has_printed(word) or not self._alive(), timeout=seconds
-            )
-        if not self._has_printed(word):
+        # A whole word: "already in use" is not "ready".
+        wanted = re.compile(rf"\b{re.escape(word)}\b")
+        deadline = time.monotonic() + seconds
+        while True:
             code = self.popen.poll()
-            raise AssertionError(
-                f"{self._argv} did not say {word!r} (exit code {code}):\n"
-                f"{self.stdout}\n{self.stderr}"
-            )
+            if wanted.search(self.stdout) or wanted.search(self.stderr):
+                return
+            if code is not None or time.monotonic() > deadline:
+                raise AssertionError(
+                    f"{self._argv} did not say {word!r} (exit code {code}):\n"
+                    f"{self.stdout}\n{self.stderr}"
+                )
+            time.sleep(0.02)
 
     def wait(self, *, seconds: float = STOP_SECONDS) -> int:
         """Wait for the process to end by itself; its exit code."""
@@ -146,28 +141,27 @@ class Process:
         self._close()
         return code
 
-    def _collect(self, name: str, pipe: IO[str]) -> None:
-        for line in pipe:
-            with self._news:
-                self._printed[name].append(line)
-                self._news.notify_all()
-        with self._news:
-            self._news.notify_all()
-
-    def _has_printed(self, word: str) -> bool:
-        # A whole word: "already in use" is not "ready".
-        wanted = re.compile(rf"\b{re.escape(word)}\b")
-        return any(wanted.search(printed) for printed in (self.stdout, self.stderr))
-
-    def _alive(self) -> bool:
-        return any(reader.is_alive() for reader in self._readers) and self.popen.poll() is None
-
     def _close(self) -> None:
-        for reader in self._readers:
-            reader.join(STOP_SECONDS)
-        for pipe in (self.popen.stdout, self.popen.stderr):
-            if pipe is not None:
-                pipe.close()
+        self._stdout.close()
+        self._stderr.close()
+
+
+class _Output:
+    """What a process writes to one of its streams; it can be read when the process is gone."""
+
+    def __init__(self) -> None:
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
+        self._final: str | None = None
+
+    def text(self) -> str:
+        if self._final is not None:
+            return self._final
+        size = os.fstat(self.file.fileno()).st_size
+        return os.pread(self.file.fileno(), size, 0).decode(errors="replace")
+
+    def close(self) -> None:
+        self._final = self.text()
+        self.file.close()
 
 
 @dataclass(frozen=True, slots=True)
