@@ -84,16 +84,14 @@ class Contender:
 class DialbackContender(Contender):
     """The gateway, whose counters tell the way that each response took."""
 
-    def __init__(self, dialback: Dialback, *, concurrency: int = CONCURRENCY) -> None:
+    def __init__(self, dialback: Dialback) -> None:
         super().__init__("dialback", f"{dialback.url}/api")
         self._dialback = dialback
-        self._concurrency = concurrency
 
     @override
     async def warm_up(self) -> None:
         """Let every worker start and dial, which takes it some 100 ms, once."""
-        count = self._concurrency
-        await first_bytes(self.client, requests=4 * count, at_once=count, stay_ms=200)
+        await first_bytes(self.client, requests=4 * CONCURRENCY, at_once=CONCURRENCY, stay_ms=200)
 
     @override
     def frames(self) -> float:
