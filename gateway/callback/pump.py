@@ -58,7 +58,8 @@ class Pump:
         self._sid = 0
         self._answer: Attached | None = None
         self._outbox_ready = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_due = 0.0  # kept here: what uvloop returns for a time that is past cannot tell
         self._closing: CloseCode | None = None
 
     # ------------------------------------------------------------ what the journal calls
@@ -207,10 +208,11 @@ class Pump:
     def _arm(self) -> None:
         """Keep one timer, never later than the next deadline; one that fires early arms anew."""
         deadline = self._next_deadline()
-        if deadline is None or (self._timer is not None and self._timer.when() <= deadline):
+        if deadline is None or (self._timer is not None and self._timer_due <= deadline):
             return
         if self._timer is not None:
             self._timer.cancel()
+        self._timer_due = deadline
         self._timer = self._loop.call_at(deadline, self._on_timer)
 
     def _on_timer(self) -> None:
