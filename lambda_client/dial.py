@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,6 @@ from lambda_client.connection import Connection
 from protocol.limits import ATTACH_PATH
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Iterator
 
     from protocol.envelope import Envelope
@@ -91,11 +91,10 @@ async def open_connection(url: str, token: str, limits: Limits, until: float) ->
     uri = parse_uri(url.rstrip("/") + ATTACH_PATH)
     connection = Connection(uri, token, limits)
     loop = asyncio.get_running_loop()
+    tls = ssl.create_default_context() if uri.secure else None
     try:
         async with asyncio.timeout_at(min(loop.time() + ATTEMPT_SECONDS, until)):
-            await loop.create_connection(
-                lambda: connection, uri.host, uri.port, ssl=_tls() if uri.secure else None
-            )
+            await loop.create_connection(lambda: connection, uri.host, uri.port, ssl=tls)
             await connection.opened
     except (OSError, WebSocketException) as error:  # TimeoutError is an OSError
         connection.abort()
@@ -108,13 +107,8 @@ async def open_connection(url: str, token: str, limits: Limits, until: float) ->
 
 def _dial_error(url: str, error: Exception) -> DialError:
     status = error.response.status_code if isinstance(error, InvalidStatus) else None
+    final = status in REFUSED_FOR_GOOD or isinstance(error, ssl.SSLCertVerificationError)
     why = "no answer in time" if isinstance(error, TimeoutError) else str(error)
     if isinstance(error, InvalidStatus) and error.response.body:
         why += f": {bytes(error.response.body[:200]).decode(errors='replace')}"
-    return DialError(f"could not dial back to {url}: {why}", final=status in REFUSED_FOR_GOOD)
-
-
-def _tls() -> ssl.SSLContext:
-    import ssl  # not for ws: addresses
-
-    return ssl.create_default_context()
+    return DialError(f"could not dial back to {url}: {why}", final=final)

@@ -127,11 +127,14 @@ class Gateway:
     async def _start(self) -> None:
         self._runner = web.ServerRunner(web.Server(self._serve), shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self.tls)
-        await site.start()
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self.tls)
+        await self._site.start()
         self.port = self._runner.addresses[0][1]
 
     async def _finish(self) -> None:
+        await self._site.stop()
+        for _ in range(10):  # turns of the loop in which what was just accepted becomes known
+            await asyncio.sleep(0)
         for socket in self.sockets:
             await socket.close()
         await self._abort()

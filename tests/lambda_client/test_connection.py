@@ -142,9 +142,6 @@ def test_nobody_pings_a_parked_connection(gateway: Gateway) -> None:
 def test_tls_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool) -> None:
     import ssl
 
-    from lambda_client import pump
-
-    monkeypatch.setattr(pump, "PATIENCE_SECONDS", 0.2)
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     subprocess.run(
