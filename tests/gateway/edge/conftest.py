@@ -1,22 +1,5 @@
-"""The edge is tested on both event loops: it writes to their transports, which differ."""
+"""Both event loops for this folder."""
 
-from __future__ import annotations
+from tests.gateway.loops import pytest_asyncio_loop_factories
 
-import asyncio
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-try:
-    import uvloop
-except ImportError:  # an extra
-    LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
-        "asyncio": asyncio.new_event_loop
-    }
-else:
-    LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-
-
-def pytest_asyncio_loop_factories(config: Any, item: Any) -> Mapping[str, Any]:
-    return LOOPS
+__all__ = ["pytest_asyncio_loop_factories"]
