@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -11,9 +12,11 @@ from gateway.journal.memory import MemoryJournal
 from gateway.journal.store import JournalStore
 from gateway.telemetry import Telemetry
 from gateway.tokens import Tokens
-from protocol.errors import ResetCode
 from protocol.frames import Attach, Data, Head
 from protocol.limits import INITIAL_WINDOW, Limits
+
+if TYPE_CHECKING:
+    from protocol.errors import ResetCode
 
 LIMITS = Limits()
 
