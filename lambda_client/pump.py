@@ -42,7 +42,6 @@ class Pump:
         self._connection: Connection | None = None
         self._leaving: Connection | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._dialling: asyncio.Task[None] | None = None
         self._limits_of_time: list[asyncio.TimerHandle] = []
         deadline, remaining = session.deadline, session.remaining
         if deadline is not None and remaining is not None:
@@ -52,8 +51,8 @@ class Pump:
     # ------------------------------------------------------------ getting a connection
 
     def dial(self) -> None:
-        """Open a connection and attach on it."""
-        self._dialling = self._loop.create_task(self._dial())
+        """Get a connection and attach on it."""
+        self._io.dialling = self._loop.create_task(self._get_connection(self._io.dialling))
 
     def reuse(self, connection: Connection, attach: Attach) -> None:
         """Attach on a connection that was parked, with the frame that the session made for it."""
@@ -62,6 +61,16 @@ class Pump:
             self.dial()
         else:
             self._bind(connection, attach)
+
+    async def _get_connection(self, under_way: asyncio.Task[None] | None) -> None:
+        """Dial, unless an invocation that was answered inline has left a dial `under_way`."""
+        if under_way is not None and not under_way.done():
+            await asyncio.wait([under_way])
+        connection = self._io.take_parked()
+        if connection is None:
+            await self._dial()
+        else:
+            self._dialled(connection)
 
     async def _dial(self) -> None:
         session = self._session

@@ -5,6 +5,7 @@ set -u
 wanted=()
 command -v chromium >/dev/null 2>&1 || wanted+=(chromium)
 command -v curl >/dev/null 2>&1 || wanted+=(curl)
+command -v openssl >/dev/null 2>&1 || wanted+=(openssl)
 [ ${#wanted[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" -eq 0 ]; then as_root=(); elif sudo -n true 2>/dev/null; then as_root=(sudo -n); else
   echo "not root: tests that need ${wanted[*]} will be skipped" >&2

@@ -13,8 +13,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import socket
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -32,11 +34,18 @@ from protocol.receipt import Receipt
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Self
 
 SECONDS = 10.0
 """How long a test waits for something that must happen."""
+
+
+@contextmanager
+def silent_address() -> Iterator[str]:
+    """The URL of a listener that never answers: the kernel accepts, and nobody reads."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"ws://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @dataclass(eq=False)
@@ -135,8 +144,8 @@ class Gateway:
         await self._site.stop()
         for _ in range(10):  # turns of the loop in which what was just accepted becomes known
             await asyncio.sleep(0)
-        for socket in self.sockets:
-            await socket.close()
+        for one in self.sockets:
+            await one.close()
         await self._abort()
         await self._runner.cleanup()
 

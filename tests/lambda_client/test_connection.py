@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from protocol.limits import Limits
 from tests.lambda_client.gateway import Gateway, eventually
 from tests.lambda_client.test_endings import CHUNK
 from tests.lambda_client.test_streaming import call, warm
+from tests.system_packages import require_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -137,7 +137,6 @@ def test_nobody_pings_a_parked_connection(gateway: Gateway) -> None:
     assert len(gateway.requests) == 1
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
 @pytest.mark.parametrize("trusted", [True, False])
 def test_tls_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool) -> None:
     import ssl
@@ -146,7 +145,7 @@ def test_tls_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, truste
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     subprocess.run(
         [
-            "openssl",
+            require_program("openssl"),
             "req",
             "-x509",
             "-newkey",

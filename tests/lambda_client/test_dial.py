@@ -234,6 +234,31 @@ def test_a_dial_that_came_too_late_serves_the_next(gateway: Gateway) -> None:
     assert len(gateway.requests) == 1
 
 
+def test_a_dial_under_way_serves_whoever_comes_meanwhile(gateway: Gateway) -> None:
+    answered = threading.Event()
+
+    def late(_: web.BaseRequest) -> None:
+        answered.wait(5)
+
+    gateway.refuse = late
+
+    @streaming
+    def small(event: Any, context: Any) -> Iterator[str]:
+        eventually(lambda: gateway.requests)
+        yield "small"
+
+    @streaming
+    def large(event: Any, context: Any) -> Iterator[bytes]:
+        answered.set()
+        yield b"x" * 300_000
+
+    assert call(small, gateway.exchange()).tail == (0, b"small")
+    exchange = gateway.exchange()
+    assert call(large, exchange).tail is None
+    assert len(exchange.body) == 300_000
+    assert len(gateway.requests) == 1
+
+
 def test_after_a_fork_the_child_makes_its_own_thread(gateway: Gateway) -> None:
     warm(gateway)
     parent = loop.io_thread()

@@ -14,7 +14,15 @@ from lambda_client import ClientGone, DeadlineReached, StreamLost, pump, streami
 from protocol.errors import CancelCode, RejectCode, ResetCode
 from protocol.frames import Head, Reject
 from protocol.headers import HeadError
-from tests.lambda_client.gateway import Exchange, Gateway, context, event, eventually, receipt_of
+from tests.lambda_client.gateway import (
+    Exchange,
+    Gateway,
+    context,
+    event,
+    eventually,
+    receipt_of,
+    silent_address,
+)
 from tests.lambda_client.test_streaming import call, warm
 
 if TYPE_CHECKING:
@@ -297,8 +305,8 @@ def test_near_the_deadline_the_response_is_reset(gateway: Gateway, asynchronous:
 
 
 def test_the_deadline_counts_while_dialling() -> None:
-    with Gateway() as gateway:
-        exchange = gateway.exchange(urls=("ws://192.0.2.1:9",))
+    with Gateway() as gateway, silent_address() as url:
+        exchange = gateway.exchange(urls=(url,))
 
         @streaming
         async def handler(event: Any, context: Any) -> AsyncIterator[bytes]:

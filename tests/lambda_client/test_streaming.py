@@ -16,7 +16,15 @@ import pytest
 from lambda_client import streaming
 from protocol.frames import Attach, AttachFlag, Data, End, Head
 from protocol.limits import INLINE_ANSWER_MAX
-from tests.lambda_client.gateway import Exchange, Gateway, context, event, eventually, receipt_of
+from tests.lambda_client.gateway import (
+    Exchange,
+    Gateway,
+    context,
+    event,
+    eventually,
+    receipt_of,
+    silent_address,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -102,15 +110,14 @@ def test_the_handler_starts_while_the_socket_is_being_dialled(gateway: Gateway) 
 
 
 def test_a_small_generator_on_a_cold_connection_returns_inline(gateway: Gateway) -> None:
-    exchange = gateway.exchange(urls=("ws://192.0.2.1:9",))  # an address that answers nobody
-
     @streaming
     def handler(event: Any, context: Any) -> Iterator[Any]:
         yield {"statusCode": 202}
         yield b"sm"
         yield "all"
 
-    receipt = call(handler, exchange)
+    with silent_address() as url:
+        receipt = call(handler, gateway.exchange(urls=(url,)))
     assert (receipt.status, receipt.tail) == ("end", (0, b"small"))
     assert receipt.head == (202, ((b"content-type", b"application/octet-stream"),))
     assert receipt.dial is None

@@ -8,7 +8,6 @@ The picture in the README is taken here too, when asked for:
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from tests.system.running import REPOSITORY, Dialback, free_port, running
+from tests.system_packages import require_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,10 +66,7 @@ Sample = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        assert not os.environ.get("REQUIRE_SYSTEM_PACKAGES"), "chromium is not installed"
-        pytest.skip("chromium is not installed")
+    chromium = require_program("chromium", "chromium-browser")
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(
             executable_path=chromium, args=CHROMIUM_ARGUMENTS, headless=True

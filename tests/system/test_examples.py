@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
-import os
 import random
 import re
 import shlex
-import shutil
 import subprocess
 import time
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.system.running import REPOSITORY, eventually, running_dialback
+from tests.system_packages import require_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,9 +189,7 @@ def test_chat_answers_token_by_token() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_documented_commands(name: str, tmp_path: Path) -> None:
-    if shutil.which("curl") is None:
-        assert not os.environ.get("REQUIRE_SYSTEM_PACKAGES"), "curl is not installed"
-        pytest.skip("curl is not installed")
+    require_program("curl")
     with serving(name) as dialback:
         port = str(urlsplit(dialback.url).port)
         for line in documented_commands(name)[1:]:
