@@ -19,12 +19,12 @@ async def entered(gate: Gate) -> bool:
     return False
 
 
-async def test_places_are_given_until_there_are_none():
+async def test_places_are_given_until_there_are_none() -> None:
     gate = Gate(2, queue=1)
     assert [await entered(gate) for _ in range(3)] == [True, True, False]
 
 
-async def test_a_place_that_is_given_back_goes_to_whoever_waits_longest():
+async def test_a_place_that_is_given_back_goes_to_whoever_waits_longest() -> None:
     gate = Gate(1, queue=2)
     await gate.enter()
     order: list[str] = []
@@ -44,7 +44,7 @@ async def test_a_place_that_is_given_back_goes_to_whoever_waits_longest():
     assert order == ["first", "second"]
 
 
-async def test_beyond_the_queue_it_is_overload_with_a_hint():
+async def test_beyond_the_queue_it_is_overload_with_a_hint() -> None:
     gate = Gate(1, queue=0)
     await gate.enter()
     with pytest.raises(Overloaded) as caught:
@@ -52,7 +52,7 @@ async def test_beyond_the_queue_it_is_overload_with_a_hint():
     assert caught.value.retry_after == 1
 
 
-async def test_who_stops_waiting_takes_no_place_along():
+async def test_who_stops_waiting_takes_no_place_along() -> None:
     gate = Gate(1, queue=1)
     await gate.enter()
     assert not await entered(gate)
@@ -60,7 +60,7 @@ async def test_who_stops_waiting_takes_no_place_along():
     assert await entered(gate)
 
 
-async def test_a_place_handed_over_while_its_taker_leaves_is_given_on():
+async def test_a_place_handed_over_while_its_taker_leaves_is_given_on() -> None:
     gate = Gate(1, queue=1)
     await gate.enter()
     taker = asyncio.create_task(gate.enter())

@@ -5,6 +5,7 @@ import itertools
 import pytest
 from transitions import MachineError
 
+from gateway.errors import FunctionFailed
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.states import TABLE, TERMINAL, Event, State
 
@@ -34,7 +35,7 @@ def exchange_in(state: State) -> Exchange:
 
 
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Event)))
-def test_every_state_knows_every_event(state, event):
+def test_every_state_knows_every_event(state: State, event: Event) -> None:
     exchange = exchange_in(state)
     if event in IMPOSSIBLE[state]:
         assert event not in TABLE[state]
@@ -51,17 +52,17 @@ def test_every_state_knows_every_event(state, event):
 
 
 @pytest.mark.parametrize("state", sorted(TERMINAL, key=str))
-def test_nothing_leaves_a_terminal_state(state):
+def test_nothing_leaves_a_terminal_state(state: State) -> None:
     assert state.terminal
     assert set(TABLE[state].values()) == {None}
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - TERMINAL, key=str))
-def test_every_other_state_can_still_fail_or_be_cancelled(state):
+def test_every_other_state_can_still_fail_or_be_cancelled(state: State) -> None:
     assert {State.FAILED, State.CANCELLED} <= set(TABLE[state].values())
 
 
-def test_only_a_response_that_is_all_there_completes():
+def test_only_a_response_that_is_all_there_completes() -> None:
     completing = {
         (state, event)
         for state, row in TABLE.items()
@@ -76,9 +77,9 @@ def test_only_a_response_that_is_all_there_completes():
     }
 
 
-def test_an_exchange_remembers_when_and_why_it_failed():
+def test_an_exchange_remembers_when_and_why_it_failed() -> None:
     exchange = exchange_in(State.INVOKING)
-    reason = Exception("why")
+    reason = FunctionFailed("why")
     exchange.on(Event.INVOKE_FAILED, 7, reason)
-    exchange.on(Event.INVOKE_FAILED, 8, Exception("late"))
+    exchange.on(Event.INVOKE_FAILED, 8, FunctionFailed("late"))
     assert (exchange.ended, exchange.failure, exchange.ignored) == (7, reason, 1)
