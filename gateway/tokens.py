@@ -18,7 +18,7 @@ import hashlib
 import hmac
 import secrets
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,6 +50,29 @@ class Claims:
     xid: bytes
     inv: int
     expires: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What was minted for one invocation, as the gateway that minted it remembers it.
+
+    Attributes:
+        xid: the exchange, 16 bytes.
+        inv: the invocation of that exchange.
+        token: opens it.
+    """
+
+    xid: bytes
+    inv: int
+    token: str = field(repr=False)
+
+    def admits(self, inv: int, token: str) -> bool:
+        """Whether this is the very token that was minted, shown by the invocation it was for.
+
+        No signature is checked: what this process remembers is proof enough, and does not expire in
+        the middle of a long stream.
+        """
+        return inv == self.inv and hmac.compare_digest(token.encode(), self.token.encode())
 
 
 class Tokens:

@@ -53,7 +53,7 @@ class CallbackEndpoint:
             max_msg_size=self._limits.max_message,
         )
         await socket.prepare(request)
-        pump = Pump(socket, self._store, self._tokens, self._telemetry, self._limits)
+        pump = Pump(socket, self._store, self._telemetry, self._limits)
         self._pumps.add(pump)
         try:
             await pump.run()

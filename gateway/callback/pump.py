@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING
 
 from aiohttp import WSMsgType
 
-from gateway.tokens import TokenError
 from protocol.codec import decode, encode
 from protocol.connection import GatewayConnection
 from protocol.errors import CloseCode, ProtocolError, RejectCode
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from gateway.journal.memory import MemoryJournal
     from gateway.journal.store import JournalStore
     from gateway.telemetry import Telemetry
-    from gateway.tokens import Tokens
     from protocol.frames import Frame, StreamFrame
     from protocol.limits import Limits
 
@@ -43,13 +40,11 @@ class Pump:
         self,
         socket: web.WebSocketResponse,
         store: JournalStore,
-        tokens: Tokens,
         telemetry: Telemetry,
         limits: Limits,
     ) -> None:
         self._socket = socket
         self._store = store
-        self._tokens = tokens
         self._telemetry = telemetry
         self._limits = limits
         self._loop = asyncio.get_running_loop()
@@ -160,11 +155,7 @@ class Pump:
         journal = self._store.find(frame.xid)
         if journal is None:
             return _reject(frame, RejectCode.UNKNOWN, "no such exchange here")
-        try:
-            claims = self._tokens.verify(frame.token, now=time.time())
-        except TokenError as error:
-            return _reject(frame, RejectCode.BAD_TOKEN, str(error))
-        if (claims.xid, claims.inv) != (frame.xid, frame.inv):
+        if not journal.grant.admits(frame.inv, frame.token):
             return _reject(frame, RejectCode.BAD_TOKEN, "the token is for another exchange")
         answer = journal.attach(frame, self, now)
         if isinstance(answer, Attached):

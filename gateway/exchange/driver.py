@@ -17,6 +17,7 @@ from gateway.exchange.run import ExchangeRun
 from gateway.exchange.states import Event
 from gateway.invoke.base import Invocation, InvokeOutcomeUnknown
 from gateway.invoke.event import build_event
+from gateway.tokens import Grant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from gateway.tokens import Tokens
 
 log = logging.getLogger("dialback.exchange")
+
+FIRST_INVOCATION = 1
+"""`inv` of the only invocation that an exchange has until streams are handed over."""
 
 RECENT_EXCHANGES = 50  # ended ones that operators still see: a screenful
 
@@ -116,8 +120,9 @@ class Driver:
             raise
         try:
             exchange.on(Event.ADMITTED, monotonic())
-            journal = run.open_journal(self._offer, upload=not whole)
-            invocation = self._invocation(exchange, request, route, body if whole else None)
+            grant = self._grant(exchange, route)
+            journal = run.open_journal(self._offer, grant, upload=not whole)
+            invocation = self._invocation(request, route, grant, body if whole else None)
         except BaseException:
             self._gate(route).leave()
             raise
@@ -155,20 +160,24 @@ class Driver:
 
     # ------------------------------------------------------------ the invoke leg
 
+    def _grant(self, exchange: Exchange, route: Route) -> Grant:
+        """Mint the right to attach; it outlives the route's timeout by two resume times."""
+        xid = bytes.fromhex(exchange.id)
+        lifetime = route.timeout + 2 * self._timing.resume_grace
+        token = self._tokens.mint(xid, FIRST_INVOCATION, now=time.time(), lifetime=lifetime)
+        return Grant(xid, FIRST_INVOCATION, token)
+
     def _invocation(
-        self, exchange: Exchange, request: EdgeRequest, route: Route, body: bytes | None
+        self, request: EdgeRequest, route: Route, grant: Grant, body: bytes | None
     ) -> Invocation:
         """Write what the function is called with; `body` None: it goes over the callback."""
         upload = None if body is not None else _length_for_envelope(request)
+        event = build_event(
+            request, exchange_id=grant.xid.hex(), body=body or None, now=time.time()
+        )
         return Invocation(
-            event=build_event(request, exchange_id=exchange.id, body=body or None, now=time.time()),
-            client_context=client_context(
-                self._offer,
-                self._tokens,
-                exchange_id=exchange.id,
-                timeout=route.timeout,
-                upload=upload,
-            ),
+            event=event,
+            client_context=client_context(self._offer, grant, upload=upload),
             timeout=route.timeout,
         )
 

@@ -7,7 +7,6 @@ holds its place at the gate until it ends.
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.invoke.base import InvokeResult
-    from gateway.tokens import Tokens
+    from gateway.tokens import Grant
     from protocol.limits import Limits
 
 TIMEOUT_TYPES = frozenset({"Sandbox.Timedout", "Function.Timedout"})
@@ -70,25 +69,19 @@ class CallbackOffer:
     limits: Limits
 
 
-def client_context(
-    offer: CallbackOffer, tokens: Tokens, *, exchange_id: str, timeout: float, upload: int | None
-) -> bytes:
+def client_context(offer: CallbackOffer, grant: Grant, *, upload: int | None) -> bytes:
     """Build the ClientContext JSON that carries the envelope.
 
     Args:
         offer: where to dial, and how much may be sent.
-        tokens: mints the token.
-        exchange_id: 32 hex digits.
-        timeout: seconds until the route gives up; the token lives longer by two resume times.
+        grant: the right to attach.
         upload: None if the request body is in the event; else its length, or -1 if not known.
     """
-    grace = offer.limits.resume_grace_ms / 1000
-    xid = bytes.fromhex(exchange_id)
     envelope = Envelope(
-        xid=exchange_id,
-        inv=1,
+        xid=grant.xid.hex(),
+        inv=grant.inv,
         urls=tuple(offer.urls),
-        token=tokens.mint(xid, 1, now=time.time(), lifetime=timeout + 2 * grace),
+        token=grant.token,
         window=offer.window,
         max_frame=offer.limits.max_frame,
         body="inline" if upload is None else "stream",

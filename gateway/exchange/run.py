@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gateway.invoke.result import BufferedResponse
     from gateway.messages import EdgeRequest, ResponseSink
     from gateway.telemetry import RouteTelemetry
+    from gateway.tokens import Grant
     from protocol.receipt import Receipt
 
 log = logging.getLogger("dialback.exchange")
@@ -77,11 +78,10 @@ class ExchangeRun:
         self._upload: asyncio.Task[None] | None = None
         self.journal: MemoryJournal
 
-    def open_journal(self, offer: CallbackOffer, *, upload: bool) -> MemoryJournal:
+    def open_journal(self, offer: CallbackOffer, grant: Grant, *, upload: bool) -> MemoryJournal:
         """Make the journal; `upload` if the request body goes over the callback."""
-        xid = bytes.fromhex(self._exchange.id)
         self.journal = MemoryJournal(
-            xid,
+            grant,
             self,
             window=offer.window,
             limits=offer.limits,
@@ -160,7 +160,7 @@ class ExchangeRun:
     def _take_receipt(self, receipt: Receipt) -> None:
         if self._exchange.state.terminal or self.journal.ended:
             self.happen(Event.INVOKE_RETURNED)
-        elif (receipt.xid, receipt.inv) != (self._exchange.id, 1):
+        elif (receipt.xid, receipt.inv) != (self._exchange.id, self.journal.grant.inv):
             self.happen(Event.INVOKE_FAILED, FunctionFailed("a receipt for another exchange"))
         elif receipt.status == "reset":
             reason = _failure_of_reset(ResetCode(receipt.code or 0), "by the receipt")

@@ -29,6 +29,7 @@ from protocol.frames import Attached, Data, End, Head, Reset
 from protocol.gateway_stream import GatewayStream
 
 if TYPE_CHECKING:
+    from gateway.tokens import Grant
     from protocol.frames import Attach, Frame, Reject, StreamFrame
     from protocol.headers import HeaderList
     from protocol.limits import Limits
@@ -89,13 +90,14 @@ class MemoryJournal:
 
     Attributes:
         xid: the exchange, 16 bytes.
+        grant: what opens it.
         head: the response head, once it is here.
         whole_length: body length in bytes, if the whole response came at once.
     """
 
     def __init__(
         self,
-        xid: bytes,
+        grant: Grant,
         reader: Reader,
         *,
         window: int,
@@ -106,19 +108,20 @@ class MemoryJournal:
         """Open it.
 
         Args:
-            xid: the exchange, 16 bytes.
+            grant: whose it is, and what opens it.
             reader: told what happens.
             window: response bytes that may be here, or on their way.
             limits: of the protocol.
             upload: whether the request body goes over the callback.
             check_length: hold the body against Content-Length; False for the answer to a HEAD.
         """
-        self.xid = xid
+        self.xid = grant.xid
+        self.grant = grant
         self.head: Head | None = None
         self.whole_length: int | None = None
         self._reader: Reader | None = reader
         self._stream = GatewayStream(
-            xid, window=window, limits=limits, upload=upload, check_length=check_length
+            grant.xid, window=window, limits=limits, upload=upload, check_length=check_length
         )
         self._writer: Writer | None = None
         self._body: list[bytes] = []
@@ -131,7 +134,7 @@ class MemoryJournal:
     def attach(self, frame: Attach, writer: Writer, now: float) -> Attached | Reject:
         """Bind a connection, if its ATTACH is newer than any before; the answer is to be sent.
 
-        The caller has verified the token.
+        The caller has checked that `grant` admits it.
         """
         before = self._writer
         answer = self._stream.attach(frame, writer, now)

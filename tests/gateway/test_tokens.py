@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.tokens import CLOCK_LEEWAY, KEY_BYTES_MIN, TokenError, Tokens
+from gateway.tokens import CLOCK_LEEWAY, KEY_BYTES_MIN, Grant, TokenError, Tokens
 
 XID = bytes(range(16))
 KEY, OTHER = b"k" * KEY_BYTES_MIN, b"o" * KEY_BYTES_MIN
@@ -72,3 +72,12 @@ def test_any_text_is_refused_with_a_reason_that_does_not_repeat_it(text: str) ->
 def test_bad_keys_are_refused(keys: list[bytes], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         Tokens(keys)
+
+
+def test_a_grant_admits_its_own_token_from_its_own_invocation() -> None:
+    grant = Grant(XID, 3, "token")
+    assert grant.admits(3, "token")
+    assert not grant.admits(4, "token")
+    assert not grant.admits(3, "")
+    assert not grant.admits(3, "\N{SNOWMAN}")
+    assert "token" not in repr(grant).replace("Grant(", "")

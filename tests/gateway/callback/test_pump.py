@@ -11,7 +11,7 @@ from gateway.callback.pump import Pump
 from gateway.journal.memory import MemoryJournal
 from gateway.journal.store import JournalStore
 from gateway.telemetry import Telemetry
-from gateway.tokens import Tokens
+from gateway.tokens import Grant
 from protocol.frames import Attach, Data, Head
 from protocol.limits import INITIAL_WINDOW, Limits
 
@@ -34,8 +34,10 @@ class Reader:
 
 
 async def test_a_deadline_that_is_past_is_met_at_once() -> None:
-    pump = Pump(web.WebSocketResponse(), JournalStore(), Tokens(), Telemetry(), LIMITS)
-    journal = MemoryJournal(bytes(16), Reader(), window=INITIAL_WINDOW, limits=LIMITS, upload=False)
+    pump = Pump(web.WebSocketResponse(), JournalStore(), Telemetry(), LIMITS)
+    journal = MemoryJournal(
+        Grant(bytes(16), 1, "t"), Reader(), window=INITIAL_WINDOW, limits=LIMITS, upload=False
+    )
     journal.attach(Attach(1, bytes(16), 1, 1, "t", bytes(16), 0, 0, 4, 0, 0), pump, 0.0)
     pump._journal = journal
     journal.receive(Head(1, 200, ()), pump, 0.0)

@@ -30,7 +30,9 @@ class Line:
 
 def journal(number: int = 0) -> MemoryJournal:
     xid = number.to_bytes(16, "big")
-    return MemoryJournal(xid, Deaf(), window=INITIAL_WINDOW, limits=Limits(), upload=False)
+    return MemoryJournal(
+        Grant(xid, 1, "t"), Deaf(), window=INITIAL_WINDOW, limits=Limits(), upload=False
+    )
 
 
 def test_a_journal_is_found_until_its_tombstone_expires() -> None:
