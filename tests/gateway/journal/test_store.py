@@ -4,6 +4,7 @@ import pytest
 
 from gateway.journal.memory import MemoryJournal
 from gateway.journal.store import TOMBSTONE_SECONDS, TOMBSTONES_MAX, JournalStore
+from gateway.tokens import Grant
 from protocol.errors import ResetCode
 from protocol.frames import Attach, Reject
 from protocol.limits import INITIAL_WINDOW, Limits
