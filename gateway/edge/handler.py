@@ -106,6 +106,13 @@ class EdgeHandler:
                 with self._hangups.watching(request.transport):
                     await self._serve(request, body, sink)
                 await _settle(request, body, sink)
+        except Exception:
+            if not sink.started:
+                raise
+            # aiohttp would answer with an error page, behind what has been sent already.
+            log.exception("serving failed", extra={"exchange": sink.exchange_id})
+            sink.abort()
+            sink.close_after()
         finally:
             del self._open[sink]
             if not self._open:

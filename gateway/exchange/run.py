@@ -212,6 +212,8 @@ class ExchangeRun:
             raise
         finally:
             self._release()
+        if self._upload is not None:
+            await asyncio.wait((self._upload,))  # the edge reads the rest of the request body
         await self._conclude()
 
     def upload(self, first: bytes) -> None:

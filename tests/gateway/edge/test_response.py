@@ -383,3 +383,18 @@ async def test_a_client_that_leaves_while_the_sink_is_blocked_cancels_the_exchan
         await asyncio.wait_for(blocked.wait(), 5)
         client.writer.transport.abort()
         await asyncio.wait_for(cancelled.wait(), 5)
+
+
+async def test_a_bug_after_the_end_adds_nothing_to_the_response() -> None:
+    readers: list[asyncio.Future[object]] = []
+
+    async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
+        # Whoever else reads the body makes the edge's own reading fail.
+        readers.append(asyncio.ensure_future(anext(request.body.chunks())))
+        await asyncio.sleep(0)
+        await answer(b"whole")(request, sink)
+
+    async with edge(serve) as running:
+        request = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n"
+        assert (await running.ask(request)).endswith(b"\r\n5\r\nwhole\r\n0\r\n\r\n")
+        await asyncio.gather(*readers, return_exceptions=True)

@@ -1,0 +1,34 @@
+"""What goes wrong only when two things happen at once, or when a function means harm."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tests.gateway.exchange.peer import GatewayUnderTest, Peer, gateway
+
+
+async def connect(
+    running: GatewayUnderTest, request: bytes
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Send the beginning of a request, byte by byte as given."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port, limit=1024)
+    writer.write(request)
+    return reader, writer
+
+
+async def test_a_response_that_ends_before_its_upload_is_the_only_one() -> None:
+    async def function(peer: Peer) -> Any:
+        await peer.dial()
+        await peer.start(200, ((b"content-length", b"2"),))
+        await peer.write(b"ok")
+        return await peer.end()
+
+    async with gateway(function, request_body="stream") as running, asyncio.timeout(10):
+        begun = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf"
+        reader, writer = await connect(running, begun)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        assert await reader.readexactly(2) == b"ok"
+        writer.write(b" done" + b"GET / HTTP/1.0\r\nhost: x\r\n\r\n")
+        assert (await reader.read()).count(b" 200 OK\r\n") == 1
+        writer.close()
