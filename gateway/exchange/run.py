@@ -123,7 +123,7 @@ class ExchangeRun:
         self._disarm(Event.ROUTE_TIMEOUT)
         self.happen(Event.ENDED)
 
-    def on_failed(self, code: ResetCode, reason: str) -> None:
+    def on_failed(self, code: int, reason: str) -> None:
         """The stream can never end cleanly."""
         self.happen(Event.STREAM_FAILED, _failure_of_reset(code, reason))
 
@@ -163,7 +163,7 @@ class ExchangeRun:
         elif (receipt.xid, receipt.inv) != (self._exchange.id, self.journal.grant.inv):
             self.happen(Event.INVOKE_FAILED, FunctionFailed("a receipt for another exchange"))
         elif receipt.status == "reset":
-            reason = _failure_of_reset(ResetCode(receipt.code or 0), "by the receipt")
+            reason = _failure_of_reset(receipt.code, "by the receipt")
             self.happen(Event.INVOKE_FAILED, reason)
         elif receipt.tail is None:
             self._returned_early(f"a receipt ({receipt.status}) without the rest", receipt.dial)
@@ -299,7 +299,8 @@ class ExchangeRun:
             self._upload.cancel()
 
 
-def _failure_of_reset(code: ResetCode, reason: str) -> GatewayError:
-    if code is ResetCode.DEADLINE:
+def _failure_of_reset(code: int | None, reason: str) -> GatewayError:
+    if code == ResetCode.DEADLINE:
         return FunctionTimedOut(f"the function ran into its deadline: {reason}")
-    return FunctionFailed(f"the stream was reset ({code.name.lower()}): {reason}")
+    names = {known.value: known.name.lower() for known in ResetCode}
+    return FunctionFailed(f"the stream was reset ({names.get(code or 0, code)}): {reason}")

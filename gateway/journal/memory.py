@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from typing_extensions import override
 
-from protocol.errors import CancelCode, RejectCode, ResetCode, StreamFailed
+from protocol.errors import CancelCode, RejectCode, StreamFailed
 from protocol.frames import Attached, Data, End, Head, Reset
 from protocol.gateway_stream import GatewayStream
 
@@ -63,8 +63,8 @@ class Reader(Protocol):
         """A valid END is held: everything is here, and the CRC matches."""
         ...
 
-    def on_failed(self, code: ResetCode, reason: str) -> None:
-        """The stream can never end cleanly."""
+    def on_failed(self, code: int, reason: str) -> None:
+        """The stream can never end cleanly; `code` is a `ResetCode`, or one of a later version."""
         ...
 
 
@@ -297,9 +297,9 @@ class MemoryJournal:
                 reader.on_ended()
                 reader.on_readable()
             case Reset():
-                reader.on_failed(ResetCode(news.code), news.message)
+                reader.on_failed(news.code, news.message)
 
-    def _fail(self, code: ResetCode, reason: str) -> None:
+    def _fail(self, code: int, reason: str) -> None:
         if self._reader is not None:
             self._reader.on_failed(code, reason)
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
+from protocol.frames import Reset
 from tests.gateway.exchange.peer import GatewayUnderTest, Peer, gateway
+from tests.gateway.exchange.test_exchange_over_sockets import answer_of
 
 
 async def connect(
@@ -32,3 +36,25 @@ async def test_a_response_that_ends_before_its_upload_is_the_only_one() -> None:
         writer.write(b" done" + b"GET / HTTP/1.0\r\nhost: x\r\n\r\n")
         assert (await reader.read()).count(b" 200 OK\r\n") == 1
         writer.close()
+
+
+async def test_a_reset_with_a_code_of_a_later_version_ends_the_exchange() -> None:
+    async def function(peer: Peer) -> Any:
+        await peer.dial()
+        await peer.attached()
+        await peer.send(Reset(peer.stream._sid, 99, 0, "what does not exist yet"))
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(5):
+        assert (await answer_of(function))[0] == 502
+
+
+@pytest.mark.parametrize("code", [99, None])
+async def test_a_receipt_with_a_reset_code_of_a_later_version_ends_the_exchange(code: Any) -> None:
+    async def function(peer: Peer) -> Any:
+        receipt: dict[str, Any] = peer.receipt()
+        receipt["dialback"] |= {"status": "reset", "code": code}
+        return receipt
+
+    async with asyncio.timeout(5):
+        assert (await answer_of(function))[0] == 502

@@ -5,7 +5,6 @@ import pytest
 from gateway.journal.memory import MemoryJournal
 from gateway.journal.store import TOMBSTONE_SECONDS, TOMBSTONES_MAX, JournalStore
 from gateway.tokens import Grant
-from protocol.errors import ResetCode
 from protocol.frames import Attach, Reject
 from protocol.limits import INITIAL_WINDOW, Limits
 
@@ -19,7 +18,7 @@ class Deaf:
     def on_data_frame(self) -> None: ...
     def on_readable(self) -> None: ...
     def on_ended(self) -> None: ...
-    def on_failed(self, code: ResetCode, reason: str) -> None: ...
+    def on_failed(self, code: int, reason: str) -> None: ...
 
 
 class Line:
