@@ -317,7 +317,7 @@ class GatewayStream:
         """Whether the function has the whole request body."""
         return self._upload.acknowledged
 
-    def upload(self, data: bytes) -> int:
+    def upload(self, data: bytes | memoryview) -> int:
         """Accept request bytes for the function.
 
         Returns:

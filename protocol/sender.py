@@ -14,7 +14,7 @@ from collections import deque
 from zlib import crc32
 
 from protocol.errors import LocalProtocolError, RemoteProtocolError
-from protocol.limits import MIN_MAX_FRAME
+from protocol.limits import MAX_WINDOW, MIN_MAX_FRAME
 
 #: Neighbours in flight are joined up to this size, so that a body of single bytes does not keep one
 #: object per byte; joining costs a copy of at most this much.
@@ -166,7 +166,11 @@ class Sender:
             self._in_flight.popleft()
 
     def credit(self, maximum: int) -> None:
-        """Raise the offset up to which the peer takes bytes; never lowers it."""
+        """Raise the offset up to which the peer takes bytes; never lowers it.
+
+        What is not acknowledged is kept, so no more is taken for granted than a window may hold.
+        """
+        maximum = min(maximum, self.acked + MAX_WINDOW)
         if maximum > self.maximum:
             self.maximum = maximum
             self.allow(maximum)

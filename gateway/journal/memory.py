@@ -261,7 +261,7 @@ class MemoryJournal:
         """Append request body bytes, waiting for the function's credit."""
         rest = memoryview(data)
         while rest:
-            accepted = self._stream.upload(bytes(rest))
+            accepted = self._stream.upload(rest)
             rest = rest[accepted:]
             if accepted:
                 self._tell_writer()

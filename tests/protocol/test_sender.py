@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.limits import MAX_WINDOW
 from protocol.sender import Sender
 
 FRAME = 4096
@@ -185,3 +186,15 @@ def test_a_rewind_over_several_pieces_sends_them_all_again() -> None:
     take_all(sender)
     sender.rewind(0)
     assert take_all(sender) == body
+
+
+def test_no_credit_makes_it_keep_more_than_a_window() -> None:
+    sender = Sender(4096, 0)
+    sender.credit(2**62)
+    assert sender.room == MAX_WINDOW
+    sender.write(bytes(MAX_WINDOW))
+    while sender.take():
+        pass
+    assert sender.room == 0
+    sender.acknowledge(100, 2**62)
+    assert sender.room == 100

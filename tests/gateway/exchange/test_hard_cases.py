@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from protocol.frames import Reset
+from protocol.limits import MAX_WINDOW
 from tests.gateway.exchange.peer import GatewayUnderTest, Peer, gateway
-from tests.gateway.exchange.test_exchange_over_sockets import answer_of
+from tests.gateway.exchange.test_exchange_over_sockets import answer_of, eventually
 
 
 async def connect(
@@ -58,3 +60,35 @@ async def test_a_receipt_with_a_reset_code_of_a_later_version_ends_the_exchange(
 
     async with asyncio.timeout(5):
         assert (await answer_of(function))[0] == 502
+
+
+async def test_a_function_that_takes_any_upload_and_reads_none_fills_no_memory() -> None:
+    async def function(peer: Peer) -> Any:
+        await peer.dial(attach=False)
+        await peer.send(replace(peer.stream.attach(1), req_max=2**62))
+        await asyncio.Event().wait()
+
+    async with gateway(function, request_body="stream") as running, asyncio.timeout(10):
+        begun = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 99000000\r\n\r\n"
+        _, writer = await connect(running, begun)
+        sending = asyncio.create_task(send_on(writer, 99_000_000))
+        await eventually(lambda: running.store.find(exchange_of(running)) is not None)
+        upload = running.store.find(exchange_of(running))
+        assert upload is not None
+        body = upload._stream._upload.body
+        await eventually(lambda: body.written >= MAX_WINDOW)
+        for _ in range(100):  # whatever else would come comes within a few turns of the loop
+            await asyncio.sleep(0)
+        assert body.written - body.acked <= MAX_WINDOW
+        sending.cancel()
+        writer.transport.abort()
+
+
+async def send_on(writer: asyncio.StreamWriter, size: int) -> None:
+    for _ in range(0, size, 65536):
+        writer.write(bytes(65536))
+        await writer.drain()
+
+
+def exchange_of(running: GatewayUnderTest) -> bytes:
+    return bytes.fromhex(running.driver.exchanges()[-1].id) if running.driver.exchanges() else b""
