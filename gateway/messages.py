@@ -81,7 +81,7 @@ class ResponseSink(Protocol):
 
     Order of calls: `start` once; `write` any number of times, each only while not `blocked`; then
     either `finish` (the clean end) or `abort` (a visibly broken one). After the client left, every
-    call is harmless.
+    call is harmless, and the sink stays `blocked`: nothing that is written is taken.
     """
 
     async def start(self, status: int, headers: HeaderList, *, length: int | None) -> None:
@@ -103,8 +103,13 @@ class ResponseSink(Protocol):
         """Whether the transport holds more than it should: await `drained` before writing more."""
         ...
 
-    async def drained(self) -> None:
-        """Wait until the transport took what it held, or the client left."""
+    @property
+    def pending(self) -> int:
+        """Bytes that the transport holds: fewer than before means that the client takes some."""
+        ...
+
+    async def drained(self) -> bool:
+        """Wait until the transport took what it held, or the client left: then False."""
         ...
 
     async def finish(self) -> None:

@@ -140,15 +140,21 @@ class Sink:
 
     @property
     def blocked(self) -> bool:
-        """Whether the transport holds more than `WRITE_HIGH_WATER`."""
-        return self._request.protocol.writing_paused and self._alive
+        """Whether the transport holds more than `WRITE_HIGH_WATER`, or takes nothing any more."""
+        return self._request.protocol.writing_paused or not self._alive
 
-    async def drained(self) -> None:
-        """Wait until the transport holds little again, or the client left."""
+    @property
+    def pending(self) -> int:
+        """Bytes that the transport holds."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    async def drained(self) -> bool:
+        """Wait until the transport holds little again, or the client left: then False."""
         try:
             await self._request.writer.drain()
         except ConnectionError:
-            return
+            return False
+        return self._alive
 
     async def finish(self) -> None:
         """End the body cleanly, or visibly not, if bytes of its promised length are missing."""

@@ -96,11 +96,26 @@ class Forwarder:
 
     async def _wait(self, size: int) -> None:
         try:
-            async with asyncio.timeout(self._write_stall):
-                await self._sink.drained()
+            if not await self._drained():
+                return  # the client left: what it did not take is never acknowledged
         except TimeoutError:
             self._on_stalled()
             return
         self._waiting = None
         self._taken(size)
         self.readable()
+
+    async def _drained(self) -> bool:
+        """Wait for the sink; False if the client left.
+
+        Raises:
+            TimeoutError: the client took nothing at all for as long as it may.
+        """
+        while True:
+            before = self._sink.pending
+            try:
+                async with asyncio.timeout(self._write_stall):
+                    return await self._sink.drained()
+            except TimeoutError:
+                if self._sink.pending >= before:
+                    raise

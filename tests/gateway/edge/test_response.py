@@ -349,8 +349,8 @@ async def test_a_client_that_leaves_cancels_the_exchange() -> None:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             sink.write([b"y"])
-            assert not sink.blocked
-            await sink.drained()
+            assert sink.blocked
+            assert not await sink.drained()
             await sink.finish()
             sink.abort()
             cancelled.set()

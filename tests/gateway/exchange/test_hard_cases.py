@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +24,12 @@ async def connect(
     return reader, writer
 
 
+async def leave(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
 async def test_a_response_that_ends_before_its_upload_is_the_only_one() -> None:
     async def function(peer: Peer) -> Any:
         await peer.dial()
@@ -37,7 +44,7 @@ async def test_a_response_that_ends_before_its_upload_is_the_only_one() -> None:
         assert await reader.readexactly(2) == b"ok"
         writer.write(b" done" + b"GET / HTTP/1.0\r\nhost: x\r\n\r\n")
         assert (await reader.read()).count(b" 200 OK\r\n") == 1
-        writer.close()
+        await leave(writer)
 
 
 async def test_a_reset_with_a_code_of_a_later_version_ends_the_exchange() -> None:
@@ -63,10 +70,13 @@ async def test_a_receipt_with_a_reset_code_of_a_later_version_ends_the_exchange(
 
 
 async def test_a_function_that_takes_any_upload_and_reads_none_fills_no_memory() -> None:
+    looked = asyncio.Event()
+
     async def function(peer: Peer) -> Any:
         await peer.dial(attach=False)
         await peer.send(replace(peer.stream.attach(1), req_max=2**62))
-        await asyncio.Event().wait()
+        await looked.wait()
+        return None
 
     async with gateway(function, request_body="stream") as running, asyncio.timeout(10):
         begun = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 99000000\r\n\r\n"
@@ -80,8 +90,9 @@ async def test_a_function_that_takes_any_upload_and_reads_none_fills_no_memory()
         for _ in range(100):  # whatever else would come comes within a few turns of the loop
             await asyncio.sleep(0)
         assert body.written - body.acked <= MAX_WINDOW
+        looked.set()
         sending.cancel()
-        writer.transport.abort()
+        await leave(writer)
 
 
 async def send_on(writer: asyncio.StreamWriter, size: int) -> None:
@@ -92,3 +103,15 @@ async def send_on(writer: asyncio.StreamWriter, size: int) -> None:
 
 def exchange_of(running: GatewayUnderTest) -> bytes:
     return bytes.fromhex(running.driver.exchanges()[-1].id) if running.driver.exchanges() else b""
+
+
+async def test_a_client_that_leaves_before_it_took_the_last_bytes_got_no_clean_end() -> None:
+    async def function(peer: Peer) -> Any:
+        return {"statusCode": 200, "body": "x" * 30_000_000}
+
+    async with gateway(function) as running, asyncio.timeout(10):
+        _, writer = await connect(running, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await eventually(lambda: running.states == ["flushing"])
+        await leave(writer)
+        await eventually(lambda: running.states != ["flushing"])
+        assert running.states == ["cancelled"]
