@@ -90,7 +90,8 @@ class ResponseSink(Protocol):
         Args:
             status: 200 to 599.
             headers: checked pairs (see `protocol.headers`), hop-by-hop ones already removed.
-            length: body length in bytes when known (sent as Content-Length); None for chunks.
+            length: body length in bytes when known (sent as Content-Length); None for what the headers
+                promise, or else chunks.
         """
         ...
 

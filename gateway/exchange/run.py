@@ -23,7 +23,6 @@ from gateway.exchange.forwarder import Forwarder
 from gateway.exchange.states import Event, State
 from gateway.journal.memory import MemoryJournal
 from protocol.errors import CancelCode, ProtocolError, ResetCode
-from protocol.headers import content_length
 
 if TYPE_CHECKING:
     from gateway.exchange.exchange import Exchange
@@ -234,14 +233,14 @@ class ExchangeRun:
         head = self.journal.head
         if head is None:
             raise AssertionError("progress without a head")
-        length = content_length(head.headers)
-        if length is None:
-            length = self.journal.whole_length
+        bodiless = self._request.method == "HEAD" or head.status in BODILESS_STATUSES
+        # Of a whole answer its own length counts; without a body only what the function says of it.
+        length = None if bodiless else self.journal.whole_length
         self._exchange.head_started = True
         self._exchange.status = head.status
         self._telemetry.first_byte(monotonic() - self._exchange.started)
         await self._sink.start(head.status, head.headers, length=length)
-        if self._request.method == "HEAD" or head.status in BODILESS_STATUSES:
+        if bodiless:
             self.happen(Event.BODILESS)
             return
         self._forwarder = Forwarder(

@@ -12,7 +12,11 @@ import pytest
 from protocol.frames import Reset
 from protocol.limits import MAX_WINDOW
 from tests.gateway.exchange.peer import GatewayUnderTest, Peer, gateway
-from tests.gateway.exchange.test_exchange_over_sockets import answer_of, eventually
+from tests.gateway.exchange.test_exchange_over_sockets import (
+    answer_of,
+    eventually,
+    get,
+)
 
 
 async def connect(
@@ -115,3 +119,24 @@ async def test_a_client_that_leaves_before_it_took_the_last_bytes_got_no_clean_e
         await leave(writer)
         await eventually(lambda: running.states != ["flushing"])
         assert running.states == ["cancelled"]
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 304), ("HEAD", 304)])
+async def test_no_length_is_invented_where_no_body_belongs(method: str, status: int) -> None:
+    async def function(peer: Peer) -> Any:
+        return {"statusCode": status}
+
+    async with gateway(function) as running:
+        response, _ = await get(running.url, method)
+        assert (response.status, response.headers.get("content-length")) == (status, None)
+
+
+@pytest.mark.parametrize(("method", "length"), [("GET", "0"), ("HEAD", "5")])
+async def test_a_length_without_a_body_counts_for_head_only(method: str, length: str) -> None:
+    async def function(peer: Peer) -> Any:
+        return {"statusCode": 200, "headers": {"content-length": "5"}, "body": ""}
+
+    async with gateway(function) as running:
+        response, body = await get(running.url, method)
+        assert (response.headers["content-length"], body) == (length, b"")
+        assert running.states == ["completed"]
