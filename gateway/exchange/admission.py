@@ -42,9 +42,9 @@ class Gate:
         try:
             await place
         except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
+            if not place.cancelled():
                 self.leave()  # the place was handed over in the very moment that the wait ended
-            else:
+            elif place in self._waiting:  # else `leave` came by and passed over it
                 self._waiting.remove(place)
             raise
 

@@ -69,3 +69,15 @@ async def test_a_place_handed_over_while_its_taker_leaves_is_given_on() -> None:
     taker.cancel()
     await asyncio.gather(taker, return_exceptions=True)
     assert await entered(gate)
+
+
+async def test_a_wait_that_ends_as_a_place_comes_free_is_just_cancelled() -> None:
+    gate = Gate(1, queue=1)
+    await gate.enter()
+    waiting = asyncio.create_task(gate.enter())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    gate.leave()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await entered(gate)
