@@ -130,6 +130,7 @@ class Pump:
             case _:
                 if self._journal is not None:
                     self._journal.receive(frame, self, now)
+                    self._release_if_over(now)
 
     def _attach(self, frame: Attach, now: float) -> None:
         self._leave()
@@ -150,6 +151,12 @@ class Pump:
         if self._journal is not None:
             self._journal.detach(self)
             self._journal = None
+
+    def _release_if_over(self, now: float) -> None:
+        """Let the connection carry another stream once this one has done its part."""
+        if self._journal is not None and self._journal.over:
+            self._connection.release(self._sid, now)
+            self._leave()
 
     def _admit(self, frame: Attach, now: float) -> Attached | Reject:
         journal = self._store.find(frame.xid)
@@ -183,9 +190,7 @@ class Pump:
             self._answer = None
         if self._journal is not None:
             frames += self._journal.frames_to_send(now)
-            if self._journal.over:
-                self._connection.release(self._sid, now)
-                self._leave()
+            self._release_if_over(now)
         return frames
 
     def _next_deadline(self) -> float | None:

@@ -244,8 +244,7 @@ class MemoryJournal:
         """Forget the bytes and the reader; what is left answers latecomers."""
         self._reader = None
         self._body = []
-        if self._stream.terminal is None:
-            self._stream.terminate(RejectCode.TERMINAL)
+        self._stream.terminate(self._stream.terminal or RejectCode.TERMINAL)
         if self._upload_room is not None:
             self._upload_room.cancel()
             self._upload_room = None
@@ -275,9 +274,11 @@ class MemoryJournal:
         self._tell_writer()
 
     def _let_upload_go_on(self) -> None:
-        if self._upload_room is not None and self._stream.upload_room > 0:
-            self._upload_room.set_result(None)
+        room = self._upload_room
+        if room is not None and self._stream.upload_room > 0:
             self._upload_room = None
+            if not room.cancelled():  # whoever waited may have gone
+                room.set_result(None)
 
     # ------------------------------------------------------------ inside
 

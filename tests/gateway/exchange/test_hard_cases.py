@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from protocol.frames import Reset
+from protocol.codec import decode
+from protocol.frames import Attached, Data, Frame, Reset
 from protocol.limits import MAX_WINDOW
 from tests.gateway.exchange.peer import GatewayUnderTest, Peer, gateway
 from tests.gateway.exchange.test_exchange_over_sockets import (
@@ -140,3 +141,45 @@ async def test_a_length_without_a_body_counts_for_head_only(method: str, length:
         response, body = await get(running.url, method)
         assert (response.headers["content-length"], body) == (length, b"")
         assert running.states == ["completed"]
+
+
+async def test_a_reset_frees_the_connection_for_the_next_exchange() -> None:
+    peers: list[Peer] = []
+    answers: list[Frame | None] = []
+    both = asyncio.Event()
+
+    async def function(peer: Peer) -> Any:
+        peers.append(peer)
+        if len(peers) == 2:
+            both.set()
+            await asyncio.Event().wait()
+        await both.wait()
+        await peer.dial()
+        await peer.attached()
+        following = peers[1].stream.attach(peer.stream._sid + 1)
+        await peer.send(Reset(peer.stream._sid, 1, 0, ""))
+        await peer.send(following)
+        answers.append(decode((await peer.socket.receive()).data))
+        return peer.receipt()
+
+    async with gateway(function) as running, asyncio.timeout(10):
+        asks = [asyncio.create_task(get(running.url)) for _ in range(2)]
+        await eventually(lambda: answers)
+        for ask in asks:
+            ask.cancel()
+        await asyncio.gather(*asks, return_exceptions=True)
+    assert isinstance(answers[0], Attached)
+
+
+async def test_a_tombstone_keeps_nothing_of_an_upload_that_a_reset_ended() -> None:
+    async def function(peer: Peer) -> Any:
+        await peer.dial()
+        await peer.until(lambda: any(isinstance(frame, Data) for frame in peer.received))
+        await peer.send(Reset(peer.stream._sid, 1, 0, ""))
+        return peer.receipt()
+
+    async with gateway(function, request_body="stream") as running, asyncio.timeout(10):
+        await get(running.url, "POST", data=bytes(100_000))
+        journal = running.store.find(exchange_of(running))
+        assert journal is not None
+        assert journal._stream._upload.body.tail() == (0, b"")

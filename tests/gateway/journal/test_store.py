@@ -1,11 +1,13 @@
 """Living journals are found; dead ones for a while; neither pile up."""
 
+import asyncio
+
 import pytest
 
 from gateway.journal.memory import MemoryJournal
 from gateway.journal.store import TOMBSTONE_SECONDS, TOMBSTONES_MAX, JournalStore
 from gateway.tokens import Grant
-from protocol.frames import Attach, Reject
+from protocol.frames import Attach, Attached, AttachFlag, Reject
 from protocol.limits import INITIAL_WINDOW, Limits
 
 
@@ -82,3 +84,14 @@ def test_burying_twice_changes_nothing() -> None:
     store.open(later)
     store.bury(later, TOMBSTONE_SECONDS + 1)
     assert store.find(one.xid) is None
+
+
+async def test_credit_for_an_upload_that_nobody_sends_any_more_is_no_error() -> None:
+    grant = Grant(bytes(16), 1, "t")
+    one = MemoryJournal(grant, Deaf(), window=INITIAL_WINDOW, limits=Limits(), upload=True)
+    sending = asyncio.create_task(one.upload(b"more"))
+    await asyncio.sleep(0)
+    sending.cancel()
+    attach = Attach(1, bytes(16), 1, 1, "", bytes(16), 0, 0, AttachFlag(0), 0, INITIAL_WINDOW)
+    assert isinstance(one.attach(attach, Line(), 0.0), Attached)
+    await asyncio.gather(sending, return_exceptions=True)
