@@ -104,6 +104,7 @@ class Driver:
             )
         finally:
             del self._active[exchange_id]
+            exchange.failure = None  # its traceback would keep the request's body among the recent
             self._recent.append(exchange)
             telemetry.end(exchange.state.value)
 

@@ -23,7 +23,7 @@ class Exchange:
         head_started: whether the response head is on its way to the client.
         status: the response status sent, or None.
         body_bytes: response body bytes that the client's transport was handed.
-        failure: why it failed, if it did.
+        failure: why it failed, if it did; only as long as it is being served.
         ignored: late events that changed nothing.
     """
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.invoke.base import InvokeResult
 from protocol.codec import decode
 from protocol.frames import Attached, Data, Frame, Reset
 from protocol.limits import MAX_WINDOW
@@ -183,3 +184,12 @@ async def test_a_tombstone_keeps_nothing_of_an_upload_that_a_reset_ended() -> No
         journal = running.store.find(exchange_of(running))
         assert journal is not None
         assert journal._stream._upload.body.tail() == (0, b"")
+
+
+async def test_what_operators_see_of_a_failed_exchange_keeps_no_request() -> None:
+    async def function(peer: Peer) -> Any:
+        return InvokeResult(b'{"errorType": "Runtime.ExitError"}', "Unhandled", "r")
+
+    async with gateway(function) as running:
+        assert (await get(running.url, "POST", data=b"a body"))[0].status == 502
+        assert [exchange.failure for exchange in running.driver.exchanges()] == [None]
