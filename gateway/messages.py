@@ -95,8 +95,14 @@ class ResponseSink(Protocol):
         """
         ...
 
-    def write(self, parts: Sequence[bytes]) -> None:
-        """Hand body bytes to the transport at once, without waiting; `parts` travel together."""
+    def write(self, parts: Sequence[bytes], *, last: bool = False) -> None:
+        """Hand body bytes to the transport at once, without waiting; `parts` travel together.
+
+        Args:
+            parts: the bytes.
+            last: the body is known to be whole with them. The byte that completes a body of known
+                length is as good as a clean end, and else leaves only with `finish`.
+        """
         ...
 
     @property

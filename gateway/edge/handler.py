@@ -181,7 +181,7 @@ def send_error(sink: Sink, status: int, public: str, retry_after: int | None = N
     if retry_after is not None:
         headers += ((b"retry-after", b"%d" % retry_after),)
     sink.begin(status, headers, length=len(text))
-    sink.write((text.encode(),))
+    sink.write((text.encode(),), last=True)
     sink.end()
 
 

@@ -88,6 +88,7 @@ class Sink:
         self._keep_alive = keep_alive and request.keep_alive
         self._framing = _Framing.NONE
         self._remaining = 0
+        self._last_byte = b""
         self._head = b""
         self._head_timer: asyncio.Handle | None = None
         self.status: int | None = None
@@ -124,12 +125,12 @@ class Sink:
         self.status = status
         self._head_timer = self._loop.call_soon(self._flush_head)
 
-    def write(self, parts: Sequence[bytes]) -> None:
+    def write(self, parts: Sequence[bytes], *, last: bool = False) -> None:
         """Hand body bytes to the transport; all `parts` make one chunk."""
         if self._framing is _Framing.NONE or self.outcome is not Outcome.OPEN:
             return
         if self._framing is _Framing.SIZED:
-            parts = self._within_length(parts)
+            parts = self._within_length(parts, last=last)
         size = sum(map(len, parts))
         if not size:
             return
@@ -171,6 +172,9 @@ class Sink:
         self.outcome = Outcome.COMPLETED
         if self._framing is _Framing.CHUNKED:
             self._send((_LAST_CHUNK,))
+        elif self._last_byte:
+            self.body_bytes += 1
+            self._send((self._last_byte,))
         else:
             self._flush_head()
 
@@ -212,12 +216,18 @@ class Sink:
             self._head_timer.cancel()
         return head
 
-    def _within_length(self, parts: Sequence[bytes]) -> Sequence[bytes]:
-        """Cut what exceeds the promised length: it would be read as the next response."""
+    def _within_length(self, parts: Sequence[bytes], *, last: bool) -> Sequence[bytes]:
+        """Cut what exceeds the promised length: it would be read as the next response.
+
+        Unless these parts are known to be the last, the byte that completes it waits for `end`.
+        """
         kept = []
         for part in parts:
+            whole = len(part) >= self._remaining > 0
             kept.append(part[: self._remaining])
             self._remaining -= len(kept[-1])
+            if whole and not last:
+                kept[-1], self._last_byte = kept[-1][:-1], kept[-1][-1:]
         return kept
 
     def _render_head(self, status: int, headers: HeaderList, length: int | None) -> bytes:

@@ -78,7 +78,7 @@ class Forwarder:
 
     def _write(self, parts: list[bytes]) -> None:
         size = sum(map(len, parts))
-        self._sink.write(parts)
+        self._sink.write(parts, last=self._journal.exhausted)
         self._on_written(size)
         if self._sink.blocked:
             self._waiting = asyncio.create_task(self._wait(size))

@@ -26,7 +26,7 @@ class SlowSink(Sink):
         self._left = list(pending)
 
     @override
-    def write(self, parts: Sequence[bytes]) -> None: ...
+    def write(self, parts: Sequence[bytes], *, last: bool = False) -> None: ...
 
     @property
     @override

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.invoke.base import InvokeResult
 from protocol.codec import decode
+from protocol.errors import ResetCode
 from protocol.frames import Attached, Data, Frame, Reset
 from protocol.limits import MAX_WINDOW
 from tests.gateway.exchange.peer import GatewayUnderTest, Peer, gateway
@@ -193,3 +194,29 @@ async def test_what_operators_see_of_a_failed_exchange_keeps_no_request() -> Non
     async with gateway(function) as running:
         assert (await get(running.url, "POST", data=b"a body"))[0].status == 502
         assert [exchange.failure for exchange in running.driver.exchanges()] == [None]
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+async def test_a_body_of_known_length_is_not_whole_before_its_end(version: str) -> None:
+    """All bytes are there, and then the function says that it failed."""
+    seen = asyncio.Event()
+
+    async def function(peer: Peer) -> Any:
+        await peer.dial()
+        await peer.start(200, ((b"content-length", b"5"),))
+        await peer.write(b"hello")
+        await seen.wait()
+        await peer.attached()
+        peer.stream.reset(ResetCode.HANDLER_ERROR, "it raised at last")
+        await peer.flush()
+        return peer.receipt()
+
+    async with gateway(function) as running, asyncio.timeout(10):
+        request = f"GET / HTTP/{version}\r\nhost: x\r\n\r\n".encode()
+        reader, writer = await connect(running, request)
+        await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readexactly(4) == b"hell"
+        seen.set()
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await reader.readexactly(1)
+        await leave(writer)
