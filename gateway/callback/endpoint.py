@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from gateway.telemetry import Telemetry
     from gateway.tokens import Tokens
     from protocol.limits import Limits
+
+log = logging.getLogger("dialback.callback")
+
+UNAUTHORIZED = "a token of a running exchange is wanted: Authorization: Bearer TOKEN"
 
 CLOSE_SECONDS = 1.0
 """How long to wait for a peer's Close: a frozen function never sends one."""
@@ -87,7 +92,8 @@ class CallbackEndpoint:
             self._tokens.verify(token.strip(), now=time.time())
         except TokenError as error:
             self._telemetry.attach("unauthorized")
-            return _error(401, str(error))
+            log.info("callback refused before the upgrade: %s", error)
+            return _error(401, UNAUTHORIZED)  # a stranger learns nothing from the difference
         return None
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 TOMBSTONE_SECONDS = (
     60.0  # twice the longest that a function tries to come back (protocol SPEC, timers)
 )
-TOMBSTONES_MAX = 10_000  # some 3 KiB each, 30 MiB in all; the oldest go first
+TOMBSTONES_MAX = 10_000  # 3 KiB and the head each, some 40 MiB in all; the oldest go first
 
 
 class JournalStore:
