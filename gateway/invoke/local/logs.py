@@ -43,6 +43,13 @@ class LogPipe:
             if not self._open or not self._read():
                 return
 
+    def flush(self) -> None:
+        """Hand on what was written before this moment, the last line with or without its end."""
+        self.drain()
+        if self._pending:
+            pending, self._pending = self._pending, b""
+            self._emit(pending)
+
     def close_write_end(self) -> None:
         """Close our copy of the writing end, once the worker has its own."""
         if self.write_end >= 0:
@@ -52,12 +59,9 @@ class LogPipe:
     def close(self) -> None:
         """Hand on the rest, with or without a line end, and close the pipe."""
         self.close_write_end()
-        self.drain()
+        self.flush()
         if self._open:
             self._stop_reading()
-        if self._pending:
-            pending, self._pending = self._pending, b""
-            self._emit(pending)
 
     def _stop_reading(self) -> None:
         self._open = False

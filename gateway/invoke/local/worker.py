@@ -321,7 +321,7 @@ class Worker:
     def _report(self, status: str = "") -> None:
         """Print what the function wrote until now, and then how the invocation went, once."""
         if self._pipe is not None:
-            self._pipe.drain()
+            self._pipe.flush()  # what the runtime logs has no newline at its end
         call, self._unreported = self._unreported, None
         if call is None:
             return

@@ -296,6 +296,27 @@ async def test_much_output_and_long_lines_do_not_block_the_function(emulator: Em
     assert emulator.printed("19999")
 
 
+async def test_a_line_without_an_end_belongs_to_the_invocation_that_wrote_it(
+    emulator: Emulator,
+) -> None:
+    function = emulator.function("""
+        import logging
+
+        def handler(event, context):
+            try:
+                return {}[event]
+            except KeyError:
+                logging.exception("not found")  # the runtime ends what it logs without a newline
+    """)
+    first = (await call(function, "one")).request_id
+    second = (await call(function, "two")).request_id
+    await until(lambda: emulator.printed(f"REPORT RequestId: {second}"))
+    for request_id, last in ((first, "KeyError: 'one'"), (second, "KeyError: 'two'")):
+        lines = [line for whose, line in emulator.lines if whose == request_id]
+        assert lines[-3] == last
+        assert lines[-2] == f"END RequestId: {request_id}"
+
+
 async def test_the_log_tail_is_the_end_of_this_invocations_log(emulator: Emulator) -> None:
     function = emulator.function(
         """

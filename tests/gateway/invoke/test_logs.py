@@ -34,6 +34,18 @@ async def test_bytes_become_lines(written: bytes, lines: list[str]) -> None:
     assert seen == lines
 
 
+async def test_a_flush_ends_the_last_line() -> None:
+    seen: list[str] = []
+    pipe = LogPipe(seen.append)
+    os.write(pipe.write_end, b"a\nno end")
+    pipe.flush()
+    pipe.flush()
+    assert seen == ["a", "no end"]
+    os.write(pipe.write_end, b"b\n")
+    pipe.close()
+    assert seen == ["a", "no end", "b"]
+
+
 async def test_lines_arrive_without_anyone_asking() -> None:
     seen: list[str] = []
     pipe = LogPipe(seen.append)
