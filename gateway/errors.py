@@ -6,6 +6,7 @@ GatewayError
  |- RequestBodyTooLarge    413
  |- ClientBodyError        400  (the client broke off in the middle of its body)
  |- UpgradeNotSupported    501
+ |- CodingNotSupported     501  (a transfer coding that nobody here would undo)
  |- Overloaded             503  + Retry-After
  |- Throttled              503  + Retry-After (the function's concurrency is used up)
  |- FunctionFailed         502  (it raised, it crashed, it answered nonsense)
@@ -71,6 +72,13 @@ class UpgradeNotSupported(GatewayError):
 
     status = 501
     public = "protocol upgrades are not supported yet"
+
+
+class CodingNotSupported(GatewayError):
+    """The body has a transfer coding beside chunked: the function would get it still coded."""
+
+    status = 501
+    public = "of transfer codings only chunked is supported"
 
 
 class Overloaded(GatewayError):

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Protocol
 from gateway.edge.hangup import HangupWatch
 from gateway.edge.request import StreamedBody, read_request
 from gateway.edge.response import Outcome, Sent, Sink
-from gateway.errors import GatewayError, NotFound, Overloaded, UpgradeNotSupported
+from gateway.errors import (
+    CodingNotSupported,
+    GatewayError,
+    NotFound,
+    Overloaded,
+    UpgradeNotSupported,
+)
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -137,6 +143,9 @@ class EdgeHandler:
         if _wants_upgrade(request):
             sink.close_after()  # what follows may be no HTTP
             raise UpgradeNotSupported
+        if request.headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
+            sink.close_after()  # others before us may have read its end elsewhere
+            raise CodingNotSupported  # RFC 9112 section 6.1
         route = self._routes.match(edge_request.path)
         if route is None:
             raise NotFound

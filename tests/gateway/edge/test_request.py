@@ -331,6 +331,15 @@ async def test_upgrades_are_501(request_head: bytes) -> None:
         assert it.driver.requests == []
 
 
+async def test_a_transfer_coding_that_is_not_undone_here_is_501() -> None:
+    async with edge(answer()) as it:
+        headers = ["Connection: keep-alive", "Transfer-Encoding: gzip, chunked"]
+        request = get("/", *headers, method="POST") + b"0\r\n\r\n"
+        status, fields = refusal(await it.ask(request + SMUGGLED))
+        assert it.driver.requests == []
+    assert (status, fields["error"]) == (501, "of transfer codings only chunked is supported")
+
+
 async def test_an_offer_of_h2c_is_ignored() -> None:
     async with edge(answer()) as it, Client(it.port) as client:
         client.send(get("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c"))
