@@ -71,6 +71,13 @@ The file:
 Variables that override [gateway]: {variables}.
 """
 
+CHECK = """\
+Read a file as `dialback serve` would, import every handler in a process of its own, and stop: with
+exit code 0 if all is good, with 2 and one line that says what to do if it is not. Nothing listens.
+
+  dialback check-config dialback.toml && dialback serve --config dialback.toml
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 2 for a mistake in arguments or settings."""
@@ -134,12 +141,12 @@ def _run(settings: GatewaySettings, routes: RouteTable, *, development: bool) ->
 
 
 _HINTS_DEV = {
-    "edge": "stop that program, or choose another with --port (and --host)",
-    "callback": "stop that program, or choose another with --callback-port",
-    "admin": "stop that program, or choose another with --admin-port",
+    "edge": "--port (and --host)",
+    "callback": "--callback-port",
+    "admin": "--admin-port",
 }
 _HINTS_SERVE = {
-    name: f"choose another with gateway.{name} in the file, or DIALBACK_{name.upper()}"
+    name: f"gateway.{name} in the file, or DIALBACK_{name.upper()}"
     for name in ("edge", "callback", "admin")
 }
 
@@ -231,7 +238,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.description = SERVE.format(variables=_variables())
     serve.add_argument("--config", type=Path, required=True, metavar="FILE.toml")
     serve.set_defaults(run=_serve)
-    check = commands.add_parser("check-config", help="read a file and check every handler")
+    check = _plain(commands.add_parser("check-config", help="read a file and check every handler"))
+    check.description = CHECK
     check.add_argument("file", type=Path, metavar="FILE.toml")
     check.set_defaults(run=_check_config)
     return parser

@@ -268,6 +268,9 @@ def _explain(message: str) -> str:
     problem, _, place = message.partition(" - at ")
     at = re.sub(r"^\$\.?", "", place.strip("`")).replace("[...]", "")
     problem = problem.replace("`", "").replace(" | null", "")  # TOML has no null
+    wrong = re.fullmatch(r"Invalid enum value ('.*')", problem)
+    if wrong is not None:  # the only key with words to choose from
+        return f"{at}: {wrong[1]} is none of {', '.join(get_args(RequestBodyMode))}"
     found = re.fullmatch(r"Object (contains unknown|missing required) field (\S+)", problem)
     if found is not None:
         key = f"{at}.{found[2]}" if at else found[2]

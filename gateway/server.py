@@ -46,7 +46,7 @@ class Job:
         settings: of the process.
         routes: what it serves.
         development: reload code, answer the Invoke API, let the edge's own pages read the admin.
-        hints: for each listener, how to choose another address; ends an error message.
+        hints: for each listener, what chooses its address; ends an error message.
         say: prints one line for the user.
     """
 
@@ -170,7 +170,10 @@ def _bind(name: str, address: Address, hint: str) -> socket.socket:
         family, _, _, _, place = found[0]
         return socket.create_server(place[:2], family=family, backlog=BACKLOG)
     except OSError as error:
-        raise ConfigError(f"{name} listener: {address} {_reason(error)}; {hint}") from error
+        advice = f"choose another with {hint}"
+        if error.errno == errno.EADDRINUSE:
+            advice = f"stop that program, or {advice}"
+        raise ConfigError(f"{name} listener: {address} {_reason(error)}; {advice}") from error
 
 
 def _reason(error: OSError) -> str:

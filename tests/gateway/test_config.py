@@ -126,7 +126,7 @@ def test_one_timeout_sets_the_other(file: Path, given: str, function: float, rou
         (ROUTE + "concurrency = true", "FILE: routes[0].concurrency: expected int, got bool"),
         (ROUTE + "concurrency = 0", "FILE: routes[0].concurrency: expected int >= 1"),
         (ROUTE + "inline_body_max = 5000000", "FILE: routes[0].inline_body_max: expected int <= 4194304"),
-        (ROUTE + 'request_body = "no"', "FILE: routes[0].request_body: invalid enum value 'no'"),
+        (ROUTE + 'request_body = "no"', "FILE: routes[0].request_body: 'no' is none of inline, spill, stream"),
         ('[[routes]]\npath = "/"', "FILE: routes[0].target: is required; add it"),
         ("[gateway]\nedge = 'x'\n" + ROUTE, "FILE: gateway.edge: 'x' is not HOST:PORT; write it like 127.0.0.1:8080"),
         ("[gateway]\nedge = '::1:80'\n" + ROUTE, "FILE: gateway.edge: '::1:80' is not HOST:PORT; write it like 127.0.0.1:8080"),

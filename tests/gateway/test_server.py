@@ -26,13 +26,19 @@ def test_accepted_connections_inherit_how_their_peers_are_watched() -> None:
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
-        (Address("192.0.2.1", 0), "192.0.2.1:0 is not an address of this machine; do so"),
-        (Address("host.invalid", 1), "host.invalid:1 names no host that is known here; do so"),
+        (
+            Address("192.0.2.1", 0),
+            "192.0.2.1:0 is not an address of this machine; choose another with --x",
+        ),
+        (
+            Address("host.invalid", 1),
+            "host.invalid:1 names no host that is known here; choose another with --x",
+        ),
     ],
 )
 def test_an_address_that_cannot_be_had_is_explained(address: Address, reason: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        server._bind("admin", address, "do so")
+        server._bind("admin", address, "--x")
     assert str(caught.value) == f"admin listener: {reason}"
 
 

@@ -64,7 +64,11 @@ def _suggestion(handler: str, names: dict[str, object]) -> str:
     usable = [
         name
         for name, value in names.items()
-        if callable(value) and not isinstance(value, type) and not name.startswith("_")
+        if callable(value)
+        and not isinstance(value, type)
+        and not name.startswith("_")
+        # What every aware function imports is no handler.
+        and not str(getattr(value, "__module__", "")).startswith("lambda_client")
     ]
     near = difflib.get_close_matches(handler, usable, n=1)
     if near:

@@ -52,7 +52,7 @@ def test_version() -> None:
         ([], "dialback dev app.py:handler"),
         (["dev"], "curl -N http://127.0.0.1:8080/"),
         (["serve"], "DIALBACK_CALLBACK_URL"),
-        (["check-config"], "FILE.toml"),
+        (["check-config"], "dialback check-config dialback.toml"),
     ],
 )
 def test_help_teaches(command: list[str], taught: str) -> None:
@@ -119,6 +119,7 @@ def test_a_port_in_use_is_named(name: str, tmp_path: Path) -> None:
         line = complaint("dev", f"{FUNCTIONS}:echo", *flags)
         taken = f"dialback: {name} listener: 127.0.0.1:{port} is in use by another program; "
         assert line.startswith(taken)
+        assert "; stop that program, or choose another with " in line
         assert flag in line
         listeners = {f"DIALBACK_{one}": "127.0.0.1:0" for one in ("EDGE", "CALLBACK", "ADMIN")}
         listeners[f"DIALBACK_{name.upper()}"] = f"127.0.0.1:{port}"
@@ -130,6 +131,7 @@ def test_a_port_in_use_is_named(name: str, tmp_path: Path) -> None:
 def test_an_address_of_another_machine_is_named() -> None:
     line = complaint("dev", f"{FUNCTIONS}:echo", "--host", "192.0.2.1")
     assert line.startswith("dialback: edge listener: 192.0.2.1:8080 is not an address of this")
+    assert line.endswith("; choose another with --port (and --host)")
 
 
 def test_a_variable_that_means_nothing_is_named(tmp_path: Path) -> None:

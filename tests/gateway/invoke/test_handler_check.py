@@ -46,6 +46,10 @@ def test_a_good_handler(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, cod
         ("def handle(e, c): pass", "no 'handler' in it; did you mean 'handle'?"),
         ("def other(e, c): pass\nTEXT = 1", "no 'handler' in it; it has 'other'"),
         ("TEXT = 1", "no 'handler' in it"),
+        (
+            "from lambda_client import request_body, streaming\n@streaming\ndef chat(e, c): pass",
+            "no 'handler' in it; it has 'chat'",
+        ),
         ("handler = 'text'", "'handler' is not callable (it is of type str)"),
         ("import sys; sys.exit(3)", "importing it calls sys.exit(3)"),
         ("import os; os._exit(3)", "importing it ended the process (exit status 3)"),
