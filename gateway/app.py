@@ -165,9 +165,16 @@ def read_tokens(files: Iterable[Path]) -> Tokens:
     Raises:
         ConfigError: a file cannot be read, or does not hold a key.
     """
+    keys = []
+    for file in files:
+        try:
+            keys.append(file.read_bytes().strip())
+            Tokens(keys[-1:])  # names the file whose key is of no use
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"gateway.token_keys: {file}: {error}") from error
     try:
-        return Tokens([file.read_bytes().strip() for file in files])
-    except (OSError, ValueError) as error:
+        return Tokens(keys)
+    except ValueError as error:
         raise ConfigError(f"gateway.token_keys: {error}") from error
 
 

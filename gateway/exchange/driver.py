@@ -102,6 +102,9 @@ class Driver:
                 route,
                 ExchangeRun(exchange, request, sink, telemetry, self._timing),
             )
+        except GatewayError as error:
+            exchange.status = error.status  # the edge answers with it
+            raise
         finally:
             del self._active[exchange_id]
             exchange.failure = None  # its traceback would keep the request's body among the recent

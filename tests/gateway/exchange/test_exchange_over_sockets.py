@@ -310,6 +310,7 @@ async def answer_of(behaviour: Behaviour, **kwargs: Any) -> tuple[int, str]:
     async with gateway(behaviour, **kwargs) as running:
         response, _ = await get(running.url)
         described = await response.json()
+        assert [one.status for one in running.driver.exchanges()] == [response.status]
         assert described["exchange"] == response.headers["x-dialback-exchange"]
         return response.status, described["error"]
 
