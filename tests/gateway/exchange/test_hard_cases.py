@@ -14,12 +14,12 @@ from protocol.codec import decode
 from protocol.errors import ResetCode
 from protocol.frames import Attached, Data, Frame, Reset
 from protocol.limits import MAX_WINDOW
-from tests.gateway.exchange.peer import GatewayUnderTest, Peer, gateway
-from tests.gateway.exchange.test_exchange_over_sockets import (
+from tests.gateway.exchange.asking import (
     answer_of,
     eventually,
     get,
 )
+from tests.gateway.exchange.peer import GatewayUnderTest, Peer, gateway
 
 
 async def connect(
