@@ -7,7 +7,6 @@ while a socket is.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
 from lambda_client.dial import DialError, dial
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from lambda_client.loop import IoThread
     from lambda_client.session import Session
     from protocol.frames import Attach, StreamFrame
-
-logger = logging.getLogger("dialback")
 
 PATIENCE_SECONDS, PATIENCE_SHARE = 10.0, 1 / 3
 """Not dialled for so long, or for this share of the time that the function has left: the response
@@ -83,7 +80,6 @@ class Pump:
                 session.envelope, session.stream.limits, patience, lambda: session.dialling
             )
         except DialError as error:
-            logger.warning("%s; the response returns with the invocation instead", error)
             session.unreachable(str(error))
             return
         if connection is not None:

@@ -11,6 +11,7 @@ faster than the socket pays for the hop between threads once per wake-up, not on
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from enum import Enum
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from protocol.envelope import Envelope
     from protocol.frames import Attach, Frame, StreamFrame
     from protocol.headers import HeaderList
+
+logger = logging.getLogger("dialback")
 
 END_ACK_SECONDS = 10.0
 """How long to wait for the gateway to say that it holds everything (protocol SPEC, timers)."""
@@ -120,8 +123,11 @@ class Session:
                 attach = self.attach(io.next_sid())
 
         def start() -> None:
-            from lambda_client.pump import Pump  # brings asyncio and websockets
-
+            try:
+                from lambda_client.pump import Pump  # brings asyncio, websockets and msgpack
+            except ImportError as error:
+                self.unreachable(f"cannot dial back: {error}")
+                return
             self._pump = pump = Pump(io, self)
             if parked is not None and attach is not None:
                 pump.reuse(parked, attach)
@@ -278,6 +284,7 @@ class Session:
             if self.phase is Phase.DIALLING:
                 self.phase = Phase.UNREACHABLE
                 self.dial_failure = reason
+        logger.warning("%s; the response returns with the invocation instead", reason)
                 self.stream.buffer_for_receipt()
                 self.waiters.notify()
 
