@@ -13,7 +13,15 @@ import pytest
 from aiohttp import web
 from typing_extensions import override
 
-from lambda_client import StreamClosed, connection, pump, session, streamify_response, streaming
+from lambda_client import (
+    StreamClosed,
+    connection,
+    loop,
+    pump,
+    session,
+    streamify_response,
+    streaming,
+)
 from lambda_client.running import running_session
 from protocol.codec import encode
 from protocol.errors import CancelCode
@@ -37,8 +45,14 @@ def current() -> Session:
     return running
 
 
+@pytest.fixture
+def fresh_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The I/O thread of a cold start: no dial of an earlier test is under way."""
+    monkeypatch.setattr(loop, "_thread", None)
+
+
 def collected(ref: weakref.ref[FunctionStream]) -> bool:
-    gc.collect()
+    gc.collect()  # it also finds what the gateways of earlier tests left: hence the ignored warnings
     return ref() is None
 
 
@@ -64,7 +78,10 @@ def test_a_thread_that_writes_after_the_handler_failed_is_told(gateway: Gateway)
     assert told.wait(5)
 
 
-def test_what_went_into_a_receipt_is_not_kept_until_the_deadline(gateway: Gateway) -> None:
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_what_went_into_a_receipt_is_not_kept_until_the_deadline(
+    gateway: Gateway, fresh_thread: None
+) -> None:
     gateway.refuse = lambda _: web.Response(status=404)
     streams: list[weakref.ref[FunctionStream]] = []
 
@@ -77,7 +94,10 @@ def test_what_went_into_a_receipt_is_not_kept_until_the_deadline(gateway: Gatewa
     eventually(lambda: collected(streams[0]))
 
 
-def test_an_inline_answer_is_not_kept_until_the_deadline(gateway: Gateway) -> None:
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_inline_answer_is_not_kept_until_the_deadline(
+    gateway: Gateway, fresh_thread: None
+) -> None:
     streams: list[weakref.ref[FunctionStream]] = []
 
     @streaming
