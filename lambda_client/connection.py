@@ -40,6 +40,9 @@ HIGH_WATER = 256 * 1024
 """Bytes waiting in the transport beyond which chunks wait, and are joined, in the stream instead.
 Four full DATA frames keep the kernel busy while the loop does something else."""
 
+CLOSE_SECONDS = 1.0
+"""How long the last bytes of a closed connection may wait for a peer that takes none."""
+
 
 class Owner(Protocol):
     """The one exchange that a connection carries now."""
@@ -114,7 +117,7 @@ class Connection(asyncio.Protocol):
         self._socket.fail(WebSocketClose.NORMAL_CLOSURE if code == 1000 else code, reason)
         self._flush()
         self.closed = True
-        self._transport.close()
+        self._hang_up(self._transport)
 
     def abort(self) -> None:
         """Drop the connection without a word."""
@@ -130,7 +133,10 @@ class Connection(asyncio.Protocol):
         if self.closed or self.state.goaway is not None or self._transport is None:
             return False
         poll = select.poll()
-        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        try:
+            poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        except ValueError:  # the I/O thread has closed it just now
+            return False
         return not poll.poll(0)
 
     # ------------------------------------------------------------ what the transport calls
@@ -199,7 +205,7 @@ class Connection(asyncio.Protocol):
         if code is not None:
             self.close(code, reason[:100])
         elif not self.closed and self._transport is not None:
-            self._transport.close()
+            self._hang_up(self._transport)
         self.closed = True
         owner, self.owner = self.owner, None
         then, self._when_flushed = self._when_flushed, None
@@ -207,6 +213,11 @@ class Connection(asyncio.Protocol):
             owner.lost(reason)
         if then is not None:
             then()
+
+    def _hang_up(self, transport: asyncio.Transport) -> None:
+        """Close the transport; a peer that does not take what waits in it keeps it only for a while."""
+        transport.close()
+        self._loop.call_later(CLOSE_SECONDS, transport.abort)
 
     def give_up(self, error: ProtocolError) -> None:
         """End the connection, because a timer of the protocol ran out."""

@@ -8,7 +8,7 @@ import ssl
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
-from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.exceptions import InvalidStatus, InvalidURI
 from websockets.uri import parse_uri
 
 from lambda_client.connection import Connection
@@ -16,6 +16,8 @@ from protocol.limits import ATTACH_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from websockets.uri import WebSocketURI
 
     from protocol.envelope import Envelope
     from protocol.limits import Limits
@@ -88,17 +90,22 @@ async def open_connection(url: str, token: str, limits: Limits, until: float) ->
     Raises:
         DialError: TCP, TLS or the upgrade failed, or took too long.
     """
-    uri = parse_uri(url.rstrip("/") + ATTACH_PATH)
-    connection = Connection(uri, token, limits)
-    loop = asyncio.get_running_loop()
-    tls = ssl.create_default_context() if uri.secure else None
     try:
-        async with asyncio.timeout_at(min(loop.time() + ATTEMPT_SECONDS, until)):
-            await loop.create_connection(lambda: connection, uri.host, uri.port, ssl=tls)
-            await connection.opened
-    except (OSError, WebSocketException) as error:  # TimeoutError is an OSError
-        connection.abort()
+        async with asyncio.timeout_at(
+            min(asyncio.get_running_loop().time() + ATTEMPT_SECONDS, until)
+        ):
+            return await _open(parse_uri(url.rstrip("/") + ATTACH_PATH), token, limits)
+    except Exception as error:  # whatever it was: user code waits to hear of it
         raise _dial_error(url, error) from error
+
+
+async def _open(uri: WebSocketURI, token: str, limits: Limits) -> Connection:
+    connection = Connection(uri, token, limits)
+    tls = ssl.create_default_context() if uri.secure else None
+    loop = asyncio.get_running_loop()
+    try:
+        await loop.create_connection(lambda: connection, uri.host, uri.port, ssl=tls)
+        await connection.opened
     except BaseException:
         connection.abort()
         raise
@@ -107,7 +114,10 @@ async def open_connection(url: str, token: str, limits: Limits, until: float) ->
 
 def _dial_error(url: str, error: Exception) -> DialError:
     status = error.response.status_code if isinstance(error, InvalidStatus) else None
-    final = status in REFUSED_FOR_GOOD or isinstance(error, ssl.SSLCertVerificationError)
+    wrong = isinstance(
+        error, InvalidURI | ValueError
+    )  # a URL, name or certificate that is not valid
+    final = status in REFUSED_FOR_GOOD or wrong
     why = "no answer in time" if isinstance(error, TimeoutError) else str(error)
     if isinstance(error, InvalidStatus) and error.response.body:
         why += f": {bytes(error.response.body[:200]).decode(errors='replace')}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import time
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from lambda_client import result
@@ -13,7 +14,7 @@ from lambda_client.response import AsyncResponseStream, Buffer, ResponseStream
 from lambda_client.running import running
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Awaitable, Callable
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 
     from lambda_client.response import Outlet
 
@@ -104,7 +105,7 @@ def _answer(outlet: Outlet, value: Any) -> Any:
     """Turn a handler's return value into what the invocation returns."""
     value = _settle(outlet, value)
     if hasattr(value, "__aiter__") or hasattr(value, "__next__"):
-        _stream(outlet, ResponseStream(outlet), value)
+        _stream(outlet, value)
     elif result.is_response(value):
         _respond(outlet, value)
     elif outlet.ordinary:
@@ -121,23 +122,23 @@ def _respond(outlet: Outlet, response: dict[str, Any]) -> None:
         outlet.start(*result.head(response, result.BUFFERED_TYPE))
         outlet.write(body)
         return
-    outlet.open()
-    outlet.start(*result.head(response, result.STREAM_TYPE))
-    outlet.flush()
-    _stream(outlet, ResponseStream(outlet), body)
+    _stream(outlet, body, response)
 
 
-def _stream(outlet: Outlet, stream: ResponseStream, chunks: Any) -> None:
+def _stream(outlet: Outlet, chunks: Any, head: Mapping[str, Any] | None = None) -> None:
+    """Stream what a handler yields, or its body after the head; closed whatever happens."""
     outlet.open()
     if hasattr(chunks, "__aiter__"):
-        _run_async(outlet, _write_async(AsyncResponseStream(outlet), chunks))
+        _run_async(outlet, _write_async(AsyncResponseStream(outlet), chunks, head))
     else:
-        _write(stream, chunks)
+        _write(ResponseStream(outlet), chunks, head)
 
 
-def _write(stream: ResponseStream, chunks: Any) -> None:
-    """Write what a sync iterable yields, or a file holds; it is closed whatever happens."""
+def _write(stream: ResponseStream, chunks: Any, head: Mapping[str, Any] | None) -> None:
+    """Write what a sync iterable yields, or a file holds."""
     try:
+        if head is not None:
+            stream.send_head(head)
         for chunk in result.file_chunks(chunks) if hasattr(chunks, "read") else chunks:
             if isinstance(chunk, dict) and not stream.started:
                 stream.send_head(chunk)
@@ -150,15 +151,26 @@ def _write(stream: ResponseStream, chunks: Any) -> None:
             close()
 
 
-async def _write_async(stream: AsyncResponseStream, chunks: AsyncIterable[Any]) -> None:
+async def _write_async(
+    stream: AsyncResponseStream, chunks: AsyncIterable[Any], head: Mapping[str, Any] | None
+) -> None:
     """As `_write`, for an async iterable."""
-    try:
-        async for chunk in chunks:
+    async with _closing(chunks), _closing(aiter(chunks)) as items:
+        if head is not None:
+            stream.send_head(head)
+        async for chunk in items:
             if isinstance(chunk, dict) and not stream.started:
                 stream.send_head(chunk)
             else:
                 await stream.write(chunk)
         await stream.end()
+
+
+@asynccontextmanager
+async def _closing(chunks: Any) -> AsyncIterator[Any]:
+    """Close an async iterable, or the iterator made of it: neither may outlive the invocation."""
+    try:
+        yield chunks
     finally:
         close = getattr(chunks, "aclose", None)
         if close is not None:

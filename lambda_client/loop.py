@@ -94,9 +94,8 @@ class IoThread:
 
         loop = asyncio.new_event_loop()
         with self._lock:
-            for job in self._before_start:
-                loop.call_soon(job)
-            self._before_start.clear()
+            while self._before_start:  # no name here may hold a job, and its exchange, for ever
+                loop.call_soon(self._before_start.popleft())
             self._loop = loop
         loop.run_forever()
 

@@ -7,10 +7,10 @@ while a socket is.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
 from lambda_client.dial import DialError, dial
+from lambda_client.session import Phase
 from protocol.errors import CloseCode, ProtocolError, StreamFailed
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from lambda_client.loop import IoThread
     from lambda_client.session import Session
     from protocol.frames import Attach, StreamFrame
-
-logger = logging.getLogger("dialback")
 
 PATIENCE_SECONDS, PATIENCE_SHARE = 10.0, 1 / 3
 """Not dialled for so long, or for this share of the time that the function has left: the response
@@ -71,6 +69,8 @@ class Pump:
             await self._dial()
         else:
             self._dialled(connection)
+        if self._connection is None and self._session.phase is Phase.SETTLED:
+            self._stop()  # answered without this dial: nothing is left to watch
 
     async def _dial(self) -> None:
         session = self._session
@@ -83,7 +83,6 @@ class Pump:
                 session.envelope, session.stream.limits, patience, lambda: session.dialling
             )
         except DialError as error:
-            logger.warning("%s; the response returns with the invocation instead", error)
             session.unreachable(str(error))
             return
         if connection is not None:
@@ -115,7 +114,8 @@ class Pump:
         with session.lock:
             frames = session.frames_to_send(now, paused=connection.paused)
             over = session.stream_over
-            deadline = session.stream.next_deadline()
+            # Nothing but a RESET may follow while the transport is full; its resume comes here again.
+            deadline = None if connection.paused else session.stream.next_deadline()
         if first or frames or connection.state.has_frames:
             connection.send([*first, *frames])
         if connection.closed:
@@ -150,9 +150,11 @@ class Pump:
 
     def _stop(self) -> None:
         self._connection = None
-        timers = self._limits_of_time if self._timer is None else [self._timer]
-        for timer in (*timers, *self._limits_of_time):
-            timer.cancel()
+        for timer in (self._timer, *self._limits_of_time):
+            if timer is not None:
+                timer.cancel()
+        self._timer = None
+        self._limits_of_time.clear()
 
     # ------------------------------------------------------------ what the connection reports
 

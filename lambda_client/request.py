@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lambda_client.running import running_session
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from typing import Self
 
     from lambda_client.session import Session
 
@@ -17,22 +17,33 @@ class RequestBody:
     """The bytes of one request, read once, in order; iterate it with ``for`` or ``async for``.
 
     A streamed body is never held as a whole: the client is slowed down to the pace of the reader.
-    Iterating raises `StreamClosed` when the client broke off, so a short body is never silent.
+    Iterating raises `StreamClosed` when the client broke off, so a short body is never silent. It is
+    its own iterator: after a wait that was cancelled or timed out, iterating goes on.
     """
 
     def __init__(self, inline: bytes, session: Session | None) -> None:
         self._inline = inline
         self._session = session
 
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield the bytes as they come, blocking for them."""
-        while chunk := self._next():
-            yield chunk
+    def __iter__(self) -> Self:
+        """Return itself."""
+        return self
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield the bytes as they come, suspending the task for them."""
-        while chunk := await self._next_async():
-            yield chunk
+    def __next__(self) -> bytes:
+        """Return the next bytes as they come, blocking for them."""
+        if chunk := self._next():
+            return chunk
+        raise StopIteration
+
+    def __aiter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return the next bytes as they come, suspending the task for them."""
+        if chunk := await self._next_async():
+            return chunk
+        raise StopAsyncIteration
 
     def read(self) -> bytes:
         """Return all that is left; the whole of it is then in memory."""

@@ -11,6 +11,7 @@ faster than the socket pays for the hop between threads once per wake-up, not on
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from enum import Enum
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from protocol.envelope import Envelope
     from protocol.frames import Attach, Frame, StreamFrame
     from protocol.headers import HeaderList
+
+logger = logging.getLogger("dialback")
 
 END_ACK_SECONDS = 10.0
 """How long to wait for the gateway to say that it holds everything (protocol SPEC, timers)."""
@@ -80,7 +83,9 @@ class Session:
         self.deadline = invocation.deadline
         self.remaining = invocation.remaining
         self.lock = threading.Lock()
-        self.stream = FunctionStream(envelope, secret=os.urandom(16), limits=Limits())
+        self.stream = FunctionStream(
+            envelope, secret=os.urandom(16), limits=Limits(max_frame=envelope.max_frame)
+        )
         self.sid = 0
         self.phase = Phase.IDLE
         self.failure: StreamClosed | None = None
@@ -120,8 +125,11 @@ class Session:
                 attach = self.attach(io.next_sid())
 
         def start() -> None:
-            from lambda_client.pump import Pump  # brings asyncio and websockets
-
+            try:
+                from lambda_client.pump import Pump  # brings asyncio, websockets and msgpack
+            except ImportError as error:
+                self.unreachable(f"cannot dial back: {error}")
+                return
             self._pump = pump = Pump(io, self)
             if parked is not None and attach is not None:
                 pump.reuse(parked, attach)
@@ -168,8 +176,8 @@ class Session:
             self.stream.end()
         self.flush()
 
-    def _put(self, data: bytes) -> bytes:
-        """Hand over as much as credit allows; return the rest."""
+    def _put(self, data: bytes | memoryview) -> bytes | memoryview:
+        """Hand over as much as credit allows; return the rest, which is no copy."""
         with self.lock:
             self.check()
             if self.stream.ended:
@@ -180,15 +188,17 @@ class Session:
             pump = self._take_idle_pump() if accepted else None
         if pump is not None:
             io_thread().submit(pump.flush)
-        return data[accepted:]
+        return b"" if accepted == len(data) else memoryview(data)[accepted:]
 
     def _movable(self) -> bool:
         return self.stream.room > 0 or self.over
 
     def check(self) -> None:
-        """Raise what makes the response worthless, if anything does. The lock is held."""
+        """Raise why nobody takes the response any more, if so. The lock is held."""
         if self.failure is not None:
             raise self.failure
+        if self.phase is Phase.SETTLED:
+            raise StreamClosed("the response is over")
 
     def _refuse_large_body(self) -> None:
         self.failure = GatewayUnreachable(
@@ -256,7 +266,7 @@ class Session:
         elif isinstance(frame, Reject):
             self._close(refusal(frame))
         self.waiters.notify()
-        return isinstance(frame, Cancel)
+        return self.stream.cancelled is frame
 
     # ------------------------------------------------------------ for the I/O thread
 
@@ -274,6 +284,7 @@ class Session:
 
     def unreachable(self, reason: str) -> None:
         """The gateway could not be dialled: keep the body for the receipt."""
+        logger.warning("%s; the response returns with the invocation instead", reason)
         with self.lock:
             if self.phase is Phase.DIALLING:
                 self.phase = Phase.UNREACHABLE
@@ -351,7 +362,9 @@ class Session:
             self._reset(ResetCode.CANCELLED, "user code has stopped")
         self._let_go()
         report(self.failure)
-        return self.stream.receipt(self.dial_failure).to_json()
+        with self.lock:  # a connection that was let go may still hear of bytes
+            receipt = self.stream.receipt(self.dial_failure)
+        return receipt.to_json()
 
     def _inline_answer(self) -> dict[str, Any] | None:
         if self.failure is not None or self.phase not in (Phase.IDLE, Phase.DIALLING):
@@ -380,13 +393,18 @@ class Session:
         self._urgent = True
 
     def _let_go(self) -> None:
-        """Leave nothing behind: no dialling, and no connection that still carries this stream."""
+        """Leave nothing behind: no dialling, no timer, no connection that carries this stream."""
         with self.lock:
             self.waiters.wait(lambda: self.phase is not Phase.ATTACHED, RESET_SECONDS)
-            attached = self.phase is Phase.ATTACHED
+            unsettled = self.phase not in (Phase.IDLE, Phase.SETTLED)
             self.phase = Phase.SETTLED
-        if attached and self._pump is not None:
-            io_thread().submit(self._pump.abandon)
+        if unsettled:
+            io_thread().submit(self._abandon)
+
+    def _abandon(self) -> None:
+        """On the I/O thread, and so after whatever `open` began there."""
+        if self._pump is not None:
+            self._pump.abandon()
 
     @property
     def settled(self) -> bool:

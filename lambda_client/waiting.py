@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class Waiters:
         self._changed.notify_all()
         suspended, self._suspended = self._suspended, []
         for future in suspended:
-            future.get_loop().call_soon_threadsafe(_resolve, future)
+            with suppress(RuntimeError):  # user code closed its loop: nobody waits there any more
+                future.get_loop().call_soon_threadsafe(_resolve, future)
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

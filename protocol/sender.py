@@ -84,7 +84,12 @@ class Sender:
         size = min(len(data), self.room)
         if size <= 0:
             return 0
-        self._waiting.append(bytes(data) if size == len(data) else bytes(data[:size]))
+        if size == len(data) <= self.max_frame:
+            self._waiting.append(bytes(data))
+        else:  # cut once, not anew for every frame
+            view = memoryview(data)[:size]
+            starts = range(0, size, self.max_frame)
+            self._waiting.extend(bytes(view[at : at + self.max_frame]) for at in starts)
         self.written += size
         return size
 

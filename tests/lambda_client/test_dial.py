@@ -6,6 +6,7 @@ import itertools
 import logging
 import os
 import socket
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -298,3 +299,22 @@ def test_a_goodbye_that_was_not_read_yet_is_seen_before_use(gateway: Gateway) ->
     threading.Timer(0.05, hold.set).start()
     assert call(handler, exchange).status == "end"
     assert len(gateway.requests) == 2
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70, "localhost:port", "localhost:99999"])
+def test_an_address_that_cannot_be_dialled_is_named(gateway: Gateway, host: str) -> None:
+    exchange = gateway.exchange(urls=(f"ws://{host}",))
+    handler = streaming(lambda e, c: iter([b"x" * 70_000]))
+    receipt = receipt_of(handler(event(exchange), context(exchange, seconds=3)))
+    assert receipt.status == "end"
+    assert receipt.dial is not None
+    assert host in receipt.dial
+
+
+def test_a_package_without_its_dependencies_answers_by_receipt(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lambda_client.pump", None)
+    receipt = call(streaming(lambda e, c: iter([b"x" * 300_000])), gateway.exchange())
+    assert (receipt.status, receipt.final) == ("end", 300_000)
+    assert receipt.dial is not None

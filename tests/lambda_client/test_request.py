@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import random
@@ -158,3 +159,29 @@ def test_an_event_of_another_request_has_its_own_body(gateway: Gateway) -> None:
 
     call(handler, exchange)
     assert exchange.body == b"of anotherstreamed"
+
+
+@pytest.mark.parametrize("own_loop", [False, True])
+def test_reading_goes_on_after_a_wait_that_timed_out(gateway: Gateway, own_loop: bool) -> None:
+    exchange = gateway.exchange(upload=b"", upload_whole=False)
+
+    async def peek(body: AsyncIterator[bytes]) -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(body), 0.01)
+
+    def deliver() -> None:
+        exchange.upload, exchange.upload_whole = b"later", True
+
+    def handler(event: Any, context: Any) -> Iterator[bytes]:
+        asyncio.run(peek(aiter(request_body(event))))  # the loop that waited is closed now
+        gateway.call(deliver)
+        yield request_body(event).read()
+
+    async def handler_async(event: Any, context: Any) -> AsyncIterator[bytes]:
+        body = aiter(request_body(event))
+        await peek(body)
+        gateway.call(deliver)
+        yield b"".join([chunk async for chunk in body])
+
+    receipt = call(streaming(handler if own_loop else handler_async), exchange)
+    assert (receipt.status, exchange.body) == ("end", b"later")

@@ -15,6 +15,7 @@ import pytest
 
 from lambda_client import streaming
 from protocol.frames import Attach, AttachFlag, Data, End, Head
+from protocol.headers import HeadError
 from protocol.limits import INLINE_ANSWER_MAX
 from tests.lambda_client.gateway import (
     Exchange,
@@ -389,3 +390,29 @@ def test_async_handlers_share_one_loop() -> None:
 
     assert handler({}, None) == handler({}, None) == "ok"
     assert loops[0] is loops[1]
+
+
+@pytest.mark.parametrize("dialled", [False, True])
+def test_a_body_is_closed_although_its_head_is_refused(gateway: Gateway, dialled: bool) -> None:
+    file = io.BytesIO(b"content")
+    answer = {"statusCode": 200, "headers": {"bad name": "x"}, "body": file}
+    exchange = gateway.exchange()
+    with pytest.raises(HeadError, match="bad name"):
+        streaming(lambda e, c: answer)(event(exchange), context(exchange) if dialled else None)
+    assert file.closed
+
+
+def test_what_an_async_iterable_opened_is_closed_with_it() -> None:
+    ended: list[bool] = []
+
+    class Body:
+        async def __aiter__(self) -> AsyncIterator[Any]:
+            try:
+                yield b"x"
+                yield None
+            finally:
+                ended.append(True)
+
+    with pytest.raises(TypeError, match="not NoneType"):
+        streaming(lambda e, c: {"statusCode": 200, "body": Body()})({}, None)
+    assert ended == [True]

@@ -1,0 +1,272 @@
+"""What one invocation must not leave to the next, or to the garbage collector."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import select
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+from typing_extensions import override
+
+from lambda_client import (
+    StreamClosed,
+    connection,
+    loop,
+    pump,
+    session,
+    streamify_response,
+    streaming,
+)
+from lambda_client.running import running_session
+from protocol.codec import encode
+from protocol.errors import CancelCode
+from protocol.frames import Attach, Cancel
+from protocol.function_stream import FunctionStream
+from protocol.limits import Limits
+from tests.lambda_client.gateway import Gateway, context, event, eventually, silent_address
+from tests.lambda_client.test_endings import CHUNK
+from tests.lambda_client.test_streaming import attached, call, warm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lambda_client.session import Session
+    from protocol.receipt import Receipt
+
+
+def current() -> Session:
+    running = running_session()
+    assert running is not None
+    return running
+
+
+@pytest.fixture
+def fresh_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The I/O thread of a cold start: no dial of an earlier test is under way."""
+    monkeypatch.setattr(loop, "_thread", None)
+
+
+def collected(ref: weakref.ref[FunctionStream]) -> bool:
+    gc.collect()  # it also finds what the gateways of earlier tests left: hence the ignored warnings
+    return ref() is None
+
+
+def test_a_thread_that_writes_after_the_handler_failed_is_told(gateway: Gateway) -> None:
+    failed, told = threading.Event(), threading.Event()
+
+    @streamify_response
+    def handler(event: Any, stream: Any, context: Any) -> None:
+        def late() -> None:
+            failed.wait()
+            try:
+                stream.write(CHUNK)
+            except StreamClosed:
+                told.set()
+
+        stream.write(CHUNK)
+        threading.Thread(target=late, daemon=True).start()
+        raise ValueError("early")
+
+    with pytest.raises(ValueError, match="early"):
+        call(handler, gateway.exchange())
+    failed.set()
+    assert told.wait(5)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_what_went_into_a_receipt_is_not_kept_until_the_deadline(
+    gateway: Gateway, fresh_thread: None
+) -> None:
+    gateway.refuse = lambda _: web.Response(status=404)
+    streams: list[weakref.ref[FunctionStream]] = []
+
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[bytes]:
+        streams.append(weakref.ref(current().stream))
+        yield b"x" * 70_000
+
+    assert call(handler, gateway.exchange()).tail is not None
+    eventually(lambda: collected(streams[0]))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_inline_answer_is_not_kept_until_the_deadline(
+    gateway: Gateway, fresh_thread: None
+) -> None:
+    streams: list[weakref.ref[FunctionStream]] = []
+
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[bytes]:
+        streams.append(weakref.ref(current().stream))
+        yield CHUNK
+
+    with silent_address() as url:
+        exchange = gateway.exchange(urls=(url,))
+        handler(event(exchange), context(exchange))
+    warm(gateway)  # its own dial forgets the one before
+    eventually(lambda: collected(streams[0]))
+
+
+def test_a_receipt_is_a_picture_of_one_moment(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = FunctionStream.receipt
+    locked: list[bool] = []
+
+    def receipt(self: FunctionStream, dial: str | None = None) -> Receipt:
+        locked.append(sessions[0].lock.locked())
+        return original(self, dial)
+
+    sessions: list[Session] = []
+
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[bytes]:
+        sessions.append(current())
+        yield b"x" * 70_000
+
+    monkeypatch.setattr(FunctionStream, "receipt", receipt)
+    call(handler, gateway.exchange())
+    assert locked == [True]
+
+
+def test_a_cancel_after_the_end_changes_no_receipt(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pump, "CANCEL_GRACE", 0.0)
+    monkeypatch.setattr(session, "END_ACK_SECONDS", 0.3)
+    monkeypatch.setattr(session, "RESET_SECONDS", 0.1)
+    exchange = gateway.exchange(swallow_end=True)
+
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[bytes]:
+        attached(exchange)
+        yield CHUNK
+
+    def cancel() -> None:
+        eventually(lambda: exchange.stream.ended)
+        attach = exchange.log[0]
+        assert isinstance(attach, Attach)
+        gateway.say(encode(Cancel(attach.sid, CancelCode.CLIENT_GONE, "late")))
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    assert call(handler, exchange).status == "end"
+    thread.join()
+
+
+def test_a_parked_connection_that_closes_while_it_is_looked_at(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Select:
+        """The I/O thread sees the end of the connection just before the user's thread asks."""
+
+        POLLIN = select.POLLIN
+
+        @staticmethod
+        def poll() -> Any:
+            gateway.cut()
+            eventually(lambda: kept.socket is None or kept.socket.fileno() < 0)
+            return original()
+
+    class Kept:
+        socket: Any = None
+
+    kept, original = Kept(), select.poll
+    made = connection.Connection.connection_made
+
+    def connection_made(self: connection.Connection, transport: Any) -> None:
+        kept.socket = transport.get_extra_info("socket")
+        made(self, transport)
+
+    monkeypatch.setattr(connection.Connection, "connection_made", connection_made)
+    warm(gateway)
+    monkeypatch.setattr(connection, "select", Select)
+    handler = streaming(lambda e, c: {"statusCode": 200, "body": "x" * 70_000})
+    assert call(handler, gateway.exchange()).status == "end"
+    assert len(gateway.requests) == 2
+
+
+def pause(gateway: Gateway) -> None:
+    """The gateway's machine takes no bytes any more."""
+    transport = gateway.requests[-1].transport
+    assert isinstance(transport, asyncio.Transport)
+    gateway.call(transport.pause_reading)
+
+
+def test_a_dead_peer_keeps_no_socket(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "CLOSE_SECONDS", 0.05)
+    gateway.limits = Limits(ping_ms=100, dead_ms=100)
+    exchange = gateway.exchange(window=32 << 20)
+    gone: list[BaseException | None] = []
+    lost = connection.Connection.connection_lost
+
+    def connection_lost(self: connection.Connection, exc: Exception | None) -> None:
+        gone.append(exc)
+        lost(self, exc)
+
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[bytes]:
+        yield CHUNK
+        eventually(lambda: exchange.chunks)
+        pause(gateway)
+        yield bytes(24 << 20)
+
+    monkeypatch.setattr(connection.Connection, "connection_lost", connection_lost)
+    assert call(handler, exchange).status == "lost"
+    eventually(lambda: gone)
+
+
+def test_credit_that_waits_for_a_full_transport_sets_no_timer(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange = gateway.exchange(window=32 << 20, upload=bytes(100_000), upload_whole=False)
+    timers: list[None] = []
+    original = pump.Pump._on_timer
+
+    def on_timer(self: pump.Pump) -> None:
+        timers.append(None)
+        original(self)
+
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[bytes]:
+        yield CHUNK
+        eventually(lambda: exchange.chunks)
+        pause(gateway)
+        current().upload.read()
+        yield bytes(24 << 20)
+        with pytest.raises(AssertionError):
+            eventually(lambda: len(timers) > 10, 0.5)
+        gateway.cut()
+
+    monkeypatch.setattr(pump.Pump, "_on_timer", on_timer)
+    call(handler, exchange)
+
+
+def test_frames_may_be_as_large_as_the_gateway_says(gateway: Gateway) -> None:
+    gateway.limits = Limits(max_frame=1 << 20)
+    exchange = gateway.exchange(upload=bytes(250_000))
+    handler = streaming(lambda e, c: {"body": str(len(current().upload.read())), "statusCode": 200})
+    assert call(handler, exchange).status == "end"
+    assert exchange.body == b"250000"
+
+
+def test_a_huge_write_is_not_copied_for_every_credit(gateway: Gateway) -> None:
+    copied: list[int] = []
+
+    class Counted(bytes):
+        @override
+        def __getitem__(self, key: Any) -> Any:
+            part = Counted(bytes.__getitem__(self, key))
+            copied.append(len(part))
+            return part
+
+    data = Counted(bytes(4 << 20))
+    exchange = gateway.exchange(window=65_536)
+    call(streaming(lambda e, c: iter([data])), exchange)
+    assert exchange.body == data
+    assert sum(copied) <= len(data)
