@@ -50,7 +50,12 @@ def streamify_response(handler: StreamHandler) -> Handler:
     As `awslambda.streamifyResponse` in Node.js. A sync handler gets a `ResponseStream`, whose
     `write` blocks while the client is slower; an async one an `AsyncResponseStream`, whose `write`
     and `end` are awaited. Returning ends the response.
+
+    Raises:
+        TypeError: the handler is a generator, whose items nobody would take.
     """
+    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+        raise TypeError("a generator is decorated with @streaming, not with @streamify_response")
     stream_type = AsyncResponseStream if inspect.iscoroutinefunction(handler) else ResponseStream
 
     def write(outlet: Outlet, event: Any, context: Any) -> Any:

@@ -25,6 +25,9 @@ STREAM_TYPE = "application/octet-stream"
 BUFFERED_TYPE = "application/json"
 """Content-Type of a returned answer whose author named none (as Function URLs do)."""
 
+BODILESS = frozenset({204, 304})
+"""Statuses whose responses have no content to name a type of (RFC 9110 sections 15.3.5, 15.4.5)."""
+
 FILE_CHUNK = 64 * 1024
 """Bytes read from a file at a time: one full DATA frame."""
 
@@ -48,7 +51,7 @@ def head(metadata: Mapping[str, Any], default_type: str) -> tuple[int, HeaderLis
     """Return status and header pairs of ``{"statusCode", "headers", "cookies"}``.
 
     Args:
-        metadata: `statusCode` defaults to 200; header values are str, or a list of str for a header
+        metadata: `statusCode` defaults to 200; header values are str (or bytes), or a list of str for a header
             that repeats; each cookie becomes one Set-Cookie.
         default_type: the Content-Type to add when there is none.
 
@@ -61,17 +64,22 @@ def head(metadata: Mapping[str, Any], default_type: str) -> tuple[int, HeaderLis
     if not hasattr(headers, "items") or isinstance(cookies, str):
         raise TypeError("'headers' is a dict and 'cookies' a list of str")
     pairs = [pair for name, value in headers.items() for pair in _repeats(name, value)]
-    pairs += [(b"set-cookie", str(cookie).encode()) for cookie in cookies]
-    if not any(name == b"content-type" for name, _ in pairs):
+    pairs += [(b"set-cookie", _field(cookie)) for cookie in cookies]
+    given = metadata.get("statusCode")
+    status = 200 if given is None else int(given)
+    if status not in BODILESS and not any(name == b"content-type" for name, _ in pairs):
         pairs.append((b"content-type", default_type.encode()))
-    status = metadata.get("statusCode")
-    return 200 if status is None else int(status), tuple(pairs)
+    return status, tuple(pairs)
 
 
 def _repeats(name: object, value: object) -> Iterator[tuple[bytes, bytes]]:
-    key = str(name).lower().encode()
+    key = _field(name).lower()
     for item in value if isinstance(value, list | tuple) else (value,):
-        yield key, str(item).encode()
+        yield key, _field(item)
+
+
+def _field(text: object) -> bytes:
+    return text if isinstance(text, bytes) else str(text).encode()
 
 
 def to_json(value: object) -> bytes:

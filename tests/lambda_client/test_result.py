@@ -122,3 +122,13 @@ def test_json_as_the_runtime_writes_it() -> None:
     assert json.loads(result.to_json({"a": Decimal("1.5"), "b": "ä"})) == {"a": 1.5, "b": "ä"}
     with pytest.raises(TypeError, match="object"):
         result.to_json(object())
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_response_without_content_names_no_type(status: int) -> None:
+    assert result.head({"statusCode": status}, "text/plain") == (status, ())
+
+
+def test_header_bytes_are_taken_as_they_are() -> None:
+    head = result.head({"headers": {b"X-A": b"b", "content-type": ["c"]}}, "text/plain")
+    assert head == (200, ((b"x-a", b"b"), (b"content-type", b"c")))

@@ -157,3 +157,11 @@ def test_from_keeps_the_kind_of_stream() -> None:
 
     handler = streamify_response(lambda event, stream, context: typed(stream).end("x"))
     assert handler(event(), context())["body"] == "x"
+
+
+def test_a_generator_is_refused_at_once() -> None:
+    def handler(event: Any, stream: Any, context: Any) -> Any:
+        yield b"nobody would take this"
+
+    with pytest.raises(TypeError, match="@streaming"):
+        streamify_response(handler)
