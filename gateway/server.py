@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from gateway.app import App, check_handlers, read_tokens
 from gateway.config import Address
 from gateway.errors import ConfigError
+from gateway.heap import keep_freed_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine
@@ -63,6 +64,7 @@ def run(job: Job) -> int:
     Raises:
         ConfigError: a handler is not there, or an address cannot be had; nothing was served.
     """
+    keep_freed_pages()
     tokens = read_tokens(job.settings.token_keys)
     check_handlers(job.routes)
     with ExitStack() as stack:
