@@ -191,12 +191,6 @@ class FunctionStream:
         """Bytes of the request body that `read` would return now."""
         return self._upload.body.position - self._upload.body.consumed
 
-    @property
-    def upload_length(self) -> int | None:
-        """Length of the request body in bytes, as far as it is known."""
-        final = self._upload.body.final
-        return self._envelope.body_length if final is None else final
-
     def read(self) -> bytes:
         """Take every byte of the request body that waits; this gives the gateway new credit.
 
@@ -250,15 +244,6 @@ class FunctionStream:
         if self.state is FunctionState.ATTACHED:
             return True
         return self.state is FunctionState.ATTACHING and self._fresh
-
-    @property
-    def has_frames(self) -> bool:
-        """Whether `frames_to_send` has something, a WINDOW apart (see `next_deadline`)."""
-        if not self._sendable:
-            return False
-        if self._reset is not None or self._upload.ack_due:
-            return True
-        return self.cancelled is None and self._response.has_frames
 
     def frames_to_send(self, now: float) -> list[Frame]:
         """Return what the bound connection should carry now: control frames before DATA.

@@ -76,14 +76,6 @@ class ResponseSource:
         self.head_known = self.head_sent = head_known
         self.end_sent = False
 
-    @property
-    def has_frames(self) -> bool:
-        """Whether `frames_to_send` has something."""
-        if self.head is None:
-            return False
-        unended = self.body.drained and not self.end_sent
-        return not self.head_sent or self.body.ready or unended
-
     def frames_to_send(self, sid: int) -> list[Head | Data | End]:
         """Hand out what may go now, in order."""
         if self.head is None:

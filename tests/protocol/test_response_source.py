@@ -10,15 +10,14 @@ from protocol.response_source import ResponseSource
 
 def test_head_body_and_end_in_order() -> None:
     source = ResponseSource(4096, 100)
-    assert (source.has_frames, source.frames_to_send(1)) == (False, [])
+    assert source.frames_to_send(1) == []
     source.start(200, [(b"A", b"b")])
     source.body.write(b"abc")
     source.body.finish()
-    assert (source.has_frames, source.flags) == (True, 0)
+    assert source.flags == 0
     head, data, end = source.frames_to_send(1)
     assert (head, data) == (Head(1, 200, ((b"a", b"b"),)), Data(1, 0, b"abc"))
     assert isinstance(end, End)
-    assert not source.has_frames
     assert source.flags == AttachFlag.HEAD_SENT | AttachFlag.END_SENT
 
 
