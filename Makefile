@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test check bench format docs clean
+.PHONY: help demo test check coverage bench format docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,12 @@ check: $(INSTALLED)  ## format, lint, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+coverage: $(INSTALLED)  ## the wire is covered by its own tests to the last branch, or this fails
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run --source=protocol -m pytest -q tests/protocol
+	$(BIN)/python -m coverage combine -q
+	$(BIN)/python -m coverage report --skip-covered --show-missing --fail-under=100
 
 format: $(INSTALLED)  ## put every file into the house format
 	$(BIN)/ruff format .

@@ -388,3 +388,18 @@ def test_a_request_body_in_the_event_is_over_at_once() -> None:
     function = attached()
     assert function.upload_ended
     assert function.read() == b""
+
+
+def test_the_shell_can_tell_what_to_wait_for() -> None:
+    function = stream(body="stream")
+    function.attach(1)
+    function.receive(accepted(), 0.0)
+    function.receive(Data(1, 0, b"abc"), 0.0)
+    assert function.upload_waiting == 3
+    function.read()
+    assert function.upload_waiting == 0
+    function.start(200, [])
+    function.end()
+    assert not function.end_sent
+    function.frames_to_send(0.0)
+    assert function.end_sent
