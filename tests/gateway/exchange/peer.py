@@ -40,6 +40,9 @@ from protocol.receipt import Receipt
 
 Behaviour = Callable[["Peer"], Awaitable[Any]]
 
+CLOSE_TIMEOUT = aiohttp.ClientWSTimeout(ws_close=1.0)
+"""A gateway that was told to be silent never answers a Close."""
+
 _sids = itertools.count(1)
 
 
@@ -54,6 +57,7 @@ class Peer:
         self.received: list[Frame] = []
         self._session = aiohttp.ClientSession()
         self._connection = FunctionConnection(Limits(), 0)
+        self._sockets: list[aiohttp.ClientWebSocketResponse] = []
         self.socket: aiohttp.ClientWebSocketResponse
 
     async def dial(self, *, token: str | None = None, attach: bool = True) -> Peer:
@@ -62,7 +66,9 @@ class Peer:
             self.envelope.urls[0] + ATTACH_PATH,
             protocols=[SUBPROTOCOL],
             headers={"authorization": f"Bearer {token or self.envelope.token}"},
+            timeout=CLOSE_TIMEOUT,
         )
+        self._sockets.append(self.socket)
         self._connection = FunctionConnection(Limits(), self._now())
         if attach:
             await self.attach()
@@ -146,6 +152,8 @@ class Peer:
         self.stream.detach()
 
     async def close(self) -> None:
+        for socket in self._sockets:
+            await socket.close()
         await self._session.close()
 
     def _now(self) -> float:
