@@ -31,6 +31,7 @@ from protocol.frames import Attach, Attached, Data, EndAck, Frame, Head, Park, R
 from protocol.gateway_stream import GatewayStream
 from protocol.limits import INITIAL_WINDOW, SUBPROTOCOL, Limits
 from protocol.receipt import Receipt
+from tests.settling import settle
 
 if TYPE_CHECKING:
     import ssl
@@ -142,12 +143,12 @@ class Gateway:
 
     async def _finish(self) -> None:
         await self._site.stop()
-        for _ in range(10):  # turns of the loop in which what was just accepted becomes known
-            await asyncio.sleep(0)
+        await settle()
         for one in self.sockets:
             await one.close()
         await self._abort()
         await self._runner.cleanup()
+        await settle()
 
     # ------------------------------------------------------------ what tests ask for
 

@@ -12,6 +12,7 @@ from gateway.edge.handler import EdgeHandler
 from gateway.edge.server import EdgeServer
 from gateway.routes import LocalTarget, Route, RouteTable
 from gateway.telemetry import Telemetry
+from tests.settling import settle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -115,8 +116,10 @@ async def edge(serve: Serve) -> AsyncIterator[Edge]:
         yield Edge(port, handler, server, driver, telemetry)
     finally:
         listener.close()
+        await settle()
         await server.shutdown(1.0)
         handler.close()
+        await settle()
 
 
 def answer(*parts: bytes, headers: HeaderList = PLAIN, status: int = 200) -> Serve:

@@ -37,6 +37,7 @@ from protocol.frames import Attach, Frame, Park
 from protocol.function_stream import FunctionState, FunctionStream
 from protocol.limits import ATTACH_PATH, INITIAL_WINDOW, SUBPROTOCOL, Limits
 from protocol.receipt import Receipt
+from tests.settling import settle
 
 Behaviour = Callable[["Peer"], Awaitable[Any]]
 
@@ -231,10 +232,12 @@ async def gateway(
             f"http://127.0.0.1:{port}", port, callback_port, driver, store, telemetry, invoker
         )
     finally:
+        await settle()
         await edge_runner.cleanup()
         await driver.close()
         await endpoint.close()
         await callback_runner.cleanup()
+        await settle()
 
 
 def _route(**changes: Any) -> Route:
