@@ -147,7 +147,13 @@ class Gateway:
         for one in self.sockets:
             await one.close()
         await self._abort()
+        server = self._runner.server
+        assert server is not None
+        transports = [connection.transport for connection in server.connections]
         await self._runner.cleanup()
+        for transport in transports:
+            if transport is not None:
+                transport.abort()  # a peer that reads nothing would keep it open
         await settle()
 
     # ------------------------------------------------------------ what tests ask for
