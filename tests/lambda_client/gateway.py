@@ -144,16 +144,14 @@ class Gateway:
     async def _finish(self) -> None:
         await self._site.stop()
         await settle()
-        for one in self.sockets:
-            await one.close()
-        await self._abort()
         server = self._runner.server
         assert server is not None
-        transports = [connection.transport for connection in server.connections]
+        for connection in server.connections:
+            if connection.transport is not None:
+                connection.transport.abort()  # a peer that reads nothing would keep it open
+        await settle()
+        await self._abort()
         await self._runner.cleanup()
-        for transport in transports:
-            if transport is not None:
-                transport.abort()  # a peer that reads nothing would keep it open
         await settle()
 
     # ------------------------------------------------------------ what tests ask for
