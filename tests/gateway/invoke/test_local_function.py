@@ -96,7 +96,8 @@ async def test_the_warm_worker_used_last_is_used_again(emulator: Emulator) -> No
     for event in events:
         await begun(event)
     let_go(events[0])
-    await running[0]
+    first = await running[0]
+    await until(lambda: state_of(first) == "T")
     let_go(events[1])
     last = await running[1]
     for _ in range(5):
