@@ -17,7 +17,6 @@ from gateway.edge.server import EdgeServer
 from gateway.errors import ConfigError
 from gateway.exchange.driver import Driver
 from gateway.exchange.invocation import CallbackOffer
-from gateway.exchange.timing import Timing
 from gateway.invoke.local.function import LocalFunction
 from gateway.invoke.local.handler_check import check_handler
 from gateway.invoke.local.invoke_api import INVOKE_PATH, InvokeApi
@@ -26,7 +25,7 @@ from gateway.invoke.local.spec import FunctionSpec
 from gateway.journal.store import JournalStore
 from gateway.telemetry import Telemetry
 from gateway.tokens import Tokens
-from protocol.limits import INITIAL_WINDOW, Limits
+from protocol.limits import INITIAL_WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from gateway.exchange.exchange import Exchange
     from gateway.routes import Route, RouteTable
+    from gateway.timing import Timing
 
 log = logging.getLogger("dialback.app")
 
@@ -48,6 +48,7 @@ class App:
         routes: what it serves.
         callback_url: where functions dial.
         tokens: mints and checks what they show there.
+        timing: how long it waits for whom.
         development: reload changed code, and answer the Invoke API on the admin listener.
         page_origins: web origins whose pages may read the admin listener.
 
@@ -61,11 +62,12 @@ class App:
         *,
         callback_url: str,
         tokens: Tokens,
+        timing: Timing,
         development: bool = False,
         page_origins: Collection[str] = (),
     ) -> None:
         telemetry = Telemetry()
-        limits = Limits()
+        limits = timing.limits()
         store = JournalStore()
         self._functions = {
             route.path: LocalFunction(_spec(route), reload=development) for route in routes
@@ -76,7 +78,7 @@ class App:
             tokens,
             telemetry,
             CallbackOffer((callback_url,), INITIAL_WINDOW, limits),
-            Timing(),
+            timing,
         )
         self._endpoint = CallbackEndpoint(store, tokens, telemetry, limits)
         telemetry.watch_callbacks("open", lambda: self._endpoint.connections)

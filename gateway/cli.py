@@ -60,6 +60,14 @@ The file:
   callback_url = "wss://callback.example.com"     # the callback listener as functions see it
   token_keys = ["/run/secrets/token-key"]         # made at random when absent
 
+  [gateway.timing]                                # seconds
+  resume_grace = 30                               # for a lost callback to come back
+  attach_timeout = 20                             # for one, when the call's own outcome is unknown
+  write_stall = 300                               # for a client that takes nothing
+  ping = 10                                       # silence of a busy callback before it is asked
+  dead = 10                                       # and so much later it is lost
+  park_ttl = 300                                  # for a parked callback to be used again
+
   [[routes]]
   path = "/"
   target = "local:app.py:handler"                 # relative to this file
@@ -153,7 +161,8 @@ _HINTS_SERVE = {
 
 def _dev_settings(options: argparse.Namespace, environ: Mapping[str, str]) -> GatewaySettings:
     """Return the settings of `dev`: flags over environment over defaults."""
-    from gateway.config import Address, GatewaySettings, check_callback_url, from_environment
+    from gateway.address import Address
+    from gateway.config import GatewaySettings, check_callback_url, from_environment
     from gateway.errors import ConfigError
 
     def listener(address: Address, host: str | None, port: int | None) -> Address:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import msgspec
-from typing_extensions import override
 
+from gateway.address import Address
 from gateway.errors import ConfigError
 from gateway.log import LogFormat, LogLevel
+from gateway.timing import Timing
 from protocol.limits import INLINE_REQUEST_MAX
 
 if TYPE_CHECKING:
@@ -55,39 +56,6 @@ ENV_PREFIX = "DIALBACK_"
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
-    """Where a listener binds.
-
-    Attributes:
-        host: a name or IP address, without brackets.
-        port: 0 to 65535; 0 lets the system choose.
-    """
-
-    host: str
-    port: int
-
-    @override
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """Read ``HOST:PORT``; an IPv6 host stands in brackets.
-
-        Raises:
-            ValueError: it is not that; the message says what to write.
-        """
-        host, colon, port = text.rpartition(":")
-        bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-        if not colon or not bare or (":" in bare and bare == host):
-            raise ValueError(f"{text!r} is not HOST:PORT; write it like 127.0.0.1:8080")
-        if not (port.isascii() and port.isdigit() and int(port) <= 65535):
-            raise ValueError(f"{port!r} is not a port; write a number from 0 to 65535")
-        return cls(bare, int(port))
-
-
-@dataclass(frozen=True, slots=True)
 class GatewaySettings:
     """What concerns the process as a whole: the ``[gateway]`` table.
 
@@ -102,6 +70,7 @@ class GatewaySettings:
         drain_deadline: seconds to finish what is begun after SIGTERM.
         log_level: the least severe level that is logged.
         log_format: ``json`` lines, ``text`` for people, ``auto``: text on a terminal.
+        timing: the timers; ``[gateway.timing]``.
     """
 
     edge: Address = Address("127.0.0.1", 8080)
@@ -112,6 +81,7 @@ class GatewaySettings:
     drain_deadline: float = DRAIN_DEADLINE
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
+    timing: Timing = Timing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +132,7 @@ class _GatewayTable(msgspec.Struct, forbid_unknown_fields=True):
     drain_deadline: float | None = None
     log_level: str | None = None
     log_format: str | None = None
+    timing: Timing | None = None
 
 
 class _RouteTable(msgspec.Struct, forbid_unknown_fields=True):
@@ -214,6 +185,9 @@ def from_environment(settings: GatewaySettings, environ: Mapping[str, str]) -> G
             if key is None:
                 raise ConfigError(f"{name}: no such setting{_nearest(name, list(ENVIRONMENT))}")
             value: Any = environ[name]
+            if key in Timing.__struct_fields__:
+                value = _timing(settings.timing, key, name, value)
+                key = "timing"
             if key == "token_keys":
                 value = [part for part in value.split(",") if part]
             elif key == "drain_deadline":
@@ -231,8 +205,10 @@ ENVIRONMENT: dict[str, str] = {
     "DIALBACK_DRAIN_DEADLINE": "drain_deadline",
     "DIALBACK_LOG_LEVEL": "log_level",
     "DIALBACK_LOG_FORMAT": "log_format",
+    **{f"DIALBACK_{key.upper()}": key for key in Timing.__struct_fields__},
 }
-"""Every variable that the gateway reads, and the ``[gateway]`` key that it overrides."""
+"""Every variable that the gateway reads, and the key of ``[gateway]`` or ``[gateway.timing]`` that it
+overrides."""
 
 
 def route_timeout(function_timeout: float) -> float:
@@ -281,8 +257,8 @@ def _explain(message: str) -> str:
 
 
 def _keys_of(place: str) -> list[str]:
-    table = _RouteTable if place.startswith("routes") else _GatewayTable if place else _File
-    return list(table.__struct_fields__)
+    tables = {"": _File, "gateway": _GatewayTable, "gateway.timing": Timing}
+    return list(tables.get(place, _RouteTable).__struct_fields__)
 
 
 def _nearest(name: str, known: list[str]) -> str:
@@ -346,6 +322,14 @@ def _number(name: str, text: str) -> float:
         raise ConfigError(f"{name}: {text!r} is not a number of seconds") from None
 
 
+def _timing(timing: Timing, key: str, name: str, text: str) -> Timing:
+    try:
+        return msgspec.convert({**msgspec.structs.asdict(timing), key: _number(name, text)}, Timing)
+    except msgspec.ValidationError as error:
+        problem = _explain(str(error)).removeprefix(f"{key}: ")
+        raise ConfigError(f"{name}: {problem}") from None
+
+
 def _one_of(choices: Any) -> Callable[[str], str]:
     words = get_args(choices)
 
@@ -365,6 +349,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "drain_deadline": _seconds,
     "log_level": _one_of(LogLevel),
     "log_format": _one_of(LogFormat),
+    "timing": lambda timing: timing,  # checked when it was read
 }
 
 

@@ -11,8 +11,8 @@ from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.address import Address
 from gateway.app import App, check_handlers, read_tokens
-from gateway.config import Address
 from gateway.errors import ConfigError
 from gateway.heap import keep_freed_pages
 
@@ -86,6 +86,7 @@ def run(job: Job) -> int:
                 job.routes,
                 callback_url=job.settings.callback_url or f"ws://{_reachable(bound['callback'])}",
                 tokens=tokens,
+                timing=job.settings.timing,
                 development=job.development,
                 page_origins=origins,
             )

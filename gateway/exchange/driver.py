@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gateway.exchange.invocation import CallbackOffer
-    from gateway.exchange.timing import Timing
     from gateway.invoke.base import Invoker
     from gateway.journal.store import JournalStore
     from gateway.messages import EdgeRequest, ResponseSink
     from gateway.routes import Route
     from gateway.telemetry import Telemetry
+    from gateway.timing import Timing
     from gateway.tokens import Tokens
 
 log = logging.getLogger("dialback.exchange")

@@ -27,10 +27,10 @@ from protocol.errors import CancelCode, ProtocolError, ResetCode
 if TYPE_CHECKING:
     from gateway.exchange.exchange import Exchange
     from gateway.exchange.invocation import CallbackOffer, Outcome
-    from gateway.exchange.timing import Timing
     from gateway.invoke.result import BufferedResponse
     from gateway.messages import EdgeRequest, ResponseSink
     from gateway.telemetry import RouteTelemetry
+    from gateway.timing import Timing
     from gateway.tokens import Grant
     from protocol.receipt import Receipt
 

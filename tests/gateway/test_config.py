@@ -5,15 +5,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.address import Address
 from gateway.config import (
     ENVIRONMENT,
-    Address,
     GatewaySettings,
     Settings,
     from_environment,
     load,
 )
 from gateway.errors import ConfigError
+from gateway.timing import Timing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +55,14 @@ def test_every_key(file: Path) -> None:
         log_level = "debug"
         log_format = "json"
 
+        [gateway.timing]
+        attach_timeout = 1
+        resume_grace = 2.5
+        write_stall = 3
+        ping = 4
+        dead = 5
+        park_ttl = 6
+
         [[routes]]
         path = "/chat"
         target = "local:app.py:handler"
@@ -75,6 +84,7 @@ def test_every_key(file: Path) -> None:
         drain_deadline=5.0,
         log_level="debug",
         log_format="json",
+        timing=Timing(1, 2.5, 3, 4, 5, 6),
     )
     (route,) = settings.routes
     assert route.where == f"{file}: routes[0]"
@@ -136,6 +146,8 @@ def test_one_timeout_sets_the_other(file: Path, given: str, function: float, rou
         ("[gateway]\ntoken_keys = ['gone']\n" + ROUTE, "FILE: gateway.token_keys: DIR/gone: no such file; each key is a file that holds a secret"),
         ("[gateway]\nlog_level = 'loud'\n" + ROUTE, "FILE: gateway.log_level: 'loud' is none of debug, info, warning, error"),
         ("[gateway]\ndrain_deadline = -1\n" + ROUTE, "FILE: gateway.drain_deadline: -1 is not a number of seconds from 0 to 86400"),
+        ("[gateway.timing]\npong = 1\n" + ROUTE, "FILE: gateway.timing.pong: no such key; did you mean ping?"),
+        ("[gateway.timing]\nping = 0\n" + ROUTE, "FILE: gateway.timing.ping: expected float >= 0.01"),
         ("=", "FILE: is not TOML: Invalid statement (at line 1, column 1)"),
     ],
 )  # fmt: skip
@@ -158,7 +170,8 @@ def test_the_environment_overrides_the_file(file: Path) -> None:
     (file.parent / "b").touch()
     settings = read(
         file,
-        "[gateway]\nedge = '127.0.0.1:1'\nadmin = '127.0.0.1:2'\n" + ROUTE,
+        "[gateway]\nedge = '127.0.0.1:1'\nadmin = '127.0.0.1:2'\n[gateway.timing]\ndead = 0.5\n"
+        + ROUTE,
         {
             "DIALBACK_EDGE": "127.0.0.1:9",
             "DIALBACK_CALLBACK": "127.0.0.1:8",
@@ -167,6 +180,7 @@ def test_the_environment_overrides_the_file(file: Path) -> None:
             "DIALBACK_DRAIN_DEADLINE": "1.5",
             "DIALBACK_LOG_LEVEL": "error",
             "DIALBACK_LOG_FORMAT": "text",
+            "DIALBACK_PING": "7",
             "PATH": "/bin",
         },
     ).gateway
@@ -179,11 +193,13 @@ def test_the_environment_overrides_the_file(file: Path) -> None:
         drain_deadline=1.5,
         log_level="error",
         log_format="text",
+        timing=Timing(ping=7.0, dead=0.5),
     )
 
 
 def test_every_gateway_key_has_a_variable() -> None:
-    assert set(ENVIRONMENT.values()) == set(GatewaySettings.__dataclass_fields__)
+    keys = {*GatewaySettings.__dataclass_fields__, *Timing.__struct_fields__} - {"timing"}
+    assert set(ENVIRONMENT.values()) == keys
     assert all(name == f"DIALBACK_{key.upper()}" for name, key in ENVIRONMENT.items())
 
 
@@ -193,6 +209,9 @@ def test_every_gateway_key_has_a_variable() -> None:
         ("DIALBACK_EGDE", "x", "DIALBACK_EGDE: no such setting; did you mean DIALBACK_EDGE?"),
         ("DIALBACK_EDGE", "x", "DIALBACK_EDGE: 'x' is not HOST:PORT; write it like"),
         ("DIALBACK_DRAIN_DEADLINE", "x", "DIALBACK_DRAIN_DEADLINE: 'x' is not a number of seconds"),
+        ("DIALBACK_PING", "x", "DIALBACK_PING: 'x' is not a number of seconds"),
+        ("DIALBACK_PING", "nan", "DIALBACK_PING: expected float >= 0.01"),
+        ("DIALBACK_PING", "1e9", "DIALBACK_PING: expected float <= 86400.0"),
         ("DIALBACK_DRAIN_DEADLINE", "nan", "DIALBACK_DRAIN_DEADLINE: nan is not a number"),
     ],
 )

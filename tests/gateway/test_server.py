@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from gateway import server
-from gateway.config import Address
+from gateway.address import Address
 from gateway.errors import ConfigError
 
 

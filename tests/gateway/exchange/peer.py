@@ -24,11 +24,11 @@ from gateway.edge.handler import EdgeHandler
 from gateway.edge.server import EdgeServer
 from gateway.exchange.driver import Driver
 from gateway.exchange.invocation import CallbackOffer
-from gateway.exchange.timing import Timing
 from gateway.invoke.base import Invocation, Invoker, InvokeResult
 from gateway.journal.store import JournalStore
 from gateway.routes import LocalTarget, Route, RouteTable
 from gateway.telemetry import Telemetry
+from gateway.timing import Timing
 from gateway.tokens import Tokens
 from protocol.codec import decode, encode
 from protocol.connection import FunctionConnection

@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.exchange.timing import Timing
 from gateway.invoke.base import InvokeOutcomeUnknown, InvokeResult
+from gateway.timing import Timing
 from protocol.errors import CancelCode, RejectCode, ResetCode
 from protocol.frames import End, Head
 from tests.gateway.exchange.asking import answer_of, eventually, expect_broken, get

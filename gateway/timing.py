@@ -1,0 +1,48 @@
+"""How long the gateway waits for whom, in seconds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from protocol.limits import Limits
+
+SHORTEST, LONGEST = 0.01, 86_400.0
+"""Shorter than a turn of a busy loop, a timer only does harm; longer than a day is a slip in the unit."""
+
+Seconds = Annotated[float, msgspec.Meta(ge=SHORTEST, le=LONGEST)]
+
+
+class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The timers that are not a route's own: the ``[gateway.timing]`` table (protocol SPEC, timers).
+
+    Attributes:
+        attach_timeout: for a callback, once the network of the invoke leg failed: a cold start takes
+            up to 10 s, and its dial another few.
+        resume_grace: for a lost callback to come back: twice as long as the function tries, so that
+            the tail in its receipt still finds the exchange.
+        write_stall: for a client that takes nothing: five minutes, as long as the most patient
+            proxies (Envoy) wait.
+        ping: silence on a callback with an active stream before a PING asks: load balancers cut a
+            quiet connection after 60 s, and a dead one should be found before its user gives up.
+        dead: so much later still nothing, and the callback is lost.
+        park_ttl: for a parked callback to be of use again: under the 350 s after which NAT gateways
+            and network load balancers of AWS forget an idle connection.
+    """
+
+    attach_timeout: Seconds = 20.0
+    resume_grace: Seconds = 30.0
+    write_stall: Seconds = 300.0
+    ping: Seconds = 10.0
+    dead: Seconds = 10.0
+    park_ttl: Seconds = 300.0
+
+    def limits(self) -> Limits:
+        """Return what functions are told of it."""
+        return Limits(
+            ping_ms=round(self.ping * 1000),
+            dead_ms=round(self.dead * 1000),
+            park_ttl_ms=round(self.park_ttl * 1000),
+            resume_grace_ms=round(self.resume_grace * 1000),
+        )
