@@ -14,7 +14,8 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gateway.config import GatewaySettings, RouteSettings
+    from gateway.config import GatewaySettings
+    from gateway.route_settings import RouteSettings
     from gateway.routes import RouteTable
 
 USAGE_ERROR = 2
@@ -200,7 +201,7 @@ def _dev_routes(options: argparse.Namespace) -> RouteTable:
 
 
 def _dev_route(options: argparse.Namespace, path: str, target: str, where: str) -> RouteSettings:
-    from gateway.config import RouteSettings, route_timeout
+    from gateway.route_settings import RouteSettings, route_timeout
 
     return RouteSettings(
         where=where,

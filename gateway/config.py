@@ -9,9 +9,9 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import urlsplit
 
 import msgspec
@@ -19,35 +19,17 @@ import msgspec
 from gateway.address import Address
 from gateway.errors import ConfigError
 from gateway.log import LogFormat, LogLevel
+from gateway.route_settings import (
+    ROUTE_TIMEOUT_MAX,
+    RequestBodyMode,
+    RouteSettings,
+    RouteTable,
+    read_route,
+)
 from gateway.timing import Timing
-from protocol.limits import INLINE_REQUEST_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-
-RequestBodyMode = Literal["inline", "spill", "stream"]
-
-DEFAULT_CONCURRENCY = 16
-"""Calls of one function at a time: enough for a page that loads its parts in parallel, and few
-enough that sixteen emulated workers (some 25 MB each) fit a laptop."""
-
-DEFAULT_QUEUE = 128
-"""Requests that wait for one of those: eight rounds; more would only wait to be timed out."""
-
-DEFAULT_FUNCTION_TIMEOUT = 30.0
-"""Seconds a function may run: long enough for a streamed answer, short enough to notice a hang."""
-
-ROUTE_TIMEOUT_MARGIN = 10.0
-"""Seconds a route waits beyond its function, so that the function's own timeout is what is seen."""
-
-LAMBDA_TIMEOUT_MAX = 900.0
-"""Seconds; the longest timeout Lambda lets a function have (15 minutes)."""
-
-ROUTE_TIMEOUT_MAX = 86_400.0
-"""Seconds; a day. A larger number is a mistake in the unit, such as milliseconds."""
-
-CONCURRENCY_MAX = 100_000
-"""A larger number than any account has; it is a slip of the keyboard."""
 
 DRAIN_DEADLINE = 25.0
 """Seconds to finish what is begun: ECS kills 30 s after SIGTERM, and the rest needs a moment."""
@@ -85,37 +67,6 @@ class GatewaySettings:
 
 
 @dataclass(frozen=True, slots=True)
-class RouteSettings:
-    """One ``[[routes]]`` table, values checked, its target still text (see `gateway.routes`).
-
-    Attributes:
-        where: how to name this table in an error, e.g. ``dialback.toml: routes[0]``.
-        path: the prefix that it serves.
-        target: the function, e.g. ``local:app.py:handler``.
-        base: the directory that a relative target file starts from.
-        function_timeout: seconds the function may run.
-        timeout: seconds the route waits for the call.
-        request_body: how request bodies travel.
-        inline_body_max: bytes of body that go into an event.
-        concurrency: calls of the function at a time.
-        queue: requests that wait for one of those.
-        env: variables for an emulated function.
-    """
-
-    where: str
-    path: str
-    target: str
-    base: Path
-    function_timeout: float = DEFAULT_FUNCTION_TIMEOUT
-    timeout: float = DEFAULT_FUNCTION_TIMEOUT + ROUTE_TIMEOUT_MARGIN
-    request_body: RequestBodyMode = "inline"
-    inline_body_max: int = INLINE_REQUEST_MAX
-    concurrency: int = DEFAULT_CONCURRENCY
-    queue: int = DEFAULT_QUEUE
-    env: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything the gateway is told: `gateway` for the process, `routes` for what it serves."""
 
@@ -135,21 +86,9 @@ class _GatewayTable(msgspec.Struct, forbid_unknown_fields=True):
     timing: Timing | None = None
 
 
-class _RouteTable(msgspec.Struct, forbid_unknown_fields=True):
-    path: str
-    target: str
-    function_timeout: Annotated[float, msgspec.Meta(gt=0, le=LAMBDA_TIMEOUT_MAX)] | None = None
-    timeout: Annotated[float, msgspec.Meta(gt=0, le=ROUTE_TIMEOUT_MAX)] | None = None
-    request_body: RequestBodyMode = "inline"
-    inline_body_max: Annotated[int, msgspec.Meta(ge=0, le=INLINE_REQUEST_MAX)] = INLINE_REQUEST_MAX
-    concurrency: Annotated[int, msgspec.Meta(ge=1, le=CONCURRENCY_MAX)] = DEFAULT_CONCURRENCY
-    queue: Annotated[int, msgspec.Meta(ge=0, le=CONCURRENCY_MAX)] = DEFAULT_QUEUE
-    env: dict[str, str] = {}
-
-
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     gateway: _GatewayTable = msgspec.field(default_factory=_GatewayTable)
-    routes: list[_RouteTable] = []
+    routes: list[RouteTable] = []
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Settings:
@@ -167,7 +106,10 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
     for key, value in _present(tables.gateway):
         gateway = _set(gateway, key, value, f"{path}: gateway.{key}", path.parent)
     gateway = from_environment(gateway, environ)
-    routes = tuple(_route(table, i, path) for i, table in enumerate(tables.routes))
+    routes = tuple(
+        read_route(table, f"{path}: routes[{i}]", path.parent)
+        for i, table in enumerate(tables.routes)
+    )
     if not routes:
         raise ConfigError(f"{path}: there are no routes; add a [[routes]] table: path and target")
     return Settings(gateway, routes)
@@ -209,11 +151,6 @@ ENVIRONMENT: dict[str, str] = {
 }
 """Every variable that the gateway reads, and the key of ``[gateway]`` or ``[gateway.timing]`` that it
 overrides."""
-
-
-def route_timeout(function_timeout: float) -> float:
-    """Return how many seconds a route waits for a function that may run this long."""
-    return function_timeout + ROUTE_TIMEOUT_MARGIN
 
 
 # ---------------------------------------------------------------- the file
@@ -258,7 +195,7 @@ def _explain(message: str) -> str:
 
 def _keys_of(place: str) -> list[str]:
     tables = {"": _File, "gateway": _GatewayTable, "gateway.timing": Timing}
-    return list(tables.get(place, _RouteTable).__struct_fields__)
+    return list(tables.get(place, RouteTable).__struct_fields__)
 
 
 def _nearest(name: str, known: list[str]) -> str:
@@ -351,33 +288,3 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "log_format": _one_of(LogFormat),
     "timing": lambda timing: timing,  # checked when it was read
 }
-
-
-# ---------------------------------------------------------------- the routes' tables
-
-
-def _route(table: _RouteTable, index: int, path: Path) -> RouteSettings:
-    function_timeout, timeout = _timeouts(table)
-    return RouteSettings(
-        where=f"{path}: routes[{index}]",
-        path=table.path,
-        target=table.target,
-        base=path.parent,
-        function_timeout=function_timeout,
-        timeout=timeout,
-        request_body=table.request_body,
-        inline_body_max=table.inline_body_max,
-        concurrency=table.concurrency,
-        queue=table.queue,
-        env=dict(table.env),
-    )
-
-
-def _timeouts(table: _RouteTable) -> tuple[float, float]:
-    """Return (function's, route's) seconds; either one, given alone, sets the other."""
-    if table.function_timeout is None and table.timeout is not None:
-        # A short timeout leaves the function at least half of it.
-        function = max(table.timeout - ROUTE_TIMEOUT_MARGIN, table.timeout / 2)
-        return min(function, LAMBDA_TIMEOUT_MAX), table.timeout
-    function = table.function_timeout or DEFAULT_FUNCTION_TIMEOUT
-    return function, table.timeout or route_timeout(function)

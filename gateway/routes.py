@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from gateway.config import RequestBodyMode, RouteSettings
+    from gateway.route_settings import RequestBodyMode, RouteSettings
 
 _LATER_TARGETS = ("aws:", "function_url:")
 _PATH = re.compile(r"/[^\s?#\x00-\x1f\x7f]*")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import RouteSettings
+from gateway.route_settings import RouteSettings
 from gateway.errors import ConfigError
 from gateway.routes import LocalTarget, RouteTable, build_routes
 

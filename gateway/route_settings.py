@@ -1,0 +1,116 @@
+"""Settings of one route: its ``[[routes]]`` table in the configuration file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+
+from protocol.limits import INLINE_REQUEST_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+RequestBodyMode = Literal["inline", "spill", "stream"]
+
+DEFAULT_CONCURRENCY = 16
+"""Calls of one function at a time: enough for a page that loads its parts in parallel, and few
+enough that sixteen emulated workers (some 25 MB each) fit a laptop."""
+
+DEFAULT_QUEUE = 128
+"""Requests that wait for one of those: eight rounds; more would only wait to be timed out."""
+
+DEFAULT_FUNCTION_TIMEOUT = 30.0
+"""Seconds a function may run: long enough for a streamed answer, short enough to notice a hang."""
+
+ROUTE_TIMEOUT_MARGIN = 10.0
+"""Seconds a route waits beyond its function, so that the function's own timeout is what is seen."""
+
+LAMBDA_TIMEOUT_MAX = 900.0
+"""Seconds; the longest timeout Lambda lets a function have (15 minutes)."""
+
+ROUTE_TIMEOUT_MAX = 86_400.0
+"""Seconds; a day. A larger number is a mistake in the unit, such as milliseconds."""
+
+CONCURRENCY_MAX = 100_000
+"""A larger number than any account has; it is a slip of the keyboard."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSettings:
+    """One ``[[routes]]`` table, values checked, its target still text (see `gateway.routes`).
+
+    Attributes:
+        where: how to name this table in an error, e.g. ``dialback.toml: routes[0]``.
+        path: the prefix that it serves.
+        target: the function, e.g. ``local:app.py:handler``.
+        base: the directory that a relative target file starts from.
+        function_timeout: seconds the function may run.
+        timeout: seconds the route waits for the call.
+        request_body: how request bodies travel.
+        inline_body_max: bytes of body that go into an event.
+        concurrency: calls of the function at a time.
+        queue: requests that wait for one of those.
+        env: variables for an emulated function.
+    """
+
+    where: str
+    path: str
+    target: str
+    base: Path
+    function_timeout: float = DEFAULT_FUNCTION_TIMEOUT
+    timeout: float = DEFAULT_FUNCTION_TIMEOUT + ROUTE_TIMEOUT_MARGIN
+    request_body: RequestBodyMode = "inline"
+    inline_body_max: int = INLINE_REQUEST_MAX
+    concurrency: int = DEFAULT_CONCURRENCY
+    queue: int = DEFAULT_QUEUE
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+class RouteTable(msgspec.Struct, forbid_unknown_fields=True):
+    """A ``[[routes]]`` table as it stands in the file; see `RouteSettings`."""
+
+    path: str
+    target: str
+    function_timeout: Annotated[float, msgspec.Meta(gt=0, le=LAMBDA_TIMEOUT_MAX)] | None = None
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=ROUTE_TIMEOUT_MAX)] | None = None
+    request_body: RequestBodyMode = "inline"
+    inline_body_max: Annotated[int, msgspec.Meta(ge=0, le=INLINE_REQUEST_MAX)] = INLINE_REQUEST_MAX
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=CONCURRENCY_MAX)] = DEFAULT_CONCURRENCY
+    queue: Annotated[int, msgspec.Meta(ge=0, le=CONCURRENCY_MAX)] = DEFAULT_QUEUE
+    env: dict[str, str] = {}
+
+
+def route_timeout(function_timeout: float) -> float:
+    """Return how many seconds a route waits for a function that may run this long."""
+    return function_timeout + ROUTE_TIMEOUT_MARGIN
+
+
+def read_route(table: RouteTable, where: str, base: Path) -> RouteSettings:
+    """Return what a table says; `where` names it in errors, relative files start from `base`."""
+    function_timeout, timeout = _timeouts(table)
+    return RouteSettings(
+        where=where,
+        path=table.path,
+        target=table.target,
+        base=base,
+        function_timeout=function_timeout,
+        timeout=timeout,
+        request_body=table.request_body,
+        inline_body_max=table.inline_body_max,
+        concurrency=table.concurrency,
+        queue=table.queue,
+        env=dict(table.env),
+    )
+
+
+def _timeouts(table: RouteTable) -> tuple[float, float]:
+    """Return (function's, route's) seconds; either one, given alone, sets the other."""
+    if table.function_timeout is None and table.timeout is not None:
+        # A short timeout leaves the function at least half of it.
+        function = max(table.timeout - ROUTE_TIMEOUT_MARGIN, table.timeout / 2)
+        return min(function, LAMBDA_TIMEOUT_MAX), table.timeout
+    function = table.function_timeout or DEFAULT_FUNCTION_TIMEOUT
+    return function, table.timeout or route_timeout(function)
