@@ -1,0 +1,440 @@
+"""A TCP proxy that does what networks do: delay, throttle, swallow, cut, refuse.
+
+    with running_proxy(("127.0.0.1", gateway_port)) as proxy:      # a thread of its own
+        proxy.plan(Point(UP, 1000, RESET))                         # for the next connection
+        ...
+        proxy.wait(lambda: proxy.connections[0].up.sent == 1000)
+
+    async with serving_proxy(("127.0.0.1", port)) as proxy:        # or on the running loop
+        await proxy.until(lambda: len(proxy.connections) == 1)
+
+UP is what the dialling side sends, DOWN what it gets. Everything is exact: a `Point` cuts after that
+very byte, and no fault waits for a clock save delay and throttle, which are clocks. A direction holds
+at most `QUEUE` chunks: a side that does not read is felt by the other one.
+Every method may be called from any thread; `until` belongs to the proxy's own loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections import deque
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, TypeVar
+
+from tests.faults.pipe import ABORT, Pipe
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+T = TypeVar("T")
+
+Address = tuple[str, int]
+
+PATIENCE = 20.0
+"""Seconds that a wait takes before it fails."""
+
+CONNECT_SECONDS = 5.0
+"""The target is on this machine: it answers at once, or not at all."""
+
+
+class Direction(Enum):
+    """Which half of a connection."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+class Fault(Enum):
+    """What happens to a connection."""
+
+    RESET = "reset"  # RST to both sides
+    CLOSE = "close"  # FIN to both sides
+    FINISH = "finish"  # FIN in this direction only, the other goes on
+    SWALLOW = "swallow"  # this direction leads nowhere, and no FIN is seen
+    HALF_OPEN = "half-open"  # the same for both directions
+    PAUSE = "pause"  # this direction stands still, and exerts back-pressure
+
+
+UP, DOWN = Direction.UP, Direction.DOWN
+RESET, CLOSE, FINISH = Fault.RESET, Fault.CLOSE, Fault.FINISH
+SWALLOW, HALF_OPEN, PAUSE = Fault.SWALLOW, Fault.HALF_OPEN, Fault.PAUSE
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where a fault strikes by itself.
+
+    Attributes:
+        direction: whose bytes are counted.
+        offset: after so many of them, exactly, have gone on.
+        fault: what happens then, to `direction` where it concerns one.
+        upgraded: count from the end of the HTTP upgrade (the first empty line).
+    """
+
+    direction: Direction
+    offset: int
+    fault: Fault
+    upgraded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """A fault that took place.
+
+    Attributes:
+        fault: which.
+        at: monotonic seconds.
+        connection: its number, from 0.
+        up: bytes that had gone on; `down` likewise.
+    """
+
+    fault: Fault
+    at: float
+    connection: int
+    up: int
+    down: int
+
+
+class Link:
+    """One connection through the proxy.
+
+    Attributes:
+        number: from 0, in the order in which they were accepted.
+        up: what the dialling side sends; `down`: what it gets.
+        closed: both sides are gone, or about to go.
+        gone: they are.
+    """
+
+    def __init__(self, proxy: Proxy, number: int, near: socket.socket, far: socket.socket) -> None:
+        self._proxy = proxy
+        self.number = number
+        self._sockets = (near, far)
+        self.up = Pipe(near, far, changed=proxy.changed, broken=self._broken)
+        self.down = Pipe(far, near, changed=proxy.changed, broken=self._broken)
+        self.closed = self.gone = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def pipe(self, direction: Direction) -> Pipe:
+        """Return one half."""
+        return self.up if direction is UP else self.down
+
+    def strike(self, fault: Fault, direction: Direction = UP) -> None:
+        """Let a fault happen now; harmless when the connection is gone."""
+        self._proxy.call(lambda: self._strike(fault, direction))
+
+    def resume(self, direction: Direction | None = None) -> None:
+        """End a PAUSE, of both directions unless one is named."""
+
+        def apply() -> None:
+            for one in self._pipes(direction):
+                one.resume()
+
+        self._proxy.call(apply)
+
+    def delay(self, seconds: float, direction: Direction | None = None) -> None:
+        """Let every chunk arrive so much later than it was sent."""
+
+        def apply() -> None:
+            for one in self._pipes(direction):
+                one.delay = seconds
+
+        self._proxy.call(apply)
+
+    def throttle(self, rate: float, direction: Direction | None = None) -> None:
+        """Let through so many bytes per second; infinity for all."""
+
+        def apply() -> None:
+            for one in self._pipes(direction):
+                one.rate = rate
+
+        self._proxy.call(apply)
+
+    # ------------------------------------------------------------ on the loop
+
+    def start(self, points: tuple[Point, ...]) -> None:
+        """Begin to forward."""
+        for point in points:
+            self.pipe(point.direction).plan(
+                point.offset,
+                partial(self._strike, point.fault, point.direction),
+                upgraded=point.upgraded,
+            )
+        self._tasks = [
+            asyncio.ensure_future(pump)
+            for pipe in (self.up, self.down)
+            for pump in (pipe.receive(), pipe.send())
+        ]
+        asyncio.gather(*self._tasks, return_exceptions=True).add_done_callback(self._ended)
+
+    def _pipes(self, direction: Direction | None) -> tuple[Pipe, ...]:
+        return (self.up, self.down) if direction is None else (self.pipe(direction),)
+
+    def _strike(self, fault: Fault, direction: Direction) -> None:
+        if self.closed:
+            return
+        self._proxy.faults.append(
+            Struck(fault, monotonic(), self.number, self.up.sent, self.down.sent)
+        )
+        if fault in (RESET, CLOSE):
+            self.hang_up(abort=fault is RESET)
+        elif fault is FINISH:
+            self.pipe(direction).finish()
+        elif fault is PAUSE:
+            self.pipe(direction).pause()
+        else:
+            for one in self._pipes(None if fault is HALF_OPEN else direction):
+                one.swallow()
+        self._proxy.changed()
+
+    def hang_up(self, *, abort: bool) -> None:
+        """Close both sides."""
+        for one in self._sockets:
+            if abort:
+                with suppress(OSError):  # the peer may have closed it before
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+        self.closed = True
+        for pipe in (self.up, self.down):
+            pipe.swallow()  # a task that is cancelled may still come round once
+        for task in self._tasks:
+            task.cancel()
+
+    def _broken(self) -> None:
+        self.hang_up(abort=True)
+
+    def _ended(self, _: object) -> None:
+        self.closed = self.gone = True
+        for one in self._sockets:
+            one.close()
+        self._proxy.changed()
+
+
+class Proxy:
+    """Listens on loopback and forwards to `target`.
+
+    Attributes:
+        connections: every one so far, gone ones too.
+        faults: what struck so far.
+        refused: connections that were accepted only to be reset.
+    """
+
+    def __init__(self, target: Address) -> None:
+        self.target = target
+        self.connections: list[Link] = []
+        self.faults: list[Struck] = []
+        self.refused = 0
+        self._plans: deque[tuple[Point, ...]] = deque()
+        self._refusing = False
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._listener = _listen(0)
+        self.port: int = self._listener.getsockname()[1]
+        self._accepting: asyncio.Task[None] | None = None
+        self._opening: set[asyncio.Task[None]] = set()
+        self._waiters: list[tuple[Callable[[], object], asyncio.Future[None]]] = []
+
+    @property
+    def url(self) -> str:
+        """What a gateway tells its functions to dial."""
+        return f"ws://127.0.0.1:{self.port}"
+
+    @property
+    def open_connections(self) -> list[Link]:
+        """Those that are not gone."""
+        return [link for link in list(self.connections) if not link.closed]
+
+    # ------------------------------------------------------------ faults
+
+    def plan(self, *points: Point) -> None:
+        """Say what is to happen to the next connection (after those already planned)."""
+        self.call(lambda: self._plans.append(points))
+
+    def forget_plans(self) -> None:
+        """Connections to come are plain again."""
+        self.call(self._plans.clear)
+
+    def strike(self, fault: Fault, direction: Direction = UP) -> None:
+        """Let a fault happen to every open connection now."""
+
+        def apply() -> None:
+            for link in self.open_connections:
+                link._strike(fault, direction)
+
+        self.call(apply)
+
+    def refuse(self, *, refusing: bool = True) -> None:
+        """Reset whatever connects from now on; or take it again."""
+
+        def apply() -> None:
+            self._refusing = refusing
+
+        self.call(apply)
+
+    def close_listener(self) -> None:
+        """Whoever connects from now on gets ECONNREFUSED."""
+        self.call(self._stop_accepting)
+
+    def open_listener(self) -> None:
+        """Listen again, on the same port."""
+
+        def apply() -> None:
+            self._listener = _listen(self.port)
+            self.start()
+
+        self.call(apply)
+
+    # ------------------------------------------------------------ waiting
+
+    def wait(self, condition: Callable[[], T], seconds: float = PATIENCE) -> T:
+        """Block until `condition`, which is asked whenever a byte moved, is true; return it.
+
+        Raises:
+            AssertionError: it was still false after `seconds`.
+        """
+        return asyncio.run_coroutine_threadsafe(self.until(condition, seconds), self._loop).result()
+
+    async def until(self, condition: Callable[[], T], seconds: float = PATIENCE) -> T:
+        """As `wait`, on the proxy's own loop."""
+        deadline = self._loop.time() + seconds
+        while not (answer := condition()):
+            changed: asyncio.Future[None] = self._loop.create_future()
+            self._waiters.append((condition, changed))
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await changed
+            except TimeoutError:
+                raise AssertionError(f"still {condition()!r} after {seconds} s") from None
+        return answer
+
+    def changed(self) -> None:
+        """Something moved: let the waiting look."""
+        waiters, self._waiters = self._waiters, []
+        for condition, changed in waiters:
+            if changed.done():
+                continue
+            if condition():
+                changed.set_result(None)
+            else:
+                self._waiters.append((condition, changed))
+
+    def call(self, what: Callable[[], T]) -> T:
+        """Do something on the proxy's loop, and return once it is done."""
+        if threading.get_ident() == self._thread:
+            return what()
+        done: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(what())
+            except BaseException as error:  # noqa: BLE001 - it is raised where it belongs
+                done.set_exception(error)
+
+        self._loop.call_soon_threadsafe(run)
+        return done.result(PATIENCE)
+
+    # ------------------------------------------------------------ on the loop
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._accepting = asyncio.ensure_future(self._accept(self._listener))
+
+    async def close(self) -> None:
+        """End every connection, and the listener."""
+        self._stop_accepting()
+        for link in self.open_connections:
+            link.hang_up(abort=True)
+        for task in [*self._opening]:
+            task.cancel()
+        await self.until(lambda: not self._opening and all(one.gone for one in self.connections))
+
+    def _stop_accepting(self) -> None:
+        if self._accepting is not None:
+            self._accepting.cancel()
+            self._accepting = None
+            self._loop.remove_reader(self._listener.fileno())
+            self._listener.close()
+
+    async def _accept(self, listener: socket.socket) -> None:
+        while True:
+            near, _ = await self._loop.sock_accept(listener)
+            if self._refusing:
+                self.refused += 1
+                near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+                near.close()
+                self.changed()
+                continue
+            task = asyncio.ensure_future(self._open(near))
+            self._opening.add(task)
+            task.add_done_callback(self._opened)
+
+    def _opened(self, task: asyncio.Task[None]) -> None:
+        self._opening.discard(task)
+        self.changed()
+
+    async def _open(self, near: socket.socket) -> None:
+        points = self._plans.popleft() if self._plans else ()
+        far = socket.socket()
+        far.setblocking(False)
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._loop.sock_connect(far, self.target)
+        except BaseException as error:
+            far.close()
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+            near.close()
+            if isinstance(error, OSError):  # the target is gone: so is the proxy, to whoever dials
+                self.refused += 1
+                return
+            raise
+        for one in (near, far):
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        link = Link(self, len(self.connections), near, far)
+        self.connections.append(link)
+        link.start(points)
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(128)
+    listener.setblocking(False)
+    return listener
+
+
+@asynccontextmanager
+async def serving_proxy(target: Address) -> AsyncIterator[Proxy]:
+    """Run a proxy on the running loop."""
+    proxy = Proxy(target)
+    proxy.start()
+    try:
+        yield proxy
+    finally:
+        await proxy.close()
+
+
+@contextmanager
+def running_proxy(target: Address) -> Iterator[Proxy]:
+    """Run a proxy in a thread of its own."""
+    started: Future[tuple[Proxy, asyncio.Event]] = Future()
+
+    async def serve() -> None:
+        async with serving_proxy(target) as proxy:
+            stop = asyncio.Event()
+            started.set_result((proxy, stop))
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="proxy")
+    thread.start()
+    proxy, stop = started.result(PATIENCE)
+    try:
+        yield proxy
+    finally:
+        proxy.call(stop.set)
+        thread.join(PATIENCE)
