@@ -21,14 +21,12 @@ import socket
 import threading
 from collections import deque
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
-from enum import Enum
-from functools import partial
-from time import monotonic
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from tests.faults.pipe import ABORT, Pipe
+from tests.faults.kinds import UP, Direction, Fault, Point, Struck
+from tests.faults.link import Link
+from tests.faults.pipe import ABORT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -42,177 +40,6 @@ PATIENCE = 20.0
 
 CONNECT_SECONDS = 5.0
 """The target is on this machine: it answers at once, or not at all."""
-
-
-class Direction(Enum):
-    """Which half of a connection."""
-
-    UP = "up"
-    DOWN = "down"
-
-
-class Fault(Enum):
-    """What happens to a connection."""
-
-    RESET = "reset"  # RST to both sides
-    CLOSE = "close"  # FIN to both sides
-    FINISH = "finish"  # FIN in this direction only, the other goes on
-    SWALLOW = "swallow"  # this direction leads nowhere, and no FIN is seen
-    HALF_OPEN = "half-open"  # the same for both directions
-    PAUSE = "pause"  # this direction stands still, and exerts back-pressure
-
-
-UP, DOWN = Direction.UP, Direction.DOWN
-RESET, CLOSE, FINISH = Fault.RESET, Fault.CLOSE, Fault.FINISH
-SWALLOW, HALF_OPEN, PAUSE = Fault.SWALLOW, Fault.HALF_OPEN, Fault.PAUSE
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """Where a fault strikes by itself.
-
-    Attributes:
-        direction: whose bytes are counted.
-        offset: after so many of them, exactly, have gone on.
-        fault: what happens then, to `direction` where it concerns one.
-        upgraded: count from the end of the HTTP upgrade (the first empty line).
-    """
-
-    direction: Direction
-    offset: int
-    fault: Fault
-    upgraded: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Struck:
-    """A fault that took place.
-
-    Attributes:
-        fault: which.
-        at: monotonic seconds.
-        connection: its number, from 0.
-        up: bytes that had gone on; `down` likewise.
-    """
-
-    fault: Fault
-    at: float
-    connection: int
-    up: int
-    down: int
-
-
-class Link:
-    """One connection through the proxy.
-
-    Attributes:
-        number: from 0, in the order in which they were accepted.
-        up: what the dialling side sends; `down`: what it gets.
-        closed: both sides are gone, or about to go.
-        gone: they are.
-    """
-
-    def __init__(self, proxy: Proxy, number: int, near: socket.socket, far: socket.socket) -> None:
-        self._proxy = proxy
-        self.number = number
-        self._sockets = (near, far)
-        self.up = Pipe(near, far, changed=proxy.changed, broken=self._broken)
-        self.down = Pipe(far, near, changed=proxy.changed, broken=self._broken)
-        self.closed = self.gone = False
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def pipe(self, direction: Direction) -> Pipe:
-        """Return one half."""
-        return self.up if direction is UP else self.down
-
-    def strike(self, fault: Fault, direction: Direction = UP) -> None:
-        """Let a fault happen now; harmless when the connection is gone."""
-        self._proxy.call(lambda: self._strike(fault, direction))
-
-    def resume(self, direction: Direction | None = None) -> None:
-        """End a PAUSE, of both directions unless one is named."""
-
-        def apply() -> None:
-            for one in self._pipes(direction):
-                one.resume()
-
-        self._proxy.call(apply)
-
-    def delay(self, seconds: float, direction: Direction | None = None) -> None:
-        """Let every chunk arrive so much later than it was sent."""
-
-        def apply() -> None:
-            for one in self._pipes(direction):
-                one.delay = seconds
-
-        self._proxy.call(apply)
-
-    def throttle(self, rate: float, direction: Direction | None = None) -> None:
-        """Let through so many bytes per second; infinity for all."""
-
-        def apply() -> None:
-            for one in self._pipes(direction):
-                one.rate = rate
-
-        self._proxy.call(apply)
-
-    # ------------------------------------------------------------ on the loop
-
-    def start(self, points: tuple[Point, ...]) -> None:
-        """Begin to forward."""
-        for point in points:
-            self.pipe(point.direction).plan(
-                point.offset,
-                partial(self._strike, point.fault, point.direction),
-                upgraded=point.upgraded,
-            )
-        self._tasks = [
-            asyncio.ensure_future(pump)
-            for pipe in (self.up, self.down)
-            for pump in (pipe.receive(), pipe.send())
-        ]
-        asyncio.gather(*self._tasks, return_exceptions=True).add_done_callback(self._ended)
-
-    def _pipes(self, direction: Direction | None) -> tuple[Pipe, ...]:
-        return (self.up, self.down) if direction is None else (self.pipe(direction),)
-
-    def _strike(self, fault: Fault, direction: Direction) -> None:
-        if self.closed:
-            return
-        self._proxy.faults.append(
-            Struck(fault, monotonic(), self.number, self.up.sent, self.down.sent)
-        )
-        if fault in (RESET, CLOSE):
-            self.hang_up(abort=fault is RESET)
-        elif fault is FINISH:
-            self.pipe(direction).finish()
-        elif fault is PAUSE:
-            self.pipe(direction).pause()
-        else:
-            for one in self._pipes(None if fault is HALF_OPEN else direction):
-                one.swallow()
-        self._proxy.changed()
-
-    def hang_up(self, *, abort: bool) -> None:
-        """Close both sides."""
-        for one in self._sockets:
-            if abort:
-                with suppress(OSError):  # the peer may have closed it before
-                    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
-        self.closed = True
-        for pipe in (self.up, self.down):
-            pipe.swallow()  # a task that is cancelled may still come round once
-        for task in self._tasks:
-            task.cancel()
-
-    def _broken(self) -> None:
-        self.hang_up(abort=True)
-
-    def _ended(self, _: object) -> None:
-        self.closed = self.gone = True
-        for one in self._sockets:
-            one.close()
-        self._proxy.changed()
 
 
 class Proxy:
@@ -264,7 +91,7 @@ class Proxy:
 
         def apply() -> None:
             for link in self.open_connections:
-                link._strike(fault, direction)
+                link.apply(fault, direction)
 
         self.call(apply)
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.route_settings import RouteSettings
 from gateway.errors import ConfigError
+from gateway.route_settings import RouteSettings
 from gateway.routes import LocalTarget, RouteTable, build_routes
 
 BASE = Path("/srv/site")
