@@ -40,6 +40,7 @@ class Link:
         up: what the dialling side sends; `down`: what it gets.
         closed: both sides are gone, or about to go.
         gone: they are.
+        port: of the dialling side, which tells whose connection it is; 0 if it had gone before.
     """
 
     def __init__(self, proxy: Owner, number: int, near: socket.socket, far: socket.socket) -> None:
@@ -49,6 +50,9 @@ class Link:
         self.up = Pipe(near, far, changed=proxy.changed, broken=self._broken)
         self.down = Pipe(far, near, changed=proxy.changed, broken=self._broken)
         self.closed = self.gone = False
+        self.port = 0
+        with suppress(OSError):
+            self.port = near.getpeername()[1]
         self._tasks: list[asyncio.Task[None]] = []
 
     def pipe(self, direction: Direction) -> Pipe:
