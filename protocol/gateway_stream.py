@@ -210,9 +210,19 @@ class GatewayStream:
             self._fail(error.reset_code)
             raise
         except RemoteProtocolError as error:
-            self.errors += 1
-            if self.errors < MAX_PROTOCOL_ERRORS:
-                raise
+            self.rule_broken(connection, error)
+            raise
+
+    def rule_broken(self, connection: Hashable, error: RemoteProtocolError) -> None:
+        """Count a rule that a connection broke; here, or where frames are decoded or ordered.
+
+        Raises:
+            StreamFailed: it was the bound connection, and the third time within this exchange.
+        """
+        if self.bound is None or connection != self.bound:
+            return
+        self.errors += 1
+        if self.errors >= MAX_PROTOCOL_ERRORS:
             self._fail(ResetCode.INTERNAL)
             last = f"broken rule number {self.errors}: {error}"
             raise StreamFailed(last, ResetCode.INTERNAL) from error

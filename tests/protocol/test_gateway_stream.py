@@ -141,6 +141,23 @@ def test_an_attach_that_comes_after_the_receipt_fails_nothing(changes: dict[str,
     assert gateway.failed is None
 
 
+def test_rules_broken_outside_of_the_stream_count_for_the_bound_connection_only() -> None:
+    gateway = bound(HEAD)
+    error = RemoteProtocolError("no msgpack")
+    for _ in range(3):
+        gateway.rule_broken("another", error)
+    gateway.rule_broken("one", error)
+    with pytest.raises(RemoteProtocolError):
+        gateway.receive("one", Data(1, 0, b""), 0.0)
+    assert (gateway.errors, gateway.failed) == (2, None)
+    with pytest.raises(StreamFailed):
+        gateway.rule_broken("one", error)
+    assert gateway.failed is ResetCode.INTERNAL
+    gateway.detach("one")
+    gateway.rule_broken("one", error)
+    assert gateway.errors == 3
+
+
 def test_frames_of_a_connection_that_is_not_bound_are_dropped() -> None:
     gateway = bound()
     assert gateway.receive("stranger", HEAD, 0.0) is None
