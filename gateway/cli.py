@@ -76,6 +76,7 @@ The file:
   request_body = "inline"                         # or "spill", "stream"
   concurrency = 16
   queue = 128
+  sse_error_event = true                          # tell readers of an event stream that breaks off
 
 Variables that override [gateway]: {variables}.
 """

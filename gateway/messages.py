@@ -80,7 +80,7 @@ class ResponseSink(Protocol):
     """Where one response goes.
 
     Order of calls: `start` once; `write` any number of times, each only while not `blocked`; then
-    either `finish` (the clean end) or `abort` (a visibly broken one). After the client left, every
+    either `end` (the clean one) or `break_off` (a visibly broken one). After the client left, every
     call is harmless, and the sink stays `blocked`: nothing that is written is taken.
     """
 
@@ -100,8 +100,9 @@ class ResponseSink(Protocol):
 
         Args:
             parts: the bytes.
-            last: the body is known to be whole with them. The byte that completes a body of known
-                length is as good as a clean end, and else leaves only with `finish`.
+            last: the body is known to be whole with them, and `end` follows unless the sink is
+                `blocked` then. The byte that completes a body of known length is as good as a clean
+                end, and else leaves only with `end`.
         """
         ...
 
@@ -119,10 +120,18 @@ class ResponseSink(Protocol):
         """Wait until the transport took what it held, or the client left: then False."""
         ...
 
-    async def finish(self) -> None:
-        """End the body cleanly: the terminating chunk, or the last byte of a known length."""
+    def end(self) -> bool:
+        """End the body cleanly: the terminating chunk, or the last byte of a known length.
+
+        Returns:
+            Whether that went to the transport; False if the client left before.
+        """
         ...
 
-    def abort(self) -> None:
-        """End the connection so that every client sees that the body is not complete."""
+    async def break_off(self, public: str) -> None:
+        """End the connection so that every client sees that the body is not complete.
+
+        Args:
+            public: the reason, for clients of a kind that can be told one.
+        """
         ...

@@ -53,6 +53,7 @@ class RouteSettings:
         inline_body_max: bytes of body that go into an event.
         concurrency: calls of the function at a time.
         queue: requests that wait for one of those.
+        sse_error_event: tell the reader of an event stream that breaks off, with an event of its own.
         env: variables for an emulated function.
     """
 
@@ -66,6 +67,7 @@ class RouteSettings:
     inline_body_max: int = INLINE_REQUEST_MAX
     concurrency: int = DEFAULT_CONCURRENCY
     queue: int = DEFAULT_QUEUE
+    sse_error_event: bool = True
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -80,6 +82,7 @@ class RouteTable(msgspec.Struct, forbid_unknown_fields=True):
     inline_body_max: Annotated[int, msgspec.Meta(ge=0, le=INLINE_REQUEST_MAX)] = INLINE_REQUEST_MAX
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=CONCURRENCY_MAX)] = DEFAULT_CONCURRENCY
     queue: Annotated[int, msgspec.Meta(ge=0, le=CONCURRENCY_MAX)] = DEFAULT_QUEUE
+    sse_error_event: bool = True
     env: dict[str, str] = {}
 
 
@@ -102,6 +105,7 @@ def read_route(table: RouteTable, where: str, base: Path) -> RouteSettings:
         inline_body_max=table.inline_body_max,
         concurrency=table.concurrency,
         queue=table.queue,
+        sse_error_event=table.sse_error_event,
         env=dict(table.env),
     )
 

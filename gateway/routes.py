@@ -74,6 +74,7 @@ class Route:
         queue: requests that may wait for one of those.
         request_body: ``inline``, ``spill`` or ``stream``.
         inline_body_max: bytes of request body that fit the event.
+        sse_error_event: tell the reader of an event stream that breaks off, with an event of its own.
     """
 
     path: str
@@ -85,6 +86,7 @@ class Route:
     queue: int
     request_body: RequestBodyMode
     inline_body_max: int
+    sse_error_event: bool = True
 
 
 class RouteTable:
@@ -151,6 +153,7 @@ def _route(one: RouteSettings, path: str, names: set[str]) -> Route:
         queue=one.queue,
         request_body=one.request_body,
         inline_body_max=one.inline_body_max,
+        sse_error_event=one.sse_error_event,
     )
 
 

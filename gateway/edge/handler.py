@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
 import time
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from gateway.messages import EdgeRequest, ResponseSink
     from gateway.routes import Route, RouteTable
     from gateway.telemetry import Telemetry
-    from protocol.headers import HeaderList
 
 log = logging.getLogger("dialback.edge")
 
@@ -91,11 +89,11 @@ class EdgeHandler:
     def abort(self) -> None:
         """End everything that is being served: refused if its head has not left, else broken."""
         for sink, task in self._open.items():
-            if sink.started:
-                sink.abort()
-            else:
+            if not sink.started:
                 sink.close_after()
-                send_error(sink, 503, SHUTTING_DOWN, RETRY_AFTER_SECONDS)
+                sink.send_error(503, SHUTTING_DOWN, RETRY_AFTER_SECONDS)
+            elif not sink.tell(SHUTTING_DOWN):
+                sink.abort()
             if task is not None:
                 task.cancel()
 
@@ -155,6 +153,7 @@ class EdgeHandler:
         self, edge_request: EdgeRequest, body: StreamedBody, route: Route, sink: Sink
     ) -> None:
         begun = time.monotonic()
+        sink.tell_events = route.sse_error_event
         outcome, note = "failed", ""
         try:
             note = await self._drive(edge_request, body, route, sink)
@@ -183,17 +182,6 @@ class EdgeHandler:
         return ""
 
 
-def send_error(sink: Sink, status: int, public: str, retry_after: int | None = None) -> None:
-    """Send ``{"error", "exchange"}``, which is all that a client learns about a failure."""
-    text = json.dumps({"error": public, "exchange": sink.exchange_id}) + "\n"
-    headers: HeaderList = ((b"content-type", b"application/json"),)
-    if retry_after is not None:
-        headers += ((b"retry-after", b"%d" % retry_after),)
-    sink.begin(status, headers, length=len(text))
-    sink.write((text.encode(),), last=True)
-    sink.end()
-
-
 def _end_with(sink: Sink, body: StreamedBody, error: GatewayError) -> str:
     """End with an error: as a response if there is none yet, else visibly broken."""
     if sink.started:
@@ -210,7 +198,7 @@ def _refuse(sink: Sink, body: StreamedBody, error: GatewayError) -> None:
         retry_after = RETRY_AFTER_SECONDS
     if not body.complete and (body.awaits_continue or (body.length or DISCARD_MAX) >= DISCARD_MAX):
         sink.close_after()  # the head says what `_settle` will do
-    send_error(sink, error.status, error.public, retry_after)
+    sink.send_error(error.status, error.public, retry_after)
 
 
 def _internal(error: Exception) -> GatewayError:

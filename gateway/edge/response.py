@@ -8,17 +8,25 @@ pipelining, keep-alive, and the transport's flow control.
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import struct
-import time
-from email.utils import formatdate
 from enum import Enum
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 from typing_extensions import override
 
+from gateway.edge.head import (
+    EXCHANGE_HEADER,
+    Framing,
+    choose_framing,
+    framing_lines,
+    is_coded,
+    is_event_stream,
+    render_head,
+)
+from gateway.edge.sse import EventBoundary
 from protocol.headers import content_length
 
 if TYPE_CHECKING:
@@ -28,22 +36,19 @@ if TYPE_CHECKING:
 
     from protocol.headers import HeaderList
 
-EXCHANGE_HEADER = b"x-dialback-exchange"
-
 WRITE_HIGH_WATER = 128 * 1024
 """Bytes that the transport may hold for one client: two of the largest DATA frames, so that one is
 on its way while the next arrives. The kernel's own send buffer (up to 4 MiB) comes before it."""
 
+TELL_SECONDS = 1.0
+"""How long a client may take to accept the event that tells why its stream breaks off."""
+
+TELL_PAUSE = 0.1
+"""Seconds between that event and the broken end. Chromium drops what its page has not read yet when
+the connection fails: one event of 25 was lost without a pause."""
+
 _LAST_CHUNK = b"0\r\n\r\n"
 _LINGER_RESET = struct.pack("ii", 1, 0)
-# They ask proxies to pass an event stream on as it comes; what the function says goes first.
-_FOR_EVENT_STREAMS = (
-    (b"x-accel-buffering", b"X-Accel-Buffering: no"),
-    (b"cache-control", b"Cache-Control: no-transform"),
-)
-_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
-# Headers that the edge itself decides about.
-_OURS = frozenset({b"content-length", b"transfer-encoding", b"connection", EXCHANGE_HEADER})
 
 
 class Outcome(Enum):
@@ -52,15 +57,7 @@ class Outcome(Enum):
     OPEN = "open"
     COMPLETED = "completed"
     FAILED = "failed"
-
-
-class _Framing(Enum):
-    """How the end of the body shows (RFC 9112 section 6.3)."""
-
-    NONE = "none"
-    SIZED = "sized"
-    CHUNKED = "chunked"
-    CLOSE = "close"
+    CANCELLED = "cancelled"
 
 
 class Sink:
@@ -76,6 +73,7 @@ class Sink:
         status: the status sent, or None.
         body_bytes: body bytes handed to the transport.
         outcome: how it ended.
+        tell_events: whether the reader of an event stream is told when it breaks off.
     """
 
     def __init__(
@@ -86,11 +84,13 @@ class Sink:
         self._loop = asyncio.get_running_loop()
         self.exchange_id = exchange_id
         self._keep_alive = keep_alive and request.keep_alive
-        self._framing = _Framing.NONE
+        self._framing = Framing.NONE
         self._remaining = 0
         self._last_byte = b""
         self._head = b""
         self._head_timer: asyncio.Handle | None = None
+        self._boundary: EventBoundary | None = None
+        self.tell_events = True
         self.status: int | None = None
         self.body_bytes = 0
         self.outcome = Outcome.OPEN
@@ -121,21 +121,40 @@ class Sink:
         """Do what `start` does, without a coroutine."""
         if self.started:
             raise RuntimeError("the response head is sent already")
-        self._head = self._render_head(status, headers, length)
+        promised = content_length(headers) if length is None else length
+        framing = choose_framing(self._request, status, promised)
+        if framing is Framing.CLOSE:
+            self._keep_alive = False
+        if status == 204:
+            promised = (
+                None  # RFC 9110 section 8.6: never with 204; otherwise what a GET would have had
+            )
+        ours = framing_lines(framing, self._request, promised, keep_alive=self._keep_alive)
+        ours.append(EXCHANGE_HEADER + b": " + self.exchange_id.encode())
+        self._head = render_head(self._request.version, status, headers, ours)
+        self._framing, self._remaining = framing, promised or 0
+        if framing is not Framing.NONE and is_event_stream(headers) and not is_coded(headers):
+            self._boundary = EventBoundary() if self.tell_events else None
         self.status = status
         self._head_timer = self._loop.call_soon(self._flush_head)
 
     def write(self, parts: Sequence[bytes], *, last: bool = False) -> None:
         """Hand body bytes to the transport; all `parts` make one chunk."""
-        if self._framing is _Framing.NONE or self.outcome is not Outcome.OPEN:
+        if self._framing is Framing.NONE or self.outcome is not Outcome.OPEN:
             return
-        if self._framing is _Framing.SIZED:
-            parts = self._within_length(parts, last=last)
         size = sum(map(len, parts))
+        if self._framing is Framing.SIZED:
+            # What the transport might not take at once may still be lost: then no end has been sent.
+            last = last and self.pending + size <= WRITE_HIGH_WATER
+            parts = self._within_length(parts, last=last)
+            size = sum(map(len, parts))
         if not size:
             return
         self.body_bytes += size
-        if self._framing is _Framing.CHUNKED:
+        if self._boundary is not None:
+            for part in parts:
+                self._boundary.feed(part)
+        if self._framing is Framing.CHUNKED:
             parts = (b"%x\r\n" % size, *parts, b"\r\n")
         self._send(parts)
 
@@ -157,26 +176,25 @@ class Sink:
             return False
         return self._alive
 
-    async def finish(self) -> None:
-        """End the body cleanly, or visibly not, if bytes of its promised length are missing."""
-        self.end()
-        await self.drained()
-
-    def end(self) -> None:
-        """Do what `finish` does, without waiting for the transport."""
+    def end(self) -> bool:
+        """End the body cleanly; see `gateway.messages.ResponseSink`."""
         if self.outcome is not Outcome.OPEN:
-            return
-        if self._framing is _Framing.SIZED and self._remaining:
+            return False
+        if not self._alive:
+            self.outcome = Outcome.CANCELLED
+            return False
+        if self._framing is Framing.SIZED and self._remaining:
             self.abort()
-            return
+            return False
         self.outcome = Outcome.COMPLETED
-        if self._framing is _Framing.CHUNKED:
+        if self._framing is Framing.CHUNKED:
             self._send((_LAST_CHUNK,))
         elif self._last_byte:
             self.body_bytes += 1
             self._send((self._last_byte,))
         else:
             self._flush_head()
+        return True
 
     def abort(self) -> None:
         """Reset the connection.
@@ -184,21 +202,90 @@ class Sink:
         A plain close after a body that is delimited by close looks complete (HTTP/1.0; curl exits
         0); a reset is an error for every client, with every framing.
         """
-        if self.outcome is not Outcome.OPEN:
+        if self.outcome is Outcome.OPEN:
+            self._fail()
+            self._reset()
+
+    async def break_off(self, public: str) -> None:
+        """End visibly broken; the reader of an event stream is told why, if none is half-sent.
+
+        Args:
+            public: what it may read.
+        """
+        if not self.tell(public):
+            self.abort()
             return
-        self.outcome = Outcome.FAILED
-        self._keep_alive = False
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-        if self._transport is not None and self._alive:
+        taken = await self._emptied()
+        if taken:
+            await asyncio.sleep(TELL_PAUSE)
+        if self._transport is None or not self._alive:
+            return
+        # A reset could overtake the event. Without a terminating chunk, or with bytes missing, a
+        # plain close is seen as well.
+        if not taken or self._framing is Framing.CLOSE:
+            self._reset()
+        elif self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def tell(self, public: str) -> bool:
+        """Send an SSE error event in place of an end; False, and nothing is sent, where none fits.
+
+        In the middle of an event there is no place: an empty line would dispatch the half of it. The
+        connection must be closed afterwards, and the body is broken however that is done.
+        """
+        if self._boundary is None or not self._boundary.between_events or not self._alive:
+            return False
+        if self.outcome is not Outcome.OPEN:
+            return False
+        event = f"event: error\ndata: {self._describe(public)}\n\n".encode()
+        if self._framing is Framing.SIZED and len(event) >= self._remaining:
+            return False
+        self._fail()
+        if self._framing is Framing.CLOSE and self._transport is not None:
             reset_on_close(self._transport)
-            self._transport.abort()
+        chunked = self._framing is Framing.CHUNKED
+        self._send((b"%x\r\n" % len(event), event, b"\r\n") if chunked else (event,))
+        return True
+
+    def send_error(self, status: int, public: str, retry_after: int | None = None) -> None:
+        """Answer with ``{"error", "exchange"}``, which is all that a client learns of a failure."""
+        text = self._describe(public) + "\n"
+        headers: HeaderList = ((b"content-type", b"application/json"),)
+        if retry_after is not None:
+            headers += ((b"retry-after", b"%d" % retry_after),)
+        self.begin(status, headers, length=len(text))
+        self.write((text.encode(),), last=True)
+        self.end()
 
     # ------------------------------------------------------------ inside
 
     @property
     def _alive(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
+
+    async def _emptied(self) -> bool:
+        """Wait until the transport holds nothing any more; False if the client is too slow."""
+        if self._transport is not None:
+            self._transport.set_write_buffer_limits(high=0)
+        try:
+            async with asyncio.timeout(TELL_SECONDS):
+                return await self.drained()
+        except TimeoutError:
+            return False
+
+    def _describe(self, public: str) -> str:
+        return json.dumps({"error": public, "exchange": self.exchange_id})
+
+    def _fail(self) -> None:
+        self.outcome = Outcome.FAILED
+        self._keep_alive = False
+
+    def _reset(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+        if self._transport is not None and self._alive:
+            reset_on_close(self._transport)
+            self._transport.abort()
 
     def _send(self, parts: Iterable[bytes]) -> None:
         if self._head:
@@ -230,47 +317,6 @@ class Sink:
                 kept[-1], self._last_byte = kept[-1][:-1], kept[-1][-1:]
         return kept
 
-    def _render_head(self, status: int, headers: HeaderList, length: int | None) -> bytes:
-        promised = content_length(headers) if length is None else length
-        framing = self._choose_framing(status, promised)
-        version = self._request.version
-        lines = [
-            b"HTTP/%d.%d %d %s"
-            % (version.major, version.minor, status, _REASONS.get(status, b"Unknown"))
-        ]
-        named = dict(headers)
-        lines += [name + b": " + value for name, value in headers if name not in _OURS]
-        lines += framing
-        lines.append(EXCHANGE_HEADER + b": " + self.exchange_id.encode())
-        if b"date" not in named:
-            lines.append(b"Date: " + _date(int(time.time())))
-        if named.get(b"content-type", b"").lower().startswith(b"text/event-stream"):
-            lines += [line for name, line in _FOR_EVENT_STREAMS if name not in named]
-        head = b"\r\n".join(lines)
-        if not head.count(b"\r") == head.count(b"\n") == len(lines) - 1 or b"\0" in head:
-            raise ValueError("a header would break the response head")
-        return head + b"\r\n\r\n"
-
-    def _choose_framing(self, status: int, promised: int | None) -> list[bytes]:
-        """Decide how the body ends; return the headers that say so (RFC 9112 section 6)."""
-        headers = []
-        old = self._request.version < (1, 1)
-        if status in (204, 304) or self._request.method == "HEAD":
-            # RFC 9110 section 8.6: never with 204; otherwise what a GET would have had.
-            if promised is not None and status != 204:
-                headers.append(b"Content-Length: %d" % promised)
-        elif promised is not None:
-            self._framing, self._remaining = _Framing.SIZED, promised
-            headers.append(b"Content-Length: %d" % promised)
-        elif old:
-            self._framing, self._keep_alive = _Framing.CLOSE, False
-        else:
-            self._framing = _Framing.CHUNKED
-            headers.append(b"Transfer-Encoding: chunked")
-        if self._keep_alive == old:
-            headers.append(b"Connection: keep-alive" if old else b"Connection: close")
-        return headers
-
 
 class Sent(web.StreamResponse):
     """What aiohttp is told about a response that a `Sink` has sent already.
@@ -300,14 +346,3 @@ def reset_on_close(transport: asyncio.Transport) -> None:
     raw = transport.get_extra_info("socket")
     if raw is not None:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
-
-
-_last_date = (0, b"")
-
-
-def _date(second: int) -> bytes:
-    """Return the Date of a second, made once (RFC 9110 section 6.6.1)."""
-    global _last_date  # noqa: PLW0603 - one small cache for the process
-    if _last_date[0] != second:
-        _last_date = (second, formatdate(second, usegmt=True).encode())
-    return _last_date[1]

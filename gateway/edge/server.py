@@ -11,7 +11,6 @@ from aiohttp import web
 from aiohttp.http import RawRequestMessage
 from typing_extensions import override
 
-from gateway.edge.handler import send_error
 from gateway.edge.response import Sent, Sink
 from gateway.errors import BadRequest
 
@@ -114,5 +113,5 @@ class _Connection(web.RequestHandler):
         )
         if isinstance(self._manager, EdgeServer):
             self._manager.telemetry.refused(status)
-        send_error(sink, status, BadRequest.public if status < 500 else "the gateway failed")
+        sink.send_error(status, BadRequest.public if status < 500 else "the gateway failed")
         return Sent(sink)

@@ -241,32 +241,36 @@ class ExchangeRun:
         self._telemetry.first_byte(monotonic() - self._exchange.started)
         await self._sink.start(head.status, head.headers, length=length)
         if bodiless:
-            self.happen(Event.BODILESS)
+            self._end_response(Event.BODILESS)
             return
         self._forwarder = Forwarder(
             self.journal,
             self._sink,
             write_stall=self._timing.write_stall,
             on_written=self._on_written,
-            on_flushed=lambda: self.happen(Event.FLUSHED),
+            on_flushed=lambda: self._end_response(Event.FLUSHED),
             on_stalled=lambda: self.happen(
                 Event.WRITE_STALLED, FunctionTimedOut("the client took nothing any more")
             ),
         )
         self._forwarder.move()
 
+    def _end_response(self, event: Event) -> None:
+        """Write the clean end and complete, in one step: neither is ever without the other."""
+        self.happen(event if self._sink.end() else Event.CLIENT_GONE)
+
     def _on_written(self, size: int) -> None:
         self._exchange.body_bytes += size
         self._telemetry.wrote(size)
 
     async def _conclude(self) -> None:
-        if self._exchange.state is State.COMPLETED:
-            await self._sink.finish()
-        elif self._exchange.head_started:
-            log.warning("exchange %s broke off: %s", self._exchange.id, self._exchange.failure)
-            self._sink.abort()
-        else:
-            raise self._exchange.failure or FunctionFailed("no reason is known")
+        if self._exchange.state is not State.FAILED:
+            return
+        failure = self._exchange.failure or FunctionFailed("no reason is known")
+        if not self._exchange.head_started:
+            raise failure
+        log.warning("exchange %s broke off: %s", self._exchange.id, failure)
+        await self._sink.break_off(failure.public)
 
     async def _send_upload(self, first: bytes) -> None:
         try:

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from gateway.edge.handler import EdgeHandler
 from gateway.edge.server import EdgeServer
@@ -104,11 +104,11 @@ class Client:
 
 
 @asynccontextmanager
-async def edge(serve: Serve) -> AsyncIterator[Edge]:
+async def edge(serve: Serve, **route: Any) -> AsyncIterator[Edge]:
     """Listen on a free port with routes ``/`` and ``/chat``."""
     driver = ScriptedDriver(serve)
     telemetry = Telemetry()
-    handler = EdgeHandler(RouteTable([_route("/"), _route("/chat")]), driver, telemetry)
+    handler = EdgeHandler(RouteTable([_route("/", **route), _route("/chat")]), driver, telemetry)
     server = EdgeServer(handler, telemetry)
     listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     try:
@@ -129,7 +129,7 @@ def answer(*parts: bytes, headers: HeaderList = PLAIN, status: int = 200) -> Ser
         await sink.start(status, headers, length=None)
         for part in parts:
             sink.write([part])
-        await sink.finish()
+        sink.end()
 
     return serve
 
@@ -140,7 +140,7 @@ def sized(body: bytes, status: int = 200) -> Serve:
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
         await sink.start(status, PLAIN, length=len(body))
         sink.write([body])
-        await sink.finish()
+        sink.end()
 
     return serve
 
@@ -166,7 +166,7 @@ def unchunk(body: bytes) -> list[bytes]:
         body = body[int(size, 16) + 2 :]
 
 
-def _route(path: str) -> Route:
+def _route(path: str, **changes: Any) -> Route:
     return Route(
         path=path,
         name="function",
@@ -177,4 +177,5 @@ def _route(path: str) -> Route:
         queue=128,
         request_body="inline",
         inline_body_max=1024,
+        **changes,
     )

@@ -29,7 +29,7 @@ async def echo(request: EdgeRequest, sink: ResponseSink) -> None:
     rest = [] if whole else [chunk async for chunk in request.body.chunks()]
     await sink.start(200, PLAIN, length=None)
     sink.write([body, *rest])
-    await sink.finish()
+    sink.end()
 
 
 async def echoed(request: bytes) -> bytes:
@@ -163,7 +163,7 @@ async def test_no_interim_response_once_the_head_has_left() -> None:
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
         await sink.start(200, PLAIN, length=None)
         sink.write([(await request.body.read_up_to(10))[0]])
-        await sink.finish()
+        sink.end()
 
     async with edge(serve) as it, Client(it.port) as client:
         client.send(get("/", "Content-Length: 3", "Expect: 100-continue", method="POST"))
@@ -244,7 +244,7 @@ async def test_a_slow_consumer_slows_the_client_down() -> None:
         async for chunk in request.body.chunks():
             taken += len(chunk)
         await sink.start(204, (), length=None)
-        await sink.finish()
+        sink.end()
 
     total = 32 * 1024 * 1024
     async with edge(serve) as it, Client(it.port) as client:
@@ -267,7 +267,7 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
         await asyncio.sleep(0)
         await sink.start(200, PLAIN, length=None)
         sink.write([request.path.encode()])
-        await sink.finish()
+        sink.end()
 
     async with edge(serve) as it:
         response = await it.ask(

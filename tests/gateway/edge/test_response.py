@@ -45,7 +45,7 @@ async def test_parts_of_one_write_travel_in_one_chunk() -> None:
         sink.write([b"a", b"", b"bc"])
         sink.write([])
         sink.write([b""])
-        await sink.finish()
+        sink.end()
 
     async with edge(serve) as it:
         assert unchunk(body_of(await it.ask(get()))) == [b"abc"]
@@ -163,7 +163,7 @@ async def test_the_head_leaves_at_once_when_no_body_follows_yet() -> None:
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
         await sink.start(200, PLAIN, length=None)
         await go_on.wait()
-        await sink.finish()
+        sink.end()
 
     async with edge(serve) as it, Client(it.port) as client:
         client.send(get())
@@ -197,8 +197,8 @@ def aborting(*parts: bytes) -> Serve:
             sink.write([part])
             await sink.drained()
             await asyncio.sleep(0)
-        sink.abort()
-        sink.abort()
+        await sink.break_off("it broke off")
+        await sink.break_off("it broke off")
 
     return serve
 
@@ -327,7 +327,7 @@ async def test_a_slow_reader_blocks_the_sink_until_it_reads() -> None:
         blocked.set()
         await sink.drained()
         blocked_later.append(sink.blocked)
-        await sink.finish()
+        sink.end()
 
     async with edge(serve) as it, Client(it.port) as client:
         client.send(get())
@@ -351,8 +351,8 @@ async def test_a_client_that_leaves_cancels_the_exchange() -> None:
             sink.write([b"y"])
             assert sink.blocked
             assert not await sink.drained()
-            await sink.finish()
-            sink.abort()
+            sink.end()
+            await sink.break_off("too late")
             cancelled.set()
             raise
 
