@@ -35,7 +35,7 @@ format: $(INSTALLED)  ## put every file into the house format
 bench: $(INSTALLED)  ## measure against plain aiohttp in one run; a few minutes
 	$(BIN)/python -m tests.benchmarks
 
-docs: $(INSTALLED)  ## write again what docs/ takes from the code (the state diagram)
+docs: $(INSTALLED)  ## write again what docs/ takes from the code (the state diagram, the fault matrix)
 	$(BIN)/python -m tests.generated_docs
 
 clean:  ## forget the virtual environment and every cache

@@ -27,6 +27,7 @@ from gateway.route_settings import (
     read_route,
 )
 from gateway.timing import Timing
+from protocol.envelope import is_callback_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -232,7 +233,7 @@ def check_callback_url(url: str) -> str:
     """
     hint = "write ws://HOST:PORT or wss://HOST"
     parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+    if not is_callback_url(url) or not parts.hostname:
         raise ValueError(f"{url!r} is not a WebSocket address; {hint}")
     if parts.query or parts.fragment or parts.username is not None:
         raise ValueError(f"{url!r} has a query, a fragment or a user name; {hint}")

@@ -112,7 +112,7 @@ class Tokens:
             int(now + lifetime) + 1,
             secrets.token_bytes(8),
         )
-        return base64.urlsafe_b64encode(body + _mac(self._signing, body)).decode().rstrip("=")
+        return _encode(body + _mac(self._signing, body))
 
     def verify(self, token: str, *, now: float) -> Claims:
         """Check a token and return what it says.
@@ -142,11 +142,17 @@ class Tokens:
         return Claims(xid=xid, inv=inv, expires=expires)
 
 
+def _encode(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
 def _decode(token: str) -> bytes:
     try:
         raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
         raise TokenError("token is not base64url") from error
+    if _encode(raw) != token:  # the decoder takes the other alphabet, padding, and stray last bits
+        raise TokenError("token is not written as it was minted")
     if len(raw) != _BODY.size + _MAC_BYTES:
         raise TokenError("token has the wrong length")
     return raw

@@ -1,8 +1,8 @@
 """Bytes <-> frames. The only module that knows msgpack.
 
 `decode` raises nothing but RemoteProtocolError, whatever the bytes are, and allocates no more than
-the message's own size plus a constant: lengths are checked by msgpack before it allocates, arrays
-are capped, and maps and extensions refused.
+the message's own size plus a constant: elements are counted before any is built, lengths are checked
+by msgpack before it allocates, arrays are capped, and maps and extensions refused.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from protocol.limits import (
     Limits,
     max_message,
 )
+from protocol.message_shape import SMALL, check_shape, is_plain_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -246,10 +247,10 @@ def decode(
     """
     items = _unpack(data, max_frame)
     number = items[0]
-    if number == _DATA and len(items) == 4:
-        return _decode_data(items, max_frame)
     if type(number) is not int or not 0 <= number <= LAST_TYPE:
         raise RemoteProtocolError("the type of a frame must be an integer from 0 to 127")
+    if number == _DATA and len(items) == 4:
+        return _decode_data(items, max_frame)
     row = _BY_NUMBER.get(number)
     if row is not None:
         frame = _decode_row(row, items)
@@ -272,6 +273,8 @@ def _unpack(data: bytes | bytearray | memoryview, max_frame: int) -> list[object
     if not size or not (0x91 <= data[0] <= 0x9F or data[0] == 0xDC):
         raise _undecodable(data, "not an array with elements")
     try:
+        if size > SMALL and not is_plain_data(data):
+            check_shape(data)
         items = msgpack.unpackb(data, max_array_len=_MAX_ARRAY, max_map_len=0, max_ext_len=0)
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
         raise _undecodable(data, str(error) or type(error).__name__) from None

@@ -29,6 +29,7 @@ from protocol.frames import (
 )
 from protocol.limits import (
     ATTACH_DEADLINE,
+    GOAWAY_IDLE,
     MAX_BAD_TOKENS,
     MAX_REFUSAL_RATE,
     MAX_RESET_RATE,
@@ -69,6 +70,7 @@ class Connection:
         self._queue: list[Frame] = []
         self._idle: _Idle | None = None
         self._idle_limit: float | None = None  # seconds without stream and PARK; None: no limit
+        self._sent_away = False
 
     # ------------------------------------------------------------------ keepalive
 
@@ -92,7 +94,11 @@ class Connection:
             self._wait(now)
 
     def _wait(self, now: float) -> None:
-        if self._idle_limit is not None:
+        if self._idle_limit is None:
+            return
+        if self._sent_away:
+            self._idle = _Idle(now + GOAWAY_IDLE, CloseCode.GOING_AWAY, "sent away")
+        else:
             why = "no stream and no PARK"
             self._idle = _Idle(now + self._idle_limit, CloseCode.IDLE, why)
 
@@ -128,7 +134,12 @@ class Connection:
     # ------------------------------------------------------------------ frames
 
     def go_away(self, code: GoawayCode, deadline_ms: int, url: str | None = None) -> None:
-        """Ask the peer to start nothing more here; the active stream goes on."""
+        """Ask the peer to start nothing more here; the active stream goes on.
+
+        At the gateway, `handle_timer` ends the connection (1001) once it is parked, or idle for a
+        moment.
+        """
+        self._sent_away = True
         self._queue.append(Goaway(code, deadline_ms, url))
 
     def frames_to_send(self, now: float) -> list[Frame]:
@@ -280,8 +291,11 @@ class GatewayConnection(Connection):
 
     def _on_park(self, frame: Park, now: float) -> Park | None:
         self.parked = now
-        deadline = now + self.limits.park_ttl_ms * _MS
-        self._idle = _Idle(deadline, CloseCode.GOING_AWAY, "parked for too long")
+        if self._sent_away:
+            self._idle = _Idle(now, CloseCode.GOING_AWAY, "sent away")
+        else:
+            deadline = now + self.limits.park_ttl_ms * _MS
+            self._idle = _Idle(deadline, CloseCode.GOING_AWAY, "parked for too long")
         left, self.active = self.active, None
         return None if left is None else frame
 

@@ -17,7 +17,9 @@ KEY = "dialback"
 VERSION = 1
 
 _XID = re.compile(r"[0-9a-f]{32}")
-_URL = re.compile(r"wss?://[^\s]+")
+#: Both go into the head of an HTTP request, where nothing else than visible ASCII may stand.
+_URL = re.compile(r"wss?://[!-~]+")
+_TOKEN = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Envelope:
             xid=fields.xid(),
             inv=fields.integer("inv", 1),
             urls=_urls(fields),
-            token=fields.text("token", MAX_TOKEN),
+            token=_token(fields),
             window=fields.integer("window", 1),
             max_frame=fields.integer("max_frame", MIN_MAX_FRAME, MAX_MAX_FRAME),
             body=_body(fields),
@@ -84,12 +86,24 @@ class Envelope:
         )
 
 
+def is_callback_url(url: str) -> bool:
+    """Whether functions take this for a URL to dial."""
+    return len(url) <= MAX_URL and _URL.fullmatch(url) is not None
+
+
+def _token(fields: JsonFields) -> str:
+    token = fields.text("token", MAX_TOKEN)
+    if not _TOKEN.fullmatch(token):
+        raise fields.wrong("token", "visible ASCII characters")
+    return token
+
+
 def _urls(fields: JsonFields) -> tuple[str, ...]:
     urls = fields.get("urls")
     if not isinstance(urls, list) or not 1 <= len(urls) <= MAX_URLS:
         raise fields.wrong("urls", f"a list of 1 to {MAX_URLS} URLs")
     for url in urls:
-        if not (isinstance(url, str) and len(url) <= MAX_URL and _URL.fullmatch(url)):
+        if not (isinstance(url, str) and is_callback_url(url)):
             raise fields.wrong("urls", f"ws: or wss: URLs of at most {MAX_URL} characters")
     return tuple(urls)
 

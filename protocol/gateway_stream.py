@@ -15,6 +15,7 @@ from protocol.frames import (
     Attach,
     Attached,
     AttachedFlag,
+    AttachFlag,
     Cancel,
     Data,
     End,
@@ -156,11 +157,18 @@ class GatewayStream:
             return self.terminal
         if (frame.inv, frame.epoch) <= (inv, epoch):
             return RejectCode.STALE
+        if self._continues(frame):
+            return None
+        if self.ended:  # by a receipt, which this ATTACH knows nothing of
+            return RejectCode.TERMINAL
+        self._fail(ResetCode.LOST)
+        return RejectCode.GAP
+
+    def _continues(self, frame: Attach) -> bool:
+        """Whether the function can go on where this side stands, head and both bodies."""
+        head_is_its_own = self.head is None or bool(frame.flags & AttachFlag.HEAD_SENT)
         held = frame.lo <= self.position <= frame.hi
-        if not held or not self._upload.keeps(frame.req_recv):
-            self._fail(ResetCode.LOST)
-            return RejectCode.GAP
-        return None
+        return held and head_is_its_own and self._upload.keeps(frame.req_recv)
 
     def _attached_flags(self) -> AttachedFlag:
         flags = AttachedFlag(0)
@@ -202,9 +210,19 @@ class GatewayStream:
             self._fail(error.reset_code)
             raise
         except RemoteProtocolError as error:
-            self.errors += 1
-            if self.errors < MAX_PROTOCOL_ERRORS:
-                raise
+            self.rule_broken(connection, error)
+            raise
+
+    def rule_broken(self, connection: Hashable, error: RemoteProtocolError) -> None:
+        """Count a rule that a connection broke; here, or where frames are decoded or ordered.
+
+        Raises:
+            StreamFailed: it was the bound connection, and the third time within this exchange.
+        """
+        if self.bound is None or connection != self.bound:
+            return
+        self.errors += 1
+        if self.errors >= MAX_PROTOCOL_ERRORS:
             self._fail(ResetCode.INTERNAL)
             last = f"broken rule number {self.errors}: {error}"
             raise StreamFailed(last, ResetCode.INTERNAL) from error

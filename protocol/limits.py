@@ -26,6 +26,8 @@ FIRST_IGNORABLE_TYPE = 64
 LAST_TYPE = 127
 #: The array of a HEAD is the outer array, the list, and the pairs.
 MAX_DEPTH = 3
+#: A HEAD of 256 pairs, as many as its array holds, has 774; an element costs a decoder up to 100 bytes.
+MAX_ELEMENTS = 1024
 
 #: Below 4 KiB the cost per frame dominates; over 1 MiB one frame blocks control frames for too long.
 MIN_MAX_FRAME = 4 * KIB
@@ -73,6 +75,9 @@ SMALL_CREDIT = KIB
 MAX_PROTOCOL_ERRORS = 3
 #: Seconds from the upgrade to the first ATTACH.
 ATTACH_DEADLINE = 5.0
+#: Seconds that a connection which was sent away may be idle: its function has yet to say PARK, or to
+#: close, and both it does at once.
+GOAWAY_IDLE = 1.0
 #: Refused ATTACHes per second and connection. Accepted ones are not limited: a warm function sends one
 #: for each invocation, up to some thousand a second.
 MAX_REFUSAL_RATE = 20

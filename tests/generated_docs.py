@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway.exchange.states import TABLE, State
+from tests.faults.coverage import Proof, proofs
+from tests.faults.rows import ROWS, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "architecture.md"
-BEGIN, END = "<!-- generated: states -->\n", "<!-- end of generated -->\n"
+BEGIN, END = "<!-- generated: {} -->\n", "<!-- end of generated -->\n"
 
 
 def state_diagram() -> str:
@@ -32,24 +37,55 @@ def state_diagram() -> str:
     return "\n".join([*lines, "```", ""])
 
 
-def with_diagram(page: str) -> str:
-    """Return a page with the diagram between the markers made anew."""
-    before, _, rest = page.partition(BEGIN)
+def fault_table() -> str:
+    """Return the fault matrix, each row with the tests that prove it."""
+    proven = proofs()
+    lines = [
+        "| # | fault | browser | gateway | function | proven by |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [_fault_row(row, proven) for row in ROWS]
+    return "\n".join([*lines, ""])
+
+
+def _fault_row(row: Row, proven: Mapping[str, Sequence[Proof]]) -> str:
+    tests = "; ".join(
+        f"[{proof.test.removeprefix('test_')}](../tests/{proof.path})"
+        for proof in proven.get(row.number, ())
+    )
+    if row.shared_journal:
+        tests = tests or "*comes with the shared journal*"
+    parts = (row.number, row.fault, row.browser, row.gateway, row.function, tests)
+    return "| " + " | ".join(part.replace("|", "\\|") or "-" for part in parts) + " |"
+
+
+GENERATED: tuple[tuple[Path, str, Callable[[], str]], ...] = (
+    (ROOT / "docs" / "architecture.md", "states", state_diagram),
+    (ROOT / "docs" / "faults.md", "faults", fault_table),
+)
+"""Page, name of the markers in it, and what makes the text between them."""
+
+
+def renewed(page: str, name: str, text: str) -> str:
+    """Return a page with the text between the markers replaced."""
+    begin = BEGIN.format(name)
+    before, _, rest = page.partition(begin)
     _, _, after = rest.partition(END)
-    return before + BEGIN + state_diagram() + END + after
+    return before + begin + text + END + after
 
 
 def main() -> int:
-    """Write the page, or check it."""
-    page = PAGE.read_text()
-    fresh = with_diagram(page)
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(fresh)
-        return 0
-    if page != fresh:
-        print(f"{PAGE.relative_to(ROOT)} is stale: run `make docs`", file=sys.stderr)
-        return 1
-    return 0
+    """Write the pages, or check them."""
+    stale = 0
+    for path, name, make in GENERATED:
+        page = path.read_text()
+        fresh = renewed(page, name, make())
+        if "--check" not in sys.argv[1:]:
+            path.write_text(fresh)
+        elif page != fresh:
+            print(f"{path.relative_to(ROOT)} is stale: run `make docs`", file=sys.stderr)
+            stale = 1
+    return stale
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from gateway.callback.pump import Pump
+from gateway.callback.pump import CLOSE_SECONDS, Pump
 from gateway.tokens import TokenError
+from protocol.errors import CloseCode
 from protocol.limits import ATTACH_PATH, SUBPROTOCOL, choose_subprotocol
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("dialback.callback")
 
 UNAUTHORIZED = "a token of a running exchange is wanted: Authorization: Bearer TOKEN"
-
-CLOSE_SECONDS = 1.0
-"""How long to wait for a peer's Close: a frozen function never sends one."""
 
 
 class CallbackEndpoint:
@@ -58,7 +56,10 @@ class CallbackEndpoint:
             max_msg_size=self._limits.max_message,
         )
         await socket.prepare(request)
-        pump = Pump(socket, self._store, self._telemetry, self._limits)
+        transport = request.transport
+        if transport is None:  # it left in the middle of the handshake
+            return socket
+        pump = Pump(socket, transport, self._store, self._telemetry, self._limits)
         self._pumps.add(pump)
         try:
             await pump.run()
@@ -69,7 +70,7 @@ class CallbackEndpoint:
     async def close(self) -> None:
         """Send every function away: the gateway is going."""
         for pump in list(self._pumps):
-            await pump.go_away()
+            pump.close(CloseCode.GOING_AWAY)
 
     def _refuse(self, request: web.BaseRequest) -> web.Response | None:
         if request.path != ATTACH_PATH:

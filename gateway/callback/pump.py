@@ -2,19 +2,22 @@
 
 The reader never waits for the writer or for a consumer: flow control is the journal's credit. One task
 writes, woken by the journal or by the one timer that stands for every deadline of the connection.
+
+A close leaves the stream at once. The Close frame goes out behind whatever is being written; a peer that
+takes nothing keeps its socket for `CLOSE_SECONDS` all the same.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from aiohttp import WSMsgType
+from aiohttp import WebSocketError, WSMsgType
 
 from protocol.codec import decode, encode
 from protocol.connection import GatewayConnection
-from protocol.errors import CloseCode, ProtocolError, RejectCode
+from protocol.errors import CloseCode, ProtocolError, RejectCode, RemoteProtocolError
 from protocol.frames import Attach, Attached, Park, Reject
 
 if TYPE_CHECKING:
@@ -32,6 +35,9 @@ PREFIX_LOGGED = (
     32  # bytes of an undecodable message shown in the log: enough to recognise a peer's bug
 )
 
+CLOSE_SECONDS = 1.0
+"""How long a closing connection may keep its socket: a frozen function neither reads nor answers."""
+
 
 class Pump:
     """Runs one WebSocket from its upgrade to its end."""
@@ -39,11 +45,13 @@ class Pump:
     def __init__(
         self,
         socket: web.WebSocketResponse,
+        transport: asyncio.WriteTransport,
         store: JournalStore,
         telemetry: Telemetry,
         limits: Limits,
     ) -> None:
         self._socket = socket
+        self._transport = transport
         self._store = store
         self._telemetry = telemetry
         self._limits = limits
@@ -56,6 +64,10 @@ class Pump:
         self._timer: asyncio.Handle | None = None
         self._timer_due = 0.0  # kept here: what uvloop returns for a time that is past cannot tell
         self._closing: CloseCode | None = None
+        self._hang_up: asyncio.TimerHandle | None = None
+        self._writing = False
+        self._written = 0  # bytes, without the WebSocket's own
+        self._stall: _Stall | None = None
 
     # ------------------------------------------------------------ what the journal calls
 
@@ -70,7 +82,7 @@ class Pump:
     def superseded(self) -> None:
         """Close: the function has a newer connection for this exchange."""
         self._journal = None
-        self._close(CloseCode.SUPERSEDED)
+        self.close(CloseCode.SUPERSEDED)
 
     # ------------------------------------------------------------ life
 
@@ -80,20 +92,24 @@ class Pump:
         try:
             await self._read()
         finally:
+            code = self.close(CloseCode.NORMAL)
             writer.cancel()
-            if self._timer is not None:
-                self._timer.cancel()
-            self._leave()
-            await self._socket.close(code=self._closing or CloseCode.NORMAL)
+            try:
+                await self._socket.close(code=code)
+            finally:
+                for timer in (self._timer, self._hang_up):
+                    if timer is not None:
+                        timer.cancel()
 
-    async def go_away(self) -> None:
-        """Close from our side: the gateway stops."""
-        self._close(CloseCode.GOING_AWAY)
-
-    def _close(self, code: CloseCode) -> None:
-        if self._closing is None:
-            self._closing = code
-            self._outbox_ready.set()
+    def close(self, code: CloseCode) -> CloseCode:
+        """Leave the stream now, and end the connection soon; return the code that it ends with."""
+        if self._closing is not None:
+            return self._closing
+        self._closing = code
+        self._hang_up = self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
+        self._outbox_ready.set()
+        self._leave()
+        return code
 
     # ------------------------------------------------------------ reading
 
@@ -103,23 +119,38 @@ class Pump:
             if message.type is WSMsgType.BINARY:
                 self._take(message.data)
             elif message.type is WSMsgType.TEXT:
-                self._close(CloseCode.UNSUPPORTED_DATA)
+                self._blame(_TEXT)
             elif message.type not in (WSMsgType.PING, WSMsgType.PONG):
-                self._log_end(message)
+                self._note_end(message)
                 return
 
     def _take(self, data: bytes) -> None:
         now = self._loop.time()
         try:
             frame = decode(data, max_frame=self._limits.max_frame)
-            if frame is None:
-                self._connection.heard(now)
-            elif (wanted := self._connection.receive(frame, now)) is not None:
+            wanted = None if frame is None else self._connection.receive(frame, now)
+        except RemoteProtocolError as error:
+            self._blame(error, data)
+            return
+        if wanted is not None:
+            try:
                 self._route(wanted, now)
-        except ProtocolError as error:
-            log.warning("callback broke the protocol: %s [%s]", error, data[:PREFIX_LOGGED].hex())
-            self._close(error.close_code)
+            except ProtocolError as error:
+                self._broken(error, data)
+                return
+        elif frame is None:
+            self._connection.heard(now)
         self.outbox_changed()
+
+    def _blame(self, error: RemoteProtocolError, data: bytes = b"") -> None:
+        """Count a rule that was broken outside of the stream against the exchange that is bound."""
+        if self._journal is not None:
+            self._journal.rule_broken(self, error)
+        self._broken(error, data)
+
+    def _broken(self, error: ProtocolError, data: bytes) -> None:
+        log.warning("callback broke the protocol: %s [%s]", error, data[:PREFIX_LOGGED].hex())
+        self.close(error.close_code)
 
     def _route(self, frame: StreamFrame | Park, now: float) -> None:
         match frame:
@@ -176,8 +207,12 @@ class Pump:
             while self._closing is None:
                 await self._outbox_ready.wait()
                 self._outbox_ready.clear()
+                self._writing = True
                 for frame in self._waiting_frames(self._loop.time()):
-                    await self._socket.send_bytes(encode(frame))
+                    message = encode(frame)
+                    self._written += len(message)
+                    await self._socket.send_bytes(message)
+                self._writing = False
                 self._arm()
         except OSError as error:
             log.info("callback lost while writing: %s", error)
@@ -193,9 +228,14 @@ class Pump:
             self._release_if_over(now)
         return frames
 
+    # ------------------------------------------------------------ time
+
     def _next_deadline(self) -> float | None:
         deadline = self._connection.next_deadline()
-        if self._journal is not None:
+        if self._stall is not None and (deadline is None or self._stall.deadline < deadline):
+            deadline = self._stall.deadline
+        # What a journal has due while the writer is stuck waits for the writer, not for a timer.
+        if self._journal is not None and not self._writing:
             other = self._journal.next_deadline()
             if deadline is None or (other is not None and other < deadline):
                 deadline = other
@@ -213,16 +253,55 @@ class Pump:
 
     def _on_timer(self) -> None:
         self._timer = None
+        if self._closing is not None:
+            return
+        now = self._loop.time()
         try:
-            self._connection.handle_timer(self._loop.time())
+            self._connection.handle_timer(now)
+            self._check_writer(now)
         except ProtocolError as error:
             log.info("callback ended: %s", error)
-            self._close(error.close_code)
+            self.close(error.close_code)
+            return
         self._outbox_ready.set()
+        if self._writing:  # the writer, which arms the next one, may be stuck for good
+            self._arm()
 
-    def _log_end(self, message: WSMessage) -> None:
+    def _check_writer(self, now: float) -> None:
+        """See that bytes which wait for a peer get fewer; only the timer looks.
+
+        Raises:
+            RemoteProtocolError: it took none for `dead_ms`.
+        """
+        active = self._connection.active is not None
+        waiting = self._transport.get_write_buffer_size() if active else 0
+        if not waiting:
+            self._stall = None
+            return
+        taken = self._written - waiting
+        if self._stall is None or taken > self._stall.taken:
+            self._stall = _Stall(taken, now + self._limits.dead_ms * _MS)
+        elif now >= self._stall.deadline:
+            raise RemoteProtocolError(
+                f"the function takes nothing of {waiting} bytes", close_code=CloseCode.WRITE_STALL
+            )
+
+    def _note_end(self, message: WSMessage) -> None:
         if message.type is WSMsgType.ERROR:
-            log.info("callback lost: %s", message.data)
+            error = message.data
+            if isinstance(error, WebSocketError):  # aiohttp has answered it with this code
+                self._blame(RemoteProtocolError(str(error)))
+            else:
+                log.info("callback lost: %s", error)
+
+
+class _Stall(NamedTuple):
+    taken: int  # bytes by the kernel, when last looked at
+    deadline: float
+
+
+_MS = 0.001
+_TEXT = RemoteProtocolError("a text message", close_code=CloseCode.UNSUPPORTED_DATA)
 
 
 def _reject(frame: Attach, code: RejectCode, message: str) -> Reject:

@@ -117,7 +117,7 @@ def _function_error(result: InvokeResult) -> GatewayError:
     try:
         described = json.loads(result.payload)
         kind, text = str(described.get("errorType")), str(described.get("errorMessage"))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         kind, text = "Unknown", ""
     detail = f"{kind}: {text} (request {result.request_id})"
     return FunctionTimedOut(detail) if kind in TIMEOUT_TYPES else FunctionFailed(detail)

@@ -65,7 +65,7 @@ def parse_result(payload: bytes) -> BufferedResponse | PossibleReceipt:
     """
     try:
         value = msgspec.json.decode(payload) if payload else None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FunctionFailed(f"the function's result is not JSON: {error}") from None
     if isinstance(value, dict):
         if "statusCode" in value:

@@ -30,6 +30,7 @@ from protocol.gateway_stream import GatewayStream
 
 if TYPE_CHECKING:
     from gateway.tokens import Grant
+    from protocol.errors import RemoteProtocolError
     from protocol.frames import Attach, Frame, Reject, StreamFrame
     from protocol.headers import HeaderList
     from protocol.limits import Limits
@@ -165,6 +166,13 @@ class MemoryJournal:
                 self._reader.on_data_frame()
             self._append(news)
         self._let_upload_go_on()
+
+    def rule_broken(self, writer: Writer, error: RemoteProtocolError) -> None:
+        """A connection sent what never became a frame of the stream; the third time is the last."""
+        try:
+            self._stream.rule_broken(writer, error)
+        except StreamFailed as last:
+            self._fail(last.reset_code, str(last))
 
     def detach(self, writer: Writer) -> None:
         """A connection is gone, or has done its part."""

@@ -144,6 +144,7 @@ def test_one_timeout_sets_the_other(file: Path, given: str, function: float, rou
         ("[gateway]\nedge = '::1:80'\n" + ROUTE, "FILE: gateway.edge: '::1:80' is not HOST:PORT; write it like 127.0.0.1:8080"),
         ("[gateway]\nedge = 'a:99999'\n" + ROUTE, "FILE: gateway.edge: '99999' is not a port; write a number from 0 to 65535"),
         ("[gateway]\ncallback_url = 'https://x'\n" + ROUTE, "FILE: gateway.callback_url: 'https://x' is not a WebSocket address; write ws://HOST:PORT or wss://HOST"),
+        ("[gateway]\ncallback_url = 'ws://b\u00fccher'\n" + ROUTE, "FILE: gateway.callback_url: 'ws://b\u00fccher' is not a WebSocket address; write ws://HOST:PORT or wss://HOST"),
         ("[gateway]\ncallback_url = 'ws://u@x?q'\n" + ROUTE, "FILE: gateway.callback_url: 'ws://u@x?q' has a query, a fragment or a user name; write ws://HOST:PORT or wss://HOST"),
         ("[gateway]\ntoken_keys = ['gone']\n" + ROUTE, "FILE: gateway.token_keys: DIR/gone: no such file; each key is a file that holds a secret"),
         ("[gateway]\nlog_level = 'loud'\n" + ROUTE, "FILE: gateway.log_level: 'loud' is none of debug, info, warning, error"),

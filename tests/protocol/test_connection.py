@@ -237,6 +237,18 @@ def test_goaway_travels() -> None:
     assert ours.goaway == Goaway(GoawayCode.DRAINING, 25_000, "wss://cluster")
 
 
+def test_after_goaway_a_connection_is_of_no_use_once_it_is_parked_or_idle() -> None:
+    parked, idle = gateway(), gateway()
+    for connection in (parked, idle):
+        connection.go_away(GoawayCode.DRAINING, 25_000)
+        assert connection.next_deadline() == 10.0  # the stream goes on
+        connection.release(1, 5.0)
+    assert parked.receive(Park(), 5.5) is None
+    assert closes(parked, 5.5) is CloseCode.GOING_AWAY
+    idle.handle_timer(5.9)
+    assert closes(idle, 6.0) is CloseCode.GOING_AWAY
+
+
 # ----------------------------------------------------------------------- the gateway's patience
 
 

@@ -19,6 +19,7 @@ from protocol.frames import (
     Attach,
     Attached,
     AttachedFlag,
+    AttachFlag,
     Cancel,
     Data,
     End,
@@ -36,6 +37,7 @@ from tests.protocol.link import LIMITS, SECRET, XID
 HEAD = Head(1, 200, ())
 ABC = Data(1, 0, b"abc")
 END = End(1, 3, crc32(b"abc"))
+RESUMED = AttachFlag.HEAD_SENT
 
 
 def attach_frame(sid: int = 1, inv: int = 1, epoch: int = 1, **changes: object) -> Attach:
@@ -72,11 +74,11 @@ def rejected(gateway: GatewayStream, frame: Attach) -> RejectCode:
 
 def test_an_accepted_attach_tells_where_the_exchange_stands() -> None:
     gateway = bound(HEAD, ABC, upload=True)
-    answer = gateway.attach(attach_frame(7, epoch=2, hi=3), "two", 0.0)
+    answer = gateway.attach(attach_frame(7, epoch=2, hi=3, flags=RESUMED), "two", 0.0)
     assert answer == Attached(7, 3, crc32(b"abc"), 64, AttachedFlag.HEAD_KNOWN, 0, LIMITS)
     assert (gateway.bound, gateway.pair) == ("two", (1, 2))
     gateway.receive("two", End(7, 3, crc32(b"abc")), 0.0)
-    answer = gateway.attach(attach_frame(8, epoch=3, hi=3), "three", 0.0)
+    answer = gateway.attach(attach_frame(8, epoch=3, hi=3, flags=RESUMED), "three", 0.0)
     assert isinstance(answer, Attached)
     assert answer.flags == AttachedFlag.HEAD_KNOWN | AttachedFlag.END_KNOWN
     assert not gateway.over
@@ -112,14 +114,48 @@ def test_a_later_invocation_takes_over_with_its_own_secret() -> None:
     assert rejected(gateway, attach_frame(epoch=9)) is RejectCode.STALE
 
 
-@pytest.mark.parametrize(
-    "changes", [{"lo": 4, "hi": 9}, {"hi": 2}, {"hi": 3, "req_recv": 1}], ids=str
+#: Neither of these functions can go on after HEAD and three bytes.
+NO_WAY_ON = pytest.mark.parametrize(
+    "changes",
+    [{"lo": 4, "hi": 9}, {"hi": 2}, {"hi": 3, "req_recv": 1}, {"hi": 3, "flags": 0}],
+    ids=["forgotten", "never-sent", "request-bytes", "head-of-another"],
 )
+
+
+@NO_WAY_ON
 def test_a_gap_fails_the_exchange(changes: dict[str, object]) -> None:
     gateway = bound(HEAD, ABC)
-    assert rejected(gateway, attach_frame(epoch=2, **changes)) is RejectCode.GAP  # type: ignore[arg-type]
+    frame = attach_frame(**({"epoch": 2, "flags": RESUMED} | changes))  # type: ignore[arg-type]
+    assert rejected(gateway, frame) is RejectCode.GAP
     assert gateway.failed is ResetCode.LOST
     assert rejected(gateway, attach_frame(epoch=3, hi=3)) is RejectCode.TERMINAL
+
+
+@NO_WAY_ON
+def test_an_attach_that_comes_after_the_receipt_fails_nothing(changes: dict[str, object]) -> None:
+    gateway = bound(HEAD, ABC)
+    gateway.apply_receipt(receipt())
+    frame = attach_frame(**({"epoch": 2, "flags": RESUMED} | changes))  # type: ignore[arg-type]
+    assert rejected(gateway, frame) is RejectCode.TERMINAL
+    assert gateway.ended
+    assert gateway.failed is None
+
+
+def test_rules_broken_outside_of_the_stream_count_for_the_bound_connection_only() -> None:
+    gateway = bound(HEAD)
+    error = RemoteProtocolError("no msgpack")
+    for _ in range(3):
+        gateway.rule_broken("another", error)
+    gateway.rule_broken("one", error)
+    with pytest.raises(RemoteProtocolError):
+        gateway.receive("one", Data(1, 0, b""), 0.0)
+    assert (gateway.errors, gateway.failed) == (2, None)
+    with pytest.raises(StreamFailed):
+        gateway.rule_broken("one", error)
+    assert gateway.failed is ResetCode.INTERNAL
+    gateway.detach("one")
+    gateway.rule_broken("one", error)
+    assert gateway.errors == 3
 
 
 def test_frames_of_a_connection_that_is_not_bound_are_dropped() -> None:

@@ -40,7 +40,12 @@ def unpack(stream: io.BytesIO, depth: int = 3) -> Any:
     if 0xC4 <= first <= 0xC6 or 0xA0 <= first < 0xC0 or 0xD9 <= first <= 0xDB:
         return take(stream, size) if first in (0xC4, 0xC5, 0xC6) else take(stream, size).decode()
     assert first >= 0x90 and depth > 0
+    assert size <= 256
     return [unpack(stream, depth - 1) for _ in range(size)]
+
+
+def count(items: Any) -> int:
+    return 1 + (sum(map(count, items)) if type(items) is list else 0)
 
 
 def read(message: bytes, frames: dict[str, Any], max_frame: int) -> dict[str, Any]:
@@ -51,6 +56,7 @@ def read(message: bytes, frames: dict[str, Any], max_frame: int) -> dict[str, An
         stream = io.BytesIO(message)
         items = unpack(stream)
         assert type(items[0]) is int and message[0] != 0xDD and not stream.read()
+        assert count(items) <= 1024
         if 64 <= items[0] <= 127:
             return {"ignored": True}
         frame, fields = frames[str(items[0])], {}

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from gateway.invoke.local.limits import HEAD_MAX
 
+_LENGTH_DIGITS = 18  # below 2^63; Python refuses to read thousands of digits at all
+
 
 class BadHttp(Exception):
     """The peer does not speak HTTP as a runtime does; the connection is to be closed."""
@@ -120,6 +122,6 @@ def _content_length(headers: dict[bytes, bytes]) -> int:
     if b"transfer-encoding" in headers:
         raise BadHttp("a body without Content-Length is not supported")
     value = headers.get(b"content-length", b"0")
-    if not value.isdigit():
+    if not value.isdigit() or len(value) > _LENGTH_DIGITS:
         raise BadHttp("Content-Length is no number")
     return int(value)

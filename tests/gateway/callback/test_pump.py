@@ -30,7 +30,9 @@ class Reader:
 
 
 async def test_a_deadline_that_is_past_is_met_at_once() -> None:
-    pump = Pump(web.WebSocketResponse(), JournalStore(), Telemetry(), LIMITS)
+    pump = Pump(
+        web.WebSocketResponse(), asyncio.WriteTransport(), JournalStore(), Telemetry(), LIMITS
+    )
     journal = MemoryJournal(
         Grant(bytes(16), 1, "t"), Reader(), window=INITIAL_WINDOW, limits=LIMITS, upload=False
     )

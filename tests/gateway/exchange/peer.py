@@ -11,7 +11,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +75,10 @@ class Peer:
             await self.attach()
         return self
 
-    async def attach(self) -> Attach:
+    async def attach(self, **changes: Any) -> Attach:
         sid = next(_sids)
         self._connection.open_stream(sid, self._now())
-        frame = self.stream.attach(sid)
+        frame = replace(self.stream.attach(sid), **changes)
         await self.send(frame)
         return frame
 
@@ -217,14 +217,15 @@ async def gateway(
     **route: Any,
 ) -> AsyncIterator[GatewayUnderTest]:
     """Run a whole gateway whose one function is `behaviour`."""
-    limits, store, telemetry = Limits(), JournalStore(), Telemetry()
+    timing = timing or Timing()
+    limits, store, telemetry = timing.limits(), JournalStore(), Telemetry()
     tokens = tokens or Tokens()
     invoker = PeerInvoker(behaviour)
     endpoint = CallbackEndpoint(store, tokens, telemetry, limits)
     callback_runner = web.ServerRunner(web.Server(endpoint.handle))
     callback_port = await _listen(callback_runner)
     offer = CallbackOffer((f"ws://127.0.0.1:{callback_port}",), INITIAL_WINDOW, limits)
-    driver = Driver({"/": invoker}, store, tokens, telemetry, offer, timing or Timing())
+    driver = Driver({"/": invoker}, store, tokens, telemetry, offer, timing)
     handler = EdgeHandler(RouteTable([_route(**route)]), driver, telemetry)
     edge_runner = web.ServerRunner(EdgeServer(handler, telemetry))
     port = await _listen(edge_runner)

@@ -46,6 +46,7 @@ def test_a_peer_that_asks_before_sending_is_seen() -> None:
         b"nonsense\r\n\r\n",
         b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
         b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 4301 + b"\r\n\r\n",
         b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"x" * (HEAD_MAX + 1),
     ],

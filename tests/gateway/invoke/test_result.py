@@ -126,7 +126,9 @@ def test_a_wrong_shape_is_named(fields: dict[str, Any], said: str) -> None:
     assert caught.value.public == FunctionFailed.public
 
 
-@pytest.mark.parametrize("payload", [b"{", b"NaN", b"\xff", b'{"statusCode": 200} x'])
+@pytest.mark.parametrize(
+    "payload", [b"{", b"NaN", b"\xff", b'{"statusCode": 200} x', b"[" * 100_000]
+)
 def test_what_is_no_json_is_refused(payload: bytes) -> None:
     with pytest.raises(FunctionFailed, match="not JSON"):
         parse_result(payload)
