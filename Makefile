@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test check coverage bench format docs clean
+.PHONY: help demo test check coverage model bench format docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ coverage: $(INSTALLED)  ## the wire is covered by its own tests to the last bran
 format: $(INSTALLED)  ## put every file into the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+model: $(INSTALLED)  ## every state of larger worlds, and longer random runs of both ends; ten minutes
+	$(BIN)/python -m tests.model
 
 bench: $(INSTALLED)  ## measure against plain aiohttp in one run; a few minutes
 	$(BIN)/python -m tests.benchmarks

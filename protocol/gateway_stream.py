@@ -157,8 +157,9 @@ class GatewayStream:
             return self.terminal
         if (frame.inv, frame.epoch) <= (inv, epoch):
             return RejectCode.STALE
-        if self._continues(frame):
-            return None
+        return None if self._continues(frame) else self._gap()
+
+    def _gap(self) -> RejectCode:
         if self.ended:  # by a receipt, which this ATTACH knows nothing of
             return RejectCode.TERMINAL
         self._fail(ResetCode.LOST)
