@@ -55,8 +55,8 @@ class Owner(Protocol):
         """Something came, or the transport takes bytes again: send what waits."""
         ...
 
-    def lost(self, reason: str) -> None:
-        """The connection is gone; it reports nothing more."""
+    def lost(self, reason: str, code: int | None) -> None:
+        """The connection is gone, closed with `code` or without one; it reports nothing more."""
         ...
 
 
@@ -64,6 +64,7 @@ class Connection(asyncio.Protocol):
     """A connection that is open, or being opened (see `dial`). Used on the I/O thread only.
 
     Attributes:
+        url: the callback URL that it was dialled at.
         owner: who it reports to; None while it is parked.
         state: the protocol's side: streams, keepalive, park.
         opened: done once the upgrade succeeded or failed.
@@ -71,7 +72,8 @@ class Connection(asyncio.Protocol):
         paused: the transport holds more than it should: only control frames may follow.
     """
 
-    def __init__(self, uri: WebSocketURI, token: str, limits: Limits) -> None:
+    def __init__(self, url: str, uri: WebSocketURI, token: str, limits: Limits) -> None:
+        self.url = url
         self.owner: Owner | None = None
         self.closed = False
         self.paused = False
@@ -166,15 +168,16 @@ class Connection(asyncio.Protocol):
             self._drop(error.close_code, f"the gateway broke the protocol: {error}")
             return
         if self._socket.close_expected() or self._socket.close_sent is not None:
-            self._drop(None, self._goodbye())
+            self._drop(None, *self._goodbye())
         elif self.owner is not None:
             self.owner.flush()
         elif self.state.has_frames:
             self.send(())
 
     def eof_received(self) -> None:
-        """Let the transport close: nothing comes after this."""
+        """Nothing comes after this, and from now on the library takes nothing either."""
         self._socket.receive_eof()
+        self._drop(None, *self._goodbye())
 
     def pause_writing(self) -> None:
         """The transport holds enough."""
@@ -193,24 +196,26 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits."""
-        reason = self._goodbye() if exc is None else str(exc) or type(exc).__name__
+        reason, code = self._goodbye()
+        if exc is not None:
+            reason = str(exc) or type(exc).__name__
         if not self.opened.done():
             self.opened.set_exception(self._socket.handshake_exc or ConnectionError(reason))
-        self._drop(None, reason)
+        self._drop(None, reason, code)
 
     # ------------------------------------------------------------ inside
 
-    def _drop(self, code: CloseCode | None, reason: str) -> None:
-        """End the connection and tell the owner, once; with `code` the gateway is told why."""
-        if code is not None:
-            self.close(code, reason[:100])
+    def _drop(self, say: CloseCode | None, reason: str, code: int | None = None) -> None:
+        """End the connection and tell the owner, once; `say` tells the gateway why."""
+        if say is not None:
+            self.close(say, reason[:100])
         elif not self.closed and self._transport is not None:
             self._hang_up(self._transport)
         self.closed = True
         owner, self.owner = self.owner, None
         then, self._when_flushed = self._when_flushed, None
         if owner is not None:
-            owner.lost(reason)
+            owner.lost(reason, say or code)
         if then is not None:
             then()
 
@@ -259,9 +264,9 @@ class Connection(asyncio.Protocol):
         if parts and self._transport is not None and not self._transport.is_closing():
             self._transport.writelines(parts)
 
-    def _goodbye(self) -> str:
-        code, reason = self._socket.close_code, self._socket.close_reason
-        received = self._socket.close_rcvd
-        if received is not None:
-            code, reason = received.code, received.reason
-        return f"closed with {code} {reason or ''}".strip() if code else "closed by the gateway"
+    def _goodbye(self) -> tuple[str, int | None]:
+        """Return why and with which code the connection ended; no code when nobody said goodbye."""
+        said = self._socket.close_rcvd or self._socket.close_sent
+        if said is None:
+            return "closed by the gateway", None
+        return f"closed with {said.code} {said.reason}".strip(), said.code

@@ -1,4 +1,4 @@
-"""The one background thread on which every socket of this environment lives.
+"""The one background thread on which every socket of this environment lives, and what waits there.
 
 It is made when the first exchange needs a socket, never at import: a process that forks afterwards
 (or an image restored by SnapStart) would otherwise inherit a dead thread and a shared epoll set.
@@ -18,11 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lambda_client.connection import Connection
-
-
-IDLE_SECONDS = 45.0
-"""A connection parked for longer is not tried: something between may have forgotten it, and a fresh
-dial costs less than finding out (load balancers drop idle connections after 60 s by default)."""
+    from lambda_client.dial import Dial, DialError
 
 
 class _Parked(NamedTuple):
@@ -30,31 +26,117 @@ class _Parked(NamedTuple):
     monotonic: float
     wall: float
 
-    @property
-    def idle(self) -> float:
-        """Seconds since it was parked. A frozen environment's clocks may disagree: the longer."""
-        return max(time.monotonic() - self.monotonic, time.time() - self.wall)
 
+class Io:
+    """Where jobs run and connections live; what one invocation leaves there for the next.
 
-class IoThread:
-    """A daemon thread running one event loop for the life of the process.
+    A subclass says how a job is run. Everything but `submit`, `next_sid` and `take_parked` is called
+    on the thread (or loop) of the jobs only.
 
     Attributes:
-        dialling: the last dial that was begun; touched on the thread only.
+        wanted: who would take a connection that was dialled for somebody else.
     """
 
-    def __init__(self) -> None:
-        self.pid = os.getpid()
+    def __init__(
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.wanted: Callable[[Connection], None] | None = None
         self._lock = threading.Lock()
+        self._monotonic = monotonic
+        self._wall = wall
+        self._sids = 0
+        self._parked: _Parked | None = None
+        self._stray: Dial | None = None
+
+    def submit(self, job: Callable[[], object]) -> None:
+        """Run `job` soon, after every job submitted before it. Callable anywhere."""
+        raise NotImplementedError
+
+    def next_sid(self) -> int:
+        """Return a stream id that no connection of this process has used. Callable anywhere."""
+        with self._lock:
+            self._sids += 1
+            return self._sids
+
+    # ------------------------------------------------------------ connections between invocations
+
+    def park(self, connection: Connection, then: Callable[[], None]) -> None:
+        """Say PARK on a connection and keep it for the next invocation; an earlier one is closed.
+
+        Args:
+            connection: open, without a stream and without an owner.
+            then: called once the kernel has what was said, so that the environment may freeze.
+        """
+
+        def flushed() -> None:
+            if not connection.closed:
+                self._keep(connection)
+            then()
+
+        connection.state.park()
+        connection.send(())
+        connection.when_flushed(flushed)
+
+    def _keep(self, connection: Connection) -> None:
+        with self._lock:
+            before = self._parked
+            self._parked = _Parked(connection, self._monotonic(), self._wall())
+        if before is not None:
+            before.connection.abort()
+
+    def take_parked(self, urls: tuple[str, ...], idle: float) -> Connection | None:
+        """Return the connection that waits, if it may serve; it waits no more. Callable anywhere.
+
+        Args:
+            urls: the addresses of the gateway that is to be reached.
+            idle: seconds after which something between may have forgotten a connection.
+        """
+        with self._lock:
+            parked = self._parked
+            if parked is None or parked.connection.url not in urls:
+                return None
+            self._parked = None
+        connection = parked.connection
+        # A frozen environment's clocks may disagree about how long it was: the longer one counts.
+        waited = max(self._monotonic() - parked.monotonic, self._wall() - parked.wall)
+        # Half of its time may have passed on the gateway's clock before the freeze ended.
+        longest = min(idle, connection.state.limits.park_ttl_ms / 2000)
+        if waited > longest or not connection.untouched():
+            self.submit(connection.abort)
+            return None
+        return connection
+
+    def adopt(self, dial: Dial) -> None:
+        """Care for a dial whose invocation was answered without it: the next one may need it."""
+        if self._stray is not None:
+            self._stray.drop()
+        self._stray = dial
+        dial.tell = self._on_stray
+
+    def _on_stray(self, outcome: Connection | DialError) -> None:
+        self._stray = None
+        if isinstance(outcome, Exception):
+            return
+        if self.wanted is not None:
+            self.wanted(outcome)
+        else:
+            self.park(outcome, lambda: None)
+
+
+class IoThread(Io):
+    """A daemon thread running one event loop for the life of the process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pid = os.getpid()
         self._before_start: deque[Callable[[], object]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._parked: _Parked | None = None
-        self.dialling: asyncio.Task[None] | None = None
-        self._sids = 0
         threading.Thread(target=self._run, name="dialback-io", daemon=True).start()
 
     def submit(self, job: Callable[[], object]) -> None:
-        """Run `job` on the thread soon, after every job submitted before it. Callable anywhere."""
+        """Run `job` on the thread soon, after every job submitted before it."""
         loop = self._loop
         if loop is None:
             with self._lock:
@@ -63,31 +145,6 @@ class IoThread:
                     self._before_start.append(job)
                     return
         loop.call_soon_threadsafe(job)
-
-    def next_sid(self) -> int:
-        """Return a stream id that no connection of this process has used."""
-        with self._lock:
-            self._sids += 1
-            return self._sids
-
-    def park(self, connection: Connection) -> None:
-        """Keep an open connection for the next invocation; an earlier one is closed."""
-        with self._lock:
-            before = self._parked
-            self._parked = _Parked(connection, time.monotonic(), time.time())
-        if before is not None:
-            before.connection.abort()
-
-    def take_parked(self) -> Connection | None:
-        """Return the connection that waits, if there is one; it waits no more. Callable anywhere."""
-        with self._lock:
-            parked, self._parked = self._parked, None
-        if parked is None:
-            return None
-        if parked.idle > IDLE_SECONDS or not parked.connection.untouched():
-            self.submit(parked.connection.abort)
-            return None
-        return parked.connection
 
     def _run(self) -> None:
         import asyncio

@@ -1,4 +1,4 @@
-"""What becomes of an exchange that did not end well: which error, and what the log says."""
+"""What the log says of an exchange that did not end well, and whether the invocation fails with it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,15 @@ import logging
 from typing import TYPE_CHECKING
 
 from lambda_client.errors import ClientGone, StreamClosed, StreamLost
-from protocol.errors import CancelCode, RejectCode
+from protocol.errors import CancelCode
 
 if TYPE_CHECKING:
-    from protocol.frames import Reject
+    from protocol.receipt import Receipt
 
 logger = logging.getLogger("dialback")
 
 
-def refusal(reject: Reject) -> StreamClosed:
-    """Return what user code gets to see when the gateway refused the ATTACH."""
-    if reject.code in (RejectCode.CANCELLED, RejectCode.TERMINAL):
-        return ClientGone(CancelCode.CLIENT_GONE, "the client left before the function attached")
-    return StreamLost(f"the gateway refused to attach: {reject}")
-
-
-def report(failure: StreamClosed | None) -> None:
+def report(failure: StreamClosed | None, receipt: Receipt) -> None:
     """Log why the response was not delivered, as loud as it deserves.
 
     Raises:
@@ -32,7 +25,9 @@ def report(failure: StreamClosed | None) -> None:
     if isinstance(failure, ClientGone):
         level = logging.DEBUG if failure.code == CancelCode.NO_BODY else logging.INFO
         logger.log(level, "response stopped: %s", failure)
-    elif isinstance(failure, StreamLost):
-        logger.error("response not delivered", exc_info=failure)
-    else:
+    elif not isinstance(failure, StreamLost):
         raise failure
+    elif receipt.status == "end":
+        logger.info("the rest of the response returns with the invocation: %s", failure)
+    else:
+        logger.error("response not delivered", exc_info=failure)

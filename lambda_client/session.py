@@ -1,103 +1,65 @@
-"""One exchange, shared by the thread that runs user code and the I/O thread.
+"""One exchange as user code uses it: the outlet of its response, the source of a streamed request.
 
-User code puts bytes in and waits for room; the I/O thread (see `pump`) takes frames out. One lock
-guards the stream between them. The I/O thread is woken only when it is idle: a producer that is
-faster than the socket pays for the hop between threads once per wake-up, not once per chunk.
+User code puts bytes in and waits for room; the I/O thread (see `pump`) takes frames out. It is woken
+only when it is idle: a producer that is faster than the socket pays for the hop between threads once
+per wake-up, not once per chunk.
 
-    IDLE --open--> DIALLING --> ATTACHED --> SETTLED
-                      |                        ^
-                      +--> UNREACHABLE --------+
+Every wait is for one thing that the I/O thread brings about: it owns the timers. So each ending comes
+in two halves, with a wait for `settled` between them, in whatever way the caller can wait.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-import threading
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from lambda_client.errors import (
-    ClientGone,
-    DeadlineReached,
-    GatewayUnreachable,
-    StreamClosed,
-    StreamLost,
-)
+from lambda_client.errors import ClientGone, DeadlineReached, GatewayUnreachable, StreamClosed
 from lambda_client.loop import io_thread
-from lambda_client.outcome import refusal, report
+from lambda_client.outcome import report
+from lambda_client.shared import Phase, Shared
 from lambda_client.upload import Upload
-from lambda_client.waiting import Waiters
 from protocol.errors import ResetCode
-from protocol.frames import Cancel, Reject
-from protocol.function_stream import FunctionState, FunctionStream
-from protocol.limits import INLINE_ANSWER_MAX, RECEIPT_BODY_MAX, Limits
+from protocol.limits import INLINE_ANSWER_MAX, RECEIPT_BODY_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lambda_client.invocation import Invocation
+    from lambda_client.loop import Io
     from lambda_client.pump import Pump
+    from lambda_client.timing import Timing
     from protocol.envelope import Envelope
-    from protocol.frames import Attach, Frame, StreamFrame
     from protocol.headers import HeaderList
 
-logger = logging.getLogger("dialback")
 
-END_ACK_SECONDS = 10.0
-"""How long to wait for the gateway to say that it holds everything (protocol SPEC, timers)."""
-
-RESET_SECONDS = 1.0
-"""How long a RESET may take to reach the kernel before the environment may freeze."""
-
-
-class Phase(Enum):
-    """How far the exchange has come towards a connection."""
-
-    IDLE = "idle"
-    DIALLING = "dialling"
-    ATTACHED = "attached"
-    UNREACHABLE = "unreachable"
-    SETTLED = "settled"
-
-
-class Session:
+class Session(Shared):
     """The outlet that streams (see `response.Outlet`), and the source of a streamed request body.
 
     Attributes:
-        envelope: how to dial back.
-        deadline: when Lambda ends the function (monotonic seconds), or None.
-        remaining: seconds from the start of the invocation to its deadline, or None.
-        lock: guards everything below.
-        stream: the protocol's side of the exchange.
-        waiters: who waits for credit, for request bytes, or for the end.
         upload: the request body, where it is streamed.
-        sid: the stream's id on its connection.
-        phase: see above.
-        failure: why nobody takes the response any more.
-        dial_failure: why the gateway could not be reached.
     """
 
-    def __init__(self, invocation: Invocation, envelope: Envelope) -> None:
-        self.envelope = envelope
-        self.deadline = invocation.deadline
-        self.remaining = invocation.remaining
-        self.lock = threading.Lock()
-        self.stream = FunctionStream(
-            envelope, secret=os.urandom(16), limits=Limits(max_frame=envelope.max_frame)
-        )
-        self.sid = 0
-        self.phase = Phase.IDLE
-        self.failure: StreamClosed | None = None
-        self.waiters = Waiters(self.lock)
-        self.upload = Upload(self)
-        self._stop: Callable[[], None] | None = None
-        self._pump: Pump | None = None
-        self._pump_idle = False
-        self._urgent = False
-        self.dial_failure: str | None = None
+    def __init__(
+        self,
+        invocation: Invocation,
+        envelope: Envelope,
+        *,
+        io: Io | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        """Begin an exchange; nothing is dialled yet.
 
-    # ------------------------------------------------------------ the response, from user code
+        Args:
+            invocation: deadline and remaining time.
+            envelope: how to dial back.
+            io: where sockets live; by default this process's I/O thread.
+            timing: how long what may take; by default `timing.TIMING`.
+        """
+        super().__init__(invocation, envelope, timing)
+        self.upload = Upload(self)
+        self._io = io
+        self._pump: Pump | None = None
+
+    # ------------------------------------------------------------ the response
 
     @property
     def ordinary(self) -> bool:
@@ -116,8 +78,8 @@ class Session:
         """Begin to dial, or attach on the parked connection. Harmless when done before."""
         if self.phase is not Phase.IDLE:
             return
-        io = io_thread()
-        parked, attach = io.take_parked(), None
+        io = self._io = self._io or io_thread()
+        parked, attach = io.take_parked(self.envelope.urls, self.timing.idle), None
         with self.lock:
             self.phase = Phase.DIALLING
             if parked is not None:
@@ -130,11 +92,11 @@ class Session:
             except ImportError as error:
                 self.unreachable(f"cannot dial back: {error}")
                 return
-            self._pump = pump = Pump(io, self)
+            self._pump = Pump(io, self)
             if parked is not None and attach is not None:
-                pump.reuse(parked, attach)
+                self._pump.reuse(parked, attach)
             else:
-                pump.dial()
+                self._pump.dial()
 
         io.submit(start)
 
@@ -149,7 +111,7 @@ class Session:
         with self.lock:
             pump = self._take_idle_pump()
         if pump is not None:
-            io_thread().submit(pump.flush)
+            self._submit(pump.flush)
 
     def write(self, data: bytes) -> None:
         """Take body bytes; block while there is no credit."""
@@ -187,7 +149,7 @@ class Session:
                 self._refuse_large_body()
             pump = self._take_idle_pump() if accepted else None
         if pump is not None:
-            io_thread().submit(pump.flush)
+            self._submit(pump.flush)
         return b"" if accepted == len(data) else memoryview(data)[accepted:]
 
     def _movable(self) -> bool:
@@ -213,7 +175,9 @@ class Session:
         self._pump_idle = False
         return pump
 
-    # ------------------------------------------------------------ stopping user code
+    def _submit(self, job: Callable[[], object]) -> None:
+        if self._io is not None:
+            self._io.submit(job)
 
     def watch(self, stop: Callable[[], None] | None) -> None:
         """Name what stops the asynchronous user code now running."""
@@ -222,120 +186,12 @@ class Session:
             if isinstance(self.failure, ClientGone | DeadlineReached):
                 self._stop_user()
 
-    def _stop_user(self) -> None:
-        if self._stop is not None:
-            self._stop()
-
-    # ------------------------------------------------------------ for the I/O thread, lock held
-
-    def attach(self, sid: int) -> Attach | None:
-        """Return the ATTACH for a new connection; None if none is needed any more."""
-        if self.phase is not Phase.DIALLING:
-            return None
-        self.phase = Phase.ATTACHED
-        self.sid = sid
-        return self.stream.attach(sid)
-
-    def frames_to_send(self, now: float, *, paused: bool) -> list[Frame]:
-        """Return what waits; the next write wakes the I/O thread again.
-
-        While the transport is full only a RESET leaves: other bytes wait, and are joined, here.
-        """
-        self._pump_idle = not paused
-        if paused and not self._urgent:
-            return []
-        frames = self.stream.frames_to_send(now)
-        if self.stream.end_sent:
-            self.waiters.notify()
-        return frames
-
-    @property
-    def stream_over(self) -> bool:
-        """Whether the stream needs its connection no more."""
-        return self.stream.state is FunctionState.DONE or self.stream.rejected is not None
-
-    def receive(self, frame: StreamFrame, now: float) -> bool:
-        """Take a frame of the gateway; tell whether it asks user code to stop.
-
-        Raises:
-            ProtocolError: the gateway broke a rule.
-        """
-        self.stream.receive(frame, now)
-        if isinstance(frame, Cancel) and self.stream.cancelled is frame:
-            self._close(ClientGone(frame.code, frame.message))
-        elif isinstance(frame, Reject):
-            self._close(refusal(frame))
-        self.waiters.notify()
-        return self.stream.cancelled is frame
-
-    # ------------------------------------------------------------ for the I/O thread
-
-    @property
-    def dialling(self) -> bool:
-        """Whether a connection is still wanted."""
-        return self.phase is Phase.DIALLING
-
-    def redial(self) -> None:
-        """The parked connection was gone already: begin as if there had been none."""
-        with self.lock:
-            self.stream.detach()
-            if self.phase is Phase.ATTACHED:
-                self.phase = Phase.DIALLING
-
-    def unreachable(self, reason: str) -> None:
-        """The gateway could not be dialled: keep the body for the receipt."""
-        logger.warning("%s; the response returns with the invocation instead", reason)
-        with self.lock:
-            if self.phase is Phase.DIALLING:
-                self.phase = Phase.UNREACHABLE
-                self.dial_failure = reason
-                self.stream.buffer_for_receipt()
-                self.waiters.notify()
-
-    def failed(self, reason: str) -> None:
-        """What the gateway sent made the exchange worthless."""
-        with self.lock:
-            self._close(StreamLost(reason))
-
-    def out_of_time(self) -> None:
-        """Lambda is about to end the function: break the response off while there is time."""
-        with self.lock:
-            self._close(DeadlineReached("the function's own deadline is near"))
-            self._break_off(ResetCode.DEADLINE, "the function's own deadline is near")
-            if self.phase is not Phase.ATTACHED:
-                self.phase = Phase.SETTLED
-                self.waiters.notify()
-
-    def abandon_user(self) -> None:
-        """Answer the CANCEL, although user code still runs."""
-        with self.lock:
-            self._break_off(ResetCode.CANCELLED, "the handler did not stop in time")
-
-    def lost(self, reason: str) -> None:
-        """The connection broke."""
-        with self.lock:
-            self.stream.detach()
-            self._close(StreamLost(f"the connection to the gateway was lost: {reason}"))
-            self.phase = Phase.SETTLED
-            self.waiters.notify()
-
-    def settle(self) -> None:
-        """The stream is over on its connection, for better or worse."""
-        with self.lock:
-            self.phase = Phase.SETTLED
-            self.waiters.notify()
-
-    def _close(self, failure: StreamClosed) -> None:
-        if self.failure is None and not self.stream.end_acknowledged:
-            self.failure = failure
-            if isinstance(failure, ClientGone | DeadlineReached):
-                self._stop_user()
-        self.waiters.notify()
-
-    # ------------------------------------------------------------ endings, from user code
+    # ------------------------------------------------------------ endings
 
     def explains(self, error: BaseException) -> bool:
         """Whether an error in user code only says that nobody takes the response any more."""
+        if isinstance(error, BaseExceptionGroup):
+            return all(self.explains(part) for part in error.exceptions)
         return self.failure is not None and (
             isinstance(error, StreamClosed) or type(error).__name__ == "CancelledError"
         )
@@ -346,72 +202,68 @@ class Session:
         Raises:
             StreamClosed: it could not be delivered, and the invocation should be seen to fail.
         """
+        self.begin_finish()
+        self._wait_until_settled()
+        return self.conclude()
+
+    def begin_finish(self) -> None:
+        """Say that user code has returned; from now on `settled` will come by itself."""
         with self.lock:
             if self.failure is None and not self.stream.ended:
                 self.stream.end()
-            inline = self._inline_answer()
-        if inline is not None:
-            return inline
-        if self.failure is None:
+            if isinstance(self.failure, ClientGone):
+                self.break_off(ResetCode.CANCELLED, "user code has stopped")
+            inline = self._take_inline_answer()
+        if self.failure is None and not inline:
             self.open()
-            self.flush()
-            with self.lock:
-                self.waiters.wait(lambda: self.stream.end_sent or self.over)
-                self.waiters.wait(lambda: self.over, END_ACK_SECONDS)
-        if isinstance(self.failure, ClientGone):
-            self._reset(ResetCode.CANCELLED, "user code has stopped")
-        self._let_go()
-        report(self.failure)
-        with self.lock:  # a connection that was let go may still hear of bytes
-            receipt = self.stream.receipt(self.dial_failure)
-        return receipt.to_json()
+        self._user_is_done()
 
-    def _inline_answer(self) -> dict[str, Any] | None:
-        if self.failure is not None or self.phase not in (Phase.IDLE, Phase.DIALLING):
-            return None
-        receipt = self.stream.inline_answer()
-        if receipt is None:
-            return None
-        self.phase = Phase.SETTLED
+    def conclude(self) -> dict[str, Any]:
+        """Return the receipt of a settled exchange.
+
+        Raises:
+            StreamClosed: it could not be delivered, and the invocation should be seen to fail.
+        """
+        with self.lock:
+            self.phase = Phase.SETTLED
+            receipt = self.stream.receipt(self.dial_failure)
+        report(self.failure, receipt)
         return receipt.to_json()
 
     def fail(self, error: BaseException) -> None:
         """Break the response off, because user code raised; waits until the gateway was told."""
+        self.begin_fail(error)
+        self._wait_until_settled()
+
+    def begin_fail(self, error: BaseException) -> None:
+        """Say that user code has raised; from now on `settled` will come by itself."""
         cancelled = isinstance(self.failure, ClientGone)
         code = ResetCode.CANCELLED if cancelled else ResetCode.HANDLER_ERROR
-        self._reset(code, type(error).__name__)
-        self._let_go()
-
-    def _reset(self, code: ResetCode, message: str) -> None:
         with self.lock:
-            self._break_off(code, message)
-            self._pump_idle = self._pump is not None  # whatever it does, it must look again
-        self.flush()
+            self.break_off(code, type(error).__name__)
+        self._user_is_done()
 
-    def _break_off(self, code: ResetCode, message: str) -> None:
-        self.stream.reset(code, message)
-        self._urgent = True
+    def _take_inline_answer(self) -> bool:
+        """Settle for an answer by receipt alone, if the response is small and nothing has left."""
+        if self.failure is not None or self.phase not in (Phase.IDLE, Phase.DIALLING):
+            return False
+        if self.stream.inline_answer() is None:
+            return False
+        self.phase = Phase.SETTLED
+        return True
 
-    def _let_go(self) -> None:
-        """Leave nothing behind: no dialling, no timer, no connection that carries this stream."""
+    def _user_is_done(self) -> None:
         with self.lock:
-            self.waiters.wait(lambda: self.phase is not Phase.ATTACHED, RESET_SECONDS)
-            unsettled = self.phase not in (Phase.IDLE, Phase.SETTLED)
-            self.phase = Phase.SETTLED
-        if unsettled:
-            io_thread().submit(self._abandon)
+            self.user_done = True
+            if self.phase is Phase.IDLE:
+                self.phase = Phase.SETTLED
+        self._submit(self._tell_pump)
 
-    def _abandon(self) -> None:
+    def _tell_pump(self) -> None:
         """On the I/O thread, and so after whatever `open` began there."""
         if self._pump is not None:
-            self._pump.abandon()
+            self._pump.user_done()
 
-    @property
-    def settled(self) -> bool:
-        """Whether no connection carries the stream, or will."""
-        return self.phase in (Phase.UNREACHABLE, Phase.SETTLED)
-
-    @property
-    def over(self) -> bool:
-        """Whether there is nothing to wait for any more."""
-        return self.failure is not None or self.settled
+    def _wait_until_settled(self) -> None:
+        with self.lock:
+            self.waiters.wait(lambda: self.settled)

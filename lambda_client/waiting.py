@@ -19,9 +19,9 @@ class Waiters:
         self._changed = threading.Condition(lock)
         self._suspended: list[asyncio.Future[None]] = []
 
-    def wait(self, ready: Callable[[], bool], timeout: float | None = None) -> None:
-        """Block until `ready()`, or for `timeout` seconds. The lock is held."""
-        self._changed.wait_for(ready, timeout)
+    def wait(self, ready: Callable[[], bool]) -> None:
+        """Block until `ready()`. The lock is held."""
+        self._changed.wait_for(ready)
 
     async def suspend(self, ready: Callable[[], bool]) -> None:
         """Suspend the task until something changed, unless it is `ready`. The lock is not held."""

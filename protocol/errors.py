@@ -55,6 +55,18 @@ class RejectCode(IntEnum):
     LIMIT = 10
 
 
+#: After these an ATTACH elsewhere, or later, may succeed.
+PASSING_REJECTS = frozenset(
+    {
+        RejectCode.UNKNOWN,
+        RejectCode.DRAINING,
+        RejectCode.OVERLOADED,
+        RejectCode.NOT_OWNER,
+        RejectCode.LIMIT,
+    }
+)
+
+
 class ResetCode(IntEnum):
     """Why a response ends without being complete."""
 

@@ -21,6 +21,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Literal
 
 from protocol.errors import (
+    PASSING_REJECTS,
     LocalProtocolError,
     RejectCode,
     RemoteProtocolError,
@@ -52,10 +53,6 @@ if TYPE_CHECKING:
 
     from protocol.envelope import Envelope
 
-#: After these an ATTACH elsewhere, or later, may succeed.
-_PASSING = frozenset(
-    {RejectCode.DRAINING, RejectCode.OVERLOADED, RejectCode.NOT_OWNER, RejectCode.LIMIT}
-)
 #: After these the gateway has no use for the rest of the response.
 _UNWANTED = frozenset({RejectCode.TERMINAL, RejectCode.CANCELLED})
 
@@ -124,11 +121,7 @@ class FunctionStream:
 
     @property
     def _closed(self) -> bool:
-        return (
-            self.state is FunctionState.DONE
-            or self.cancelled is not None
-            or self._reset is not None
-        )
+        return self.state is FunctionState.DONE or self.broken_off
 
     def start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Give the response head, once.
@@ -171,9 +164,26 @@ class FunctionStream:
         if self._reset is None and not self.end_acknowledged:
             self._reset = code, shorten(message)
 
+    @property
+    def broken_off(self) -> bool:
+        """Whether the response ends by RESET: by `reset`, by CANCEL, or because its bytes differ."""
+        return self._reset is not None or self.cancelled is not None
+
+    @property
+    def returnable(self) -> bool:
+        """Whether a receipt can carry everything that is not acknowledged."""
+        body = self._response.body
+        return body.finished and body.written - body.acked <= RECEIPT_BODY_MAX
+
+    @property
+    def progress(self) -> int:
+        """Bytes that came through for good, in both directions; it never falls."""
+        return self._response.body.acked + self._upload.body.position
+
     def buffer_for_receipt(self) -> None:
-        """Accept as much as a receipt can carry, since the gateway could never be reached."""
-        self._response.body.allow(RECEIPT_BODY_MAX)
+        """Accept as much as a receipt can carry, since the gateway cannot be reached."""
+        body = self._response.body
+        body.allow(body.acked + RECEIPT_BODY_MAX)
 
     def _commit_head(self) -> None:
         if self._sendable:
@@ -329,7 +339,7 @@ class FunctionStream:
 
     def _on_reject(self, frame: Reject) -> None:
         self.rejected = frame
-        passing = frame.code in _PASSING
+        passing = frame.code in PASSING_REJECTS
         self.state = FunctionState.DETACHED if passing else FunctionState.DONE
 
     def _on_end_ack(self, frame: EndAck) -> None:
@@ -341,7 +351,7 @@ class FunctionStream:
     def _on_cancel(self, frame: Cancel) -> None:
         # After END there is nothing left to stop, and the END_ACK is on its way.
         if not self._response.end_sent:
-            self.cancelled = frame
+            self.cancelled = self.cancelled or frame
 
     # ------------------------------------------------------------------ the outcome
 
@@ -350,8 +360,8 @@ class FunctionStream:
 
         The stream is then done: it sends nothing any more.
         """
-        small = self._response.body.written <= INLINE_ANSWER_MAX
-        if not self.ended or self.head_committed or self._closed or not small:
+        large = self._response.body.written > INLINE_ANSWER_MAX
+        if large or not self.ended or self.head_committed or self._closed:
             return None
         self.state = FunctionState.DONE
         return self.receipt()
@@ -385,7 +395,4 @@ class FunctionStream:
             return "reset", int(self._reset[0])
         if self.cancelled is not None:
             return "reset", int(ResetCode.CANCELLED)
-        sender = self._response.body
-        if not sender.finished or sender.written - sender.acked > RECEIPT_BODY_MAX:
-            return "lost", int(ResetCode.LOST)
-        return "end", None
+        return ("end", None) if self.returnable else ("lost", int(ResetCode.LOST))

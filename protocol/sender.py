@@ -63,7 +63,7 @@ class Sender:
     @property
     def room(self) -> int:
         """Bytes that `write` accepts now."""
-        return self._write_limit - self.written
+        return max(0, self._write_limit - self.written)
 
     @property
     def final(self) -> int | None:

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from lambda_client import loop
+from lambda_client import loop, timing
 from tests.lambda_client.gateway import Gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+class Hurry(Protocol):
+    def __call__(self, **changes: float) -> None: ...
 
 
 @pytest.fixture
@@ -17,6 +22,16 @@ def gateway() -> Iterator[Gateway]:
     with Gateway() as running:
         yield running
     thread = loop.io_thread()
-    parked = thread.take_parked()
+    parked, thread._parked = thread._parked, None
     if parked is not None:
-        thread.submit(parked.abort)
+        thread.submit(parked.connection.abort)
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> Hurry:
+    """Makes durations of the sessions to come shorter: ``hurry(tail=0.1)``."""
+
+    def shorten(**changes: float) -> None:
+        monkeypatch.setattr(timing, "TIMING", replace(timing.TIMING, **changes))
+
+    return shorten

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from lambda_client import GatewayUnreachable, dial, loop, pump, streaming
+from lambda_client import GatewayUnreachable, loop, reconnect, streaming
 from protocol.codec import encode
 from protocol.errors import GoawayCode
 from protocol.frames import Data, Goaway
@@ -25,13 +25,15 @@ from tests.lambda_client.test_streaming import attached, call, warm
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.lambda_client.conftest import Hurry
+
 NOBODY = "ws://127.0.0.1:9"
 """The discard port: nobody listens there."""
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pump, "PATIENCE_SECONDS", 0.2)
+def impatient(hurry: Hurry) -> None:
+    hurry(patience=0.2)
 
 
 # ---------------------------------------------------------------- the request
@@ -67,9 +69,9 @@ def test_no_token_reaches_a_log(gateway: Gateway, caplog: pytest.LogCaptureFixtu
 
 
 def test_the_direct_address_twice_then_the_others() -> None:
-    order = dial.address_order(("a", "b", "c"))
+    order = reconnect.address_order(("a", "b", "c"))
     assert list(itertools.islice(order, 8)) == ["a", "a", "b", "c", "a", "a", "b", "c"]
-    assert list(itertools.islice(dial.address_order(("a",)), 3)) == ["a", "a", "a"]
+    assert list(itertools.islice(reconnect.address_order(("a",)), 3)) == ["a", "a", "a"]
 
 
 def test_the_second_address_is_tried_after_the_first(gateway: Gateway) -> None:
@@ -165,10 +167,8 @@ def test_patience_is_capped_by_the_time_left(gateway: Gateway) -> None:
     assert receipt.tail[0] == 0
 
 
-def test_a_gateway_that_accepts_and_says_nothing(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pump, "PATIENCE_SECONDS", 0.3)
+def test_a_gateway_that_accepts_and_says_nothing(gateway: Gateway, hurry: Hurry) -> None:
+    hurry(patience=0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"ws://127.0.0.1:{silent.getsockname()[1]}"
         exchange = gateway.exchange(urls=(url,))
@@ -199,11 +199,9 @@ def test_a_connection_cut_while_parked_is_dialled_anew(gateway: Gateway) -> None
         gateway.cut()
 
 
-def test_a_connection_idle_for_long_is_not_tried(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_connection_idle_for_long_is_not_tried(gateway: Gateway, hurry: Hurry) -> None:
     warm(gateway)
-    monkeypatch.setattr(loop, "IDLE_SECONDS", 0.0)
+    hurry(idle=0.0)
     warm(gateway)
     assert len(gateway.requests) == 2
 

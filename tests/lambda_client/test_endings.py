@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambda_client import ClientGone, DeadlineReached, StreamLost, pump, streaming
+from lambda_client import ClientGone, DeadlineReached, StreamLost, streaming
 from protocol.errors import CancelCode, RejectCode, ResetCode
 from protocol.frames import Head, Reject
 from protocol.headers import HeadError
@@ -27,6 +27,8 @@ from tests.lambda_client.test_streaming import call, warm
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+
+    from tests.lambda_client.conftest import Hurry
 
 CHUNK = b"x" * 1000
 
@@ -157,10 +159,8 @@ def test_no_body_is_no_news(
     assert [r.levelname for r in caplog.records] == ([] if code == CancelCode.NO_BODY else ["INFO"])
 
 
-def test_a_handler_that_ignores_the_cancel_is_answered_for(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pump, "CANCEL_GRACE", 0.05)
+def test_a_handler_that_ignores_the_cancel_is_answered_for(gateway: Gateway, hurry: Hurry) -> None:
+    hurry(cancel_grace=0.05)
     exchange = gateway.exchange()
     told: list[bool] = []
 

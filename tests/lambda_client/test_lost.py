@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 
-from lambda_client import session, streaming
+from lambda_client import streaming
 from protocol.errors import RejectCode, ResetCode
+from protocol.limits import Limits
 from tests.lambda_client.gateway import Gateway, eventually
 from tests.lambda_client.test_endings import CHUNK, refused
 from tests.lambda_client.test_streaming import attached, call
@@ -18,10 +21,19 @@ from tests.lambda_client.test_streaming import attached, call
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.lambda_client.conftest import Hurry
 
-def test_a_cut_raises_from_write_and_is_logged(
-    gateway: Gateway, caplog: pytest.LogCaptureFixture
+
+def never_back(gateway: Gateway) -> None:
+    """Cut, and refuse whoever dials again, in a way that may pass."""
+    gateway.refuse = lambda _: web.Response(status=502)
+    gateway.cut()
+
+
+def test_a_cut_for_longer_than_the_gateway_waits_raises_from_write_and_is_logged(
+    gateway: Gateway, hurry: Hurry, caplog: pytest.LogCaptureFixture
 ) -> None:
+    gateway.limits = replace(gateway.limits, resume_grace_ms=200)
     exchange = gateway.exchange()
     seen: list[BaseException] = []
 
@@ -29,7 +41,7 @@ def test_a_cut_raises_from_write_and_is_logged(
     def handler(event: Any, context: Any) -> Iterator[bytes]:
         yield CHUNK
         eventually(lambda: exchange.chunks)
-        gateway.cut()
+        never_back(gateway)
         try:
             while True:
                 yield CHUNK
@@ -46,7 +58,10 @@ def test_a_cut_raises_from_write_and_is_logged(
     assert not exchange.stream.ended
 
 
-def test_a_cut_after_everything_was_written_returns_the_tail(gateway: Gateway) -> None:
+def test_a_cut_after_everything_was_written_returns_the_tail(
+    gateway: Gateway, hurry: Hurry, caplog: pytest.LogCaptureFixture
+) -> None:
+    hurry(tail=0.2)
     exchange = gateway.exchange(swallow_end=True)
 
     @streaming
@@ -56,22 +71,21 @@ def test_a_cut_after_everything_was_written_returns_the_tail(gateway: Gateway) -
 
     def cut() -> None:
         eventually(lambda: exchange.stream.ended)
-        gateway.cut()
+        never_back(gateway)
 
     thread = threading.Thread(target=cut)
     thread.start()
-    receipt = call(handler, exchange)
+    with caplog.at_level(logging.WARNING, "dialback"):
+        receipt = call(handler, exchange)
     thread.join()
     assert receipt.status == "end"
     assert receipt.tail is not None
     assert (receipt.tail[0] + len(receipt.tail[1]), receipt.final) == (1000, 1000)
+    assert not caplog.records  # nothing is lost: the receipt carries it
 
 
-def test_a_gateway_that_never_acknowledges_the_end(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(session, "END_ACK_SECONDS", 0.1)
-    monkeypatch.setattr(session, "RESET_SECONDS", 0.1)
+def test_a_gateway_that_never_acknowledges_the_end(gateway: Gateway, hurry: Hurry) -> None:
+    hurry(end_ack=0.1)
     exchange = gateway.exchange(swallow_end=True)
 
     @streaming
@@ -86,7 +100,9 @@ def test_a_gateway_that_never_acknowledges_the_end(
     assert not gateway.parked
 
 
-@pytest.mark.parametrize("code", [RejectCode.BAD_TOKEN, RejectCode.UNKNOWN, RejectCode.OVERLOADED])
+@pytest.mark.parametrize(
+    "code", [RejectCode.BAD_TOKEN, RejectCode.UNKNOWN, RejectCode.STALE, RejectCode.GAP]
+)
 def test_a_refused_attach_is_a_lost_stream(
     gateway: Gateway, code: RejectCode, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -102,37 +118,31 @@ def test_a_refused_attach_is_a_lost_stream(
         assert call(handler, exchange).status == "lost"
     assert code.name in caplog.text
     assert exchange.envelope.token not in caplog.text
+    assert len(gateway.requests) == 1
 
 
-def test_a_message_that_breaks_the_protocol_ends_the_connection(
-    gateway: Gateway, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [(b"\xc1nonsense", 4400), ("text", 1003), (bytes(Limits().max_message + 1), 1009)],
+    ids=["malformed", "text", "too large"],
+)
+@pytest.mark.fault(49)
+def test_a_gateway_that_breaks_the_protocol_gets_three_more_tries(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture, message: bytes | str, code: int
 ) -> None:
     exchange = gateway.exchange()
 
     @streaming
     def handler(event: Any, context: Any) -> Iterator[bytes]:
-        yield CHUNK
-        eventually(lambda: exchange.chunks)
-        gateway.say(b"\xc1nonsense")
+        for tries in range(1, 5):
+            yield CHUNK
+            eventually(lambda tries=tries: len(gateway.sockets) == tries)  # type: ignore[misc]
+            eventually(lambda tries=tries: len(exchange.chunks) == tries)  # type: ignore[misc]
+            gateway.say(message)
         while True:
             yield CHUNK
 
     with caplog.at_level(logging.WARNING, "dialback"):
         assert call(handler, exchange).status == "lost"
-    assert "broke the protocol" in caplog.text
-    eventually(lambda: gateway.sockets[0].close_code == 4400)
-
-
-def test_a_text_message_is_refused(gateway: Gateway) -> None:
-    exchange = gateway.exchange()
-
-    @streaming
-    def handler(event: Any, context: Any) -> Iterator[bytes]:
-        yield CHUNK
-        eventually(lambda: exchange.chunks)
-        gateway.say("hello")
-        while True:
-            yield CHUNK
-
-    assert call(handler, exchange).status == "lost"
-    eventually(lambda: gateway.sockets[0].close_code == 1003)
+    assert [socket.close_code for socket in gateway.sockets] == [code] * 4
+    assert "not delivered" in caplog.text

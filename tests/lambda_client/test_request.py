@@ -5,17 +5,21 @@ import base64
 import hashlib
 import random
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambda_client import ClientGone, StreamClosed, StreamLost, pump, request_body, streaming
+from lambda_client import ClientGone, StreamClosed, StreamLost, request_body, streaming
 from protocol.limits import INITIAL_WINDOW
 from tests.lambda_client.gateway import Gateway, context, event, eventually, receipt_of
+from tests.lambda_client.test_lost import never_back
 from tests.lambda_client.test_streaming import call
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+    from tests.lambda_client.conftest import Hurry
 
 BODY = random.Random(5).randbytes(3_000_001)
 
@@ -115,14 +119,15 @@ def test_a_client_that_breaks_off_is_never_a_short_body(gateway: Gateway) -> Non
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
-def test_a_cut_while_reading_raises(gateway: Gateway, asynchronous: bool) -> None:
+def test_a_cut_for_good_while_reading_raises(gateway: Gateway, asynchronous: bool) -> None:
+    gateway.limits = replace(gateway.limits, resume_grace_ms=100)
     exchange = gateway.exchange(upload=b"first", upload_whole=False)
     raised: list[BaseException] = []
 
     def handler(event: Any, context: Any) -> Any:
         try:
             for _ in request_body(event):
-                gateway.cut()
+                never_back(gateway)
         except StreamClosed as error:
             raised.append(error)
             raise
@@ -130,7 +135,7 @@ def test_a_cut_while_reading_raises(gateway: Gateway, asynchronous: bool) -> Non
     async def handler_async(event: Any, context: Any) -> Any:
         try:
             async for _ in request_body(event):
-                gateway.cut()
+                never_back(gateway)
         except StreamClosed as error:
             raised.append(error)
             raise
@@ -141,8 +146,8 @@ def test_a_cut_while_reading_raises(gateway: Gateway, asynchronous: bool) -> Non
     assert not isinstance(raised[0], ClientGone)
 
 
-def test_no_gateway_no_body(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pump, "PATIENCE_SECONDS", 0.05)
+def test_no_gateway_no_body(gateway: Gateway, hurry: Hurry) -> None:
+    hurry(patience=0.05)
     exchange = gateway.exchange(upload=b"x", urls=("ws://127.0.0.1:9",))
     handler = streaming(lambda e, c: {"statusCode": 200, "body": request_body(e).read()})
     with pytest.raises(StreamClosed, match=r"ws://127\.0\.0\.1:9"):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 import pytest
 
 from protocol.errors import (
+    CancelCode,
     LocalProtocolError,
     RejectCode,
     RemoteProtocolError,
@@ -90,6 +93,28 @@ def test_a_function_that_cannot_dial_may_fill_a_receipt() -> None:
     assert receipt.tail == (0, bytes(RECEIPT_BODY_MAX))
     assert receipt.dial is not None
     assert len(receipt.dial) == 256
+
+
+def test_a_function_that_lost_its_gateway_may_fill_a_receipt_from_the_last_acknowledgement() -> (
+    None
+):
+    function = attached()
+    function.start(200, [])
+    function.write(bytes(64))
+    function.frames_to_send(0.0)
+    function.receive(Window(1, 40, 104), 0.0)
+    assert function.progress == 40
+    function.detach()
+    function.buffer_for_receipt()
+    assert function.room == RECEIPT_BODY_MAX - 24
+    function.write(bytes(RECEIPT_BODY_MAX))
+    returnable = [function.returnable]
+    function.end()
+    assert [*returnable, function.returnable] == [False, True]
+    assert function.receipt().tail == (40, bytes(RECEIPT_BODY_MAX))
+    function.attach(2)
+    function.receive(accepted(2, recv=64, crc=crc32(bytes(64)), flags=HELD), 0.0)
+    assert function.room == 0  # more was written than there is credit for
 
 
 def test_bytes_beyond_a_receipt_are_lost() -> None:
@@ -233,7 +258,7 @@ def test_some_rejects_pass_and_some_are_final(code: RejectCode) -> None:
     function.attach(1)
     function.receive(Reject(1, code, None, "", None), 0.0)
     assert function.rejected is not None
-    passing = code.name in {"DRAINING", "OVERLOADED", "NOT_OWNER", "LIMIT"}
+    passing = code.name in {"UNKNOWN", "DRAINING", "OVERLOADED", "NOT_OWNER", "LIMIT"}
     assert function.state is (FunctionState.DETACHED if passing else FunctionState.DONE)
     assert function.write(b"x") == int(passing)
     if passing:
@@ -346,6 +371,16 @@ def test_cancel_stops_the_response_but_not_credit_for_the_upload() -> None:
     function.receive(Cancel(1, 1, "gone"), 0.0)
     assert function.frames_to_send(0.0) == []
     assert function.receipt().code == ResetCode.CANCELLED
+
+
+def test_a_second_cancel_changes_nothing() -> None:
+    function = attached()
+    assert not function.broken_off
+    first = Cancel(1, CancelCode.CLIENT_GONE, "left")
+    for frame in (first, Cancel(1, CancelCode.TIMEOUT, "late")):
+        function.receive(frame, 0.0)
+    assert function.cancelled is first
+    assert function.broken_off
 
 
 def test_cancel_after_the_end_is_ignored() -> None:
