@@ -49,6 +49,7 @@ the connection fails: one event of 25 was lost without a pause."""
 
 _LAST_CHUNK = b"0\r\n\r\n"
 _LINGER_RESET = struct.pack("ii", 1, 0)
+_LINGER_NEVER = struct.pack("ii", 0, 0)
 
 
 class Outcome(Enum):
@@ -125,6 +126,9 @@ class Sink:
         framing = choose_framing(self._request, status, promised)
         if framing is Framing.CLOSE:
             self._keep_alive = False
+            if self._transport is not None:
+                # Should this process be killed, the kernel's FIN would be a clean end.
+                reset_on_close(self._transport)
         if status == 204:
             promised = (
                 None  # RFC 9110 section 8.6: never with 204; otherwise what a GET would have had
@@ -187,6 +191,8 @@ class Sink:
             self.abort()
             return False
         self.outcome = Outcome.COMPLETED
+        if self._framing is Framing.CLOSE and self._transport is not None:
+            reset_on_close(self._transport, wanted=False)
         if self._framing is Framing.CHUNKED:
             self._send((_LAST_CHUNK,))
         elif self._last_byte:
@@ -241,8 +247,6 @@ class Sink:
         if self._framing is Framing.SIZED and len(event) >= self._remaining:
             return False
         self._fail()
-        if self._framing is Framing.CLOSE and self._transport is not None:
-            reset_on_close(self._transport)
         chunked = self._framing is Framing.CHUNKED
         self._send((b"%x\r\n" % len(event), event, b"\r\n") if chunked else (event,))
         return True
@@ -341,8 +345,9 @@ class Sent(web.StreamResponse):
         return
 
 
-def reset_on_close(transport: asyncio.Transport) -> None:
-    """Let the end of a connection be a TCP reset instead of a clean FIN."""
+def reset_on_close(transport: asyncio.Transport, *, wanted: bool = True) -> None:
+    """Let the end of a connection be a TCP reset instead of a clean FIN; or, again, a FIN."""
     raw = transport.get_extra_info("socket")
     if raw is not None:
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
+        linger = _LINGER_RESET if wanted else _LINGER_NEVER
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
