@@ -226,7 +226,7 @@ async def gateway(
     callback_port = await _listen(callback_runner)
     offer = CallbackOffer((f"ws://127.0.0.1:{callback_port}",), INITIAL_WINDOW, limits)
     driver = Driver({"/": invoker}, store, tokens, telemetry, offer, timing)
-    handler = EdgeHandler(RouteTable([_route(**route)]), driver, telemetry)
+    handler = EdgeHandler(RouteTable([route_of_test(**route)]), driver, telemetry)
     edge_runner = web.ServerRunner(EdgeServer(handler, telemetry))
     port = await _listen(edge_runner)
     try:
@@ -249,7 +249,7 @@ async def gateway(
         await settle()
 
 
-def _route(**changes: Any) -> Route:
+def route_of_test(**changes: Any) -> Route:
     settings: dict[str, Any] = {
         "path": "/",
         "name": "peer",
