@@ -40,6 +40,9 @@ log = logging.getLogger("dialback.app")
 FLUSH_SECONDS = 2.0
 """How long the last bytes may take to leave once nothing is being served any more."""
 
+CUT_SECONDS = 2.5
+"""How long functions may take to stop when they are told to: their library gives user code 2 s."""
+
 
 class App:
     """One gateway, without its sockets.
@@ -81,7 +84,8 @@ class App:
             timing,
         )
         self._endpoint = CallbackEndpoint(store, tokens, telemetry, limits)
-        telemetry.watch_callbacks("open", lambda: self._endpoint.connections)
+        telemetry.watch_callbacks("open", lambda: len(self._endpoint.connections))
+        telemetry.watch_callbacks("parked", lambda: self._endpoint.connections.parked)
         self._handler = EdgeHandler(routes, self._driver, telemetry)
         self._admin = Admin(telemetry, self._list_exchanges, page_origins)
         self._invoke_api = _invoke_api(self._functions) if development else None
@@ -109,15 +113,30 @@ class App:
         """Everything listens: say so to whoever asks."""
         self._admin.set_ready(ready=True)
 
-    def refuse(self) -> None:
-        """Admit nothing new from now on."""
+    def refuse(self, seconds: float) -> None:
+        """Admit nothing new from now on; what is begun has so many seconds left."""
         self._admin.set_ready(ready=False)
         self._handler.drain()
+        self._driver.refuse()
+        self._endpoint.connections.drain(seconds)
 
-    async def idle(self) -> None:
-        """Wait until what is begun is done: clients have their ends, functions have returned."""
-        await self._handler.idle()
-        await self._driver.drain(FLUSH_SECONDS)
+    async def finished(self) -> bool:
+        """Wait until clients have their ends; return whether all functions have returned, too.
+
+        Those get a moment only: one that goes on without a client may go on for minutes.
+        """
+        await asyncio.gather(self._handler.idle(), self._endpoint.connections.close_parked())
+        return await self._driver.returned(FLUSH_SECONDS)
+
+    async def cut(self) -> None:
+        """Break off what is left, and give functions a moment to stop."""
+        if not self._driver.cut():
+            return
+        try:
+            async with asyncio.timeout(CUT_SECONDS):
+                await asyncio.gather(self._handler.idle(), self._driver.returned(CUT_SECONDS))
+        except TimeoutError:
+            log.warning("not every function stopped within %g s", CUT_SECONDS)
 
     async def close(self) -> None:
         """End whatever is left, visibly broken where it is not complete, and every process."""
@@ -129,14 +148,15 @@ class App:
                 stack.push_async_callback(self._invoke_api.aclose)
             stack.push_async_callback(self._driver.close)
             stack.push_async_callback(self.callback.shutdown, FLUSH_SECONDS)
-            stack.push_async_callback(self._endpoint.close)
+            stack.callback(self._endpoint.connections.close)
             self._handler.abort()
             await self.edge.shutdown(FLUSH_SECONDS)
             try:
                 async with asyncio.timeout(FLUSH_SECONDS):
                     await self.edge.disconnected()
             except TimeoutError:
-                log.warning("clients that take nothing were left behind")
+                log.warning("clients that took nothing any more are cut off")
+                self.edge.reset()
             self._handler.close()
 
     def _make_admin_runner(self) -> web.AppRunner:

@@ -79,6 +79,10 @@ The file:
   sse_error_event = true                          # tell readers of an event stream that breaks off
 
 Variables that override [gateway]: {variables}.
+
+SIGTERM or SIGINT: no new requests; what is begun has drain_deadline seconds (25) to finish, and is then
+broken off so that clients see it. A second signal breaks it off at once. Exit code: 0 if everything was
+finished, 1 if not, 2 for a mistake in arguments or settings.
 """
 
 CHECK = """\

@@ -111,11 +111,15 @@ async def _serve(app: App, job: Job, sockets: dict[str, socket.socket]) -> int:
         for line in _introduction(job, sockets):
             job.say(line)
         await stop.wait()
-        log.info("finishing what is begun; a second signal stops at once")
+        seconds = job.settings.drain_deadline
+        log.info("finishing what is begun; a second signal breaks it off")
         edge.close()
-        app.refuse()
-        await _first(app.idle(), stop_now.wait(), job.settings.drain_deadline)
-    return 1 if stop_now.is_set() else 0
+        app.refuse(seconds)
+        finished = await _first(app.finished(), stop_now.wait(), seconds)
+        if finished is not True:
+            log.warning("breaking off what is left")
+            await app.cut()
+    return 0 if finished is True else 1
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:
@@ -134,17 +138,15 @@ async def _first(
     one: Coroutine[None, None, object],
     other: Coroutine[None, None, object],
     seconds: float | None = None,
-) -> None:
-    """Wait until one of the two has happened, or the time is over."""
+) -> object:
+    """Wait for the first of two, or for the time to be over; return what `one` returned, or None."""
     tasks = [asyncio.create_task(one), asyncio.create_task(other)]
     done, pending = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
-    for task in done:
-        task.result()
-    if not done:
-        log.warning("not everything was finished within %g s", seconds)
+    results = [task.result() for task in done]
+    return results[0] if tasks[0] in done else None
 
 
 def _introduction(job: Job, sockets: dict[str, socket.socket]) -> list[str]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from gateway.callback.connections import Connections
 from gateway.callback.pump import CLOSE_SECONDS, Pump
 from gateway.tokens import TokenError
-from protocol.errors import CloseCode
 from protocol.limits import ATTACH_PATH, SUBPROTOCOL, choose_subprotocol
 
 if TYPE_CHECKING:
@@ -26,7 +26,11 @@ UNAUTHORIZED = "a token of a running exchange is wanted: Authorization: Bearer T
 
 
 class CallbackEndpoint:
-    """Checks who knocks, upgrades, and lets a `Pump` run the connection."""
+    """Checks who knocks, upgrades, and lets a `Pump` run the connection.
+
+    Attributes:
+        connections: those that are open.
+    """
 
     def __init__(
         self, store: JournalStore, tokens: Tokens, telemetry: Telemetry, limits: Limits
@@ -35,12 +39,7 @@ class CallbackEndpoint:
         self._tokens = tokens
         self._telemetry = telemetry
         self._limits = limits
-        self._pumps: set[Pump] = set()
-
-    @property
-    def connections(self) -> int:
-        """How many WebSockets are open."""
-        return len(self._pumps)
+        self.connections = Connections()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serve one HTTP request on the callback listener."""
@@ -59,18 +58,10 @@ class CallbackEndpoint:
         transport = request.transport
         if transport is None:  # it left in the middle of the handshake
             return socket
-        pump = Pump(socket, transport, self._store, self._telemetry, self._limits)
-        self._pumps.add(pump)
-        try:
-            await pump.run()
-        finally:
-            self._pumps.discard(pump)
+        await Pump(
+            socket, transport, self._store, self._telemetry, self._limits, self.connections
+        ).run()
         return socket
-
-    async def close(self) -> None:
-        """Send every function away: the gateway is going."""
-        for pump in list(self._pumps):
-            pump.close(CloseCode.GOING_AWAY)
 
     def _refuse(self, request: web.BaseRequest) -> web.Response | None:
         if request.path != ATTACH_PATH:

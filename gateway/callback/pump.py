@@ -17,12 +17,13 @@ from aiohttp import WebSocketError, WSMsgType
 
 from protocol.codec import decode, encode
 from protocol.connection import GatewayConnection
-from protocol.errors import CloseCode, ProtocolError, RejectCode, RemoteProtocolError
+from protocol.errors import CloseCode, GoawayCode, ProtocolError, RejectCode, RemoteProtocolError
 from protocol.frames import Attach, Attached, Park, Reject
 
 if TYPE_CHECKING:
     from aiohttp import WSMessage, web
 
+    from gateway.callback.connections import Connections
     from gateway.journal.memory import MemoryJournal
     from gateway.journal.store import JournalStore
     from gateway.telemetry import Telemetry
@@ -49,12 +50,14 @@ class Pump:
         store: JournalStore,
         telemetry: Telemetry,
         limits: Limits,
+        connections: Connections,
     ) -> None:
         self._socket = socket
         self._transport = transport
         self._store = store
         self._telemetry = telemetry
         self._limits = limits
+        self._connections = connections
         self._loop = asyncio.get_running_loop()
         self._connection = GatewayConnection(limits, self._loop.time())
         self._journal: MemoryJournal | None = None
@@ -89,9 +92,11 @@ class Pump:
     async def run(self) -> None:
         """Serve the connection until it ends, for whatever reason."""
         writer = asyncio.create_task(self._write())
+        self._connections.opened(self)
         try:
             await self._read()
         finally:
+            self._connections.closed(self)
             code = self.close(CloseCode.NORMAL)
             writer.cancel()
             try:
@@ -100,6 +105,17 @@ class Pump:
                 for timer in (self._timer, self._hang_up):
                     if timer is not None:
                         timer.cancel()
+
+    @property
+    def active(self) -> bool:
+        """Whether it carries a stream."""
+        return self._journal is not None
+
+    def send_away(self, until: float) -> None:
+        """Let the function finish what it has, up to `until` (loop time), and come here no more."""
+        left = max(0.0, until - self._loop.time())
+        self._connection.go_away(GoawayCode.DRAINING, round(left / _MS))
+        self._outbox_ready.set()
 
     def close(self, code: CloseCode) -> CloseCode:
         """Leave the stream now, and end the connection soon; return the code that it ends with."""
@@ -140,6 +156,8 @@ class Pump:
                 return
         elif frame is None:
             self._connection.heard(now)
+        elif self._connection.parked is not None:
+            self._connections.has_parked(self)
         self.outbox_changed()
 
     def _blame(self, error: RemoteProtocolError, data: bytes = b"") -> None:
@@ -158,6 +176,7 @@ class Pump:
                 self._attach(frame, now)
             case Park():
                 self._leave()
+                self._connections.has_parked(self)
             case _:
                 if self._journal is not None:
                     self._journal.receive(frame, self, now)
@@ -175,6 +194,7 @@ class Pump:
             self._connection.accept(frame.sid, now)
             self._sid = frame.sid
             self._answer = answer
+            self._connections.attached(self)
         self._outbox_ready.set()
 
     def _leave(self) -> None:

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.http import RawRequestMessage
 from typing_extensions import override
 
-from gateway.edge.response import Sent, Sink
+from gateway.edge.response import Sent, Sink, reset_on_close
 from gateway.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -50,7 +50,13 @@ class EdgeServer(web.Server):
         self.telemetry = telemetry
         self._gone = asyncio.Event()
         self._gone.set()
-        self._open = 0
+        self._open: dict[web.RequestHandler, asyncio.Transport] = {}
+
+    def reset(self) -> None:
+        """End whatever is open by a TCP reset: bytes are missing, and a plain end could look clean."""
+        for transport in list(self._open.values()):
+            reset_on_close(transport)
+            transport.abort()
 
     async def disconnected(self) -> None:
         """Wait until every connection has ended."""
@@ -59,7 +65,7 @@ class EdgeServer(web.Server):
     @override
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
-        self._open += 1
+        self._open[handler] = transport
         self._gone.clear()
 
     @override
@@ -67,7 +73,7 @@ class EdgeServer(web.Server):
         self, handler: web.RequestHandler, exc: BaseException | None = None
     ) -> None:
         super().connection_lost(handler, exc)
-        self._open -= 1
+        self._open.pop(handler, None)
         if not self._open:
             self._gone.set()
 

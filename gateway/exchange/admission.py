@@ -42,11 +42,18 @@ class Gate:
         try:
             await place
         except asyncio.CancelledError:
-            if not place.cancelled():
-                self.leave()  # the place was handed over in the very moment that the wait ended
-            elif place in self._waiting:  # else `leave` came by and passed over it
+            if place in self._waiting:
                 self._waiting.remove(place)
+            elif not place.cancelled() and place.exception() is None:
+                self.leave()  # the place was handed over in the very moment that the wait ended
             raise
+
+    def refuse_waiting(self, detail: str, public: str) -> None:
+        """Turn away whoever waits: nothing was invoked for them, another gateway may serve them."""
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_exception(Overloaded(detail, public=public, retry_after=RETRY_AFTER))
 
     def leave(self) -> None:
         """Give a place back: to whoever waits longest, if anyone does."""

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from gateway.errors import GatewayError, Overloaded, RequestBodyTooLarge
-from gateway.exchange.admission import Gate
+from gateway.exchange.admission import RETRY_AFTER, Gate
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.invocation import client_context, outcome_of_failure, read_outcome
 from gateway.exchange.run import ExchangeRun
@@ -35,6 +35,8 @@ log = logging.getLogger("dialback.exchange")
 
 FIRST_INVOCATION = 1
 """`inv` of the only invocation that an exchange has until streams are handed over."""
+
+SHUTTING_DOWN = "the gateway is shutting down"
 
 RECENT_EXCHANGES = 50  # ended ones that operators still see: a screenful
 
@@ -61,6 +63,7 @@ class Driver:
         self._gates: dict[str, Gate] = {}
         self._active: dict[str, Exchange] = {}
         self._recent: deque[Exchange] = deque(maxlen=RECENT_EXCHANGES)
+        self._runs: set[ExchangeRun] = set()
         self._legs: set[asyncio.Task[None]] = set()
         self._draining = False
 
@@ -68,11 +71,29 @@ class Driver:
         """Return those under way, oldest first, and before them the ones that ended last."""
         return [*self._recent, *self._active.values()]
 
-    async def drain(self, seconds: float) -> None:
-        """Admit nothing more, and wait until what is begun is done, `seconds` at most."""
+    def refuse(self) -> None:
+        """Admit nothing more; those that wait at a gate have not been served yet, and go as well."""
         self._draining = True
+        for gate in self._gates.values():
+            gate.refuse_waiting("draining", SHUTTING_DOWN)
+
+    async def returned(self, seconds: float) -> bool:
+        """Wait until every function has returned, `seconds` at most; whether they have."""
         if self._legs:
             await asyncio.wait(self._legs, timeout=seconds)
+        return not self._legs
+
+    def cut(self) -> bool:
+        """Break off whatever is under way: functions are told, clients see that it is not whole.
+
+        Returns:
+            Whether anything was.
+        """
+        runs = list(self._runs)
+        for run in runs:
+            error = Overloaded("the drain deadline", public=SHUTTING_DOWN, retry_after=RETRY_AFTER)
+            run.happen(Event.DRAIN_EXPIRED, error)
+        return bool(runs)
 
     async def close(self) -> None:
         """Give up on every invoke leg that is still pending."""
@@ -131,12 +152,14 @@ class Driver:
             self._gate(route).leave()
             raise
         self._store.open(journal)
+        self._runs.add(run)
         self._start_leg(run, route, invocation)  # from here on the place is the leg's
         try:
             if not whole:
                 run.upload(body)
             await run.drive(route.timeout)
         finally:
+            self._runs.discard(run)
             self._store.bury(journal, monotonic())
 
     async def _admit(self, request: EdgeRequest, route: Route) -> tuple[bytes, bool]:
@@ -144,9 +167,9 @@ class Driver:
 
         The body comes first: a client that sends it slowly holds no place that others could use.
         """
-        if self._draining:
-            raise Overloaded("draining", public="the gateway is shutting down", retry_after=1)
+        self._refuse_when_draining()
         body, whole = await _read_body(request, route)
+        self._refuse_when_draining()
         gate = self._gate(route)
         telemetry = self._telemetry.route(route.path)
         telemetry.queue_depth += 1
@@ -155,6 +178,10 @@ class Driver:
         finally:
             telemetry.queue_depth -= 1
         return body, whole
+
+    def _refuse_when_draining(self) -> None:
+        if self._draining:
+            raise Overloaded("draining", public=SHUTTING_DOWN, retry_after=RETRY_AFTER)
 
     def _gate(self, route: Route) -> Gate:
         gate = self._gates.get(route.path)

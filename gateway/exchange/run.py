@@ -44,6 +44,7 @@ CANCEL_CODES = {
     Event.WRITE_STALLED: CancelCode.WRITE_STALL,
     Event.CLIENT_GONE: CancelCode.CLIENT_GONE,
     Event.UPLOAD_FAILED: CancelCode.CLIENT_GONE,
+    Event.DRAIN_EXPIRED: CancelCode.DRAINING,
     Event.BODILESS: CancelCode.NO_BODY,
 }
 """What the function is told when one of these ends the exchange; FAILED for every other failure."""

@@ -86,6 +86,8 @@ class Event(Enum):
     """The client takes nothing any more."""
     UPLOAD_FAILED = "upload_failed"
     """The client broke off in the middle of its request body."""
+    DRAIN_EXPIRED = "drain_expired"
+    """The gateway is going down, and waits no longer."""
     CLIENT_GONE = "client_gone"
     """The client closed its connection."""
 
@@ -110,6 +112,7 @@ _LATE: dict[Event, State | None] = dict.fromkeys(
         Event.FLUSHED,
         Event.WRITE_STALLED,
         Event.UPLOAD_FAILED,
+        Event.DRAIN_EXPIRED,
         Event.CLIENT_GONE,
     ),
     IGNORED,
@@ -133,6 +136,7 @@ TABLE: Final[dict[State, dict[Event, State | None]]] = {
         Event.ATTACH_EXPIRED: State.FAILED,
         Event.ROUTE_TIMEOUT: State.FAILED,
         Event.UPLOAD_FAILED: State.FAILED,
+        Event.DRAIN_EXPIRED: State.FAILED,
         Event.CLIENT_GONE: State.CANCELLED,
     },
     State.STREAMING: {
@@ -150,6 +154,7 @@ TABLE: Final[dict[State, dict[Event, State | None]]] = {
         Event.BODILESS: State.COMPLETED,
         Event.WRITE_STALLED: State.FAILED,
         Event.UPLOAD_FAILED: State.FAILED,
+        Event.DRAIN_EXPIRED: State.FAILED,
         Event.CLIENT_GONE: State.CANCELLED,
     },
     State.DETACHED: {
@@ -166,6 +171,7 @@ TABLE: Final[dict[State, dict[Event, State | None]]] = {
         Event.BODILESS: State.COMPLETED,
         Event.WRITE_STALLED: State.FAILED,
         Event.UPLOAD_FAILED: State.FAILED,
+        Event.DRAIN_EXPIRED: State.FAILED,
         Event.CLIENT_GONE: State.CANCELLED,
     },
     State.FLUSHING: {
@@ -173,6 +179,7 @@ TABLE: Final[dict[State, dict[Event, State | None]]] = {
         Event.BODILESS: State.COMPLETED,
         Event.FLUSHED: State.COMPLETED,
         Event.WRITE_STALLED: State.FAILED,
+        Event.DRAIN_EXPIRED: State.FAILED,
         Event.CLIENT_GONE: State.CANCELLED,
     },
     State.COMPLETED: dict(_LATE),

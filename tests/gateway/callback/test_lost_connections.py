@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from protocol.codec import encode
 from protocol.errors import CloseCode
 from protocol.frames import Cancel, Data
 from protocol.limits import MAX_WINDOW
-from tests.gateway.callback.lines import over_a_line
+from tests.faults.kinds import HALF_OPEN
+from tests.faults.proxy import serving_proxy
 from tests.gateway.exchange.asking import eventually, expect_broken, get
 from tests.gateway.exchange.peer import GatewayUnderTest, Peer, gateway
 
@@ -26,16 +28,19 @@ async def test_a_line_that_is_lost_without_a_fin_is_found_dead_and_the_stream_re
     states: list[str] = []
 
     async def function(peer: Peer) -> Any:
-        async with over_a_line(peer) as line:
+        direct = peer.envelope
+        async with serving_proxy(("127.0.0.1", running.callback_port)) as proxy:
+            peer.envelope = replace(direct, urls=(proxy.url,))
             await peer.dial()
             await peer.start()
             await peer.write(BODY)
             await eventually(lambda: written(running) == len(BODY))
-            line.lose()
+            proxy.strike(HALF_OPEN)
             await eventually(lambda: running.states != ["streaming"])
             states.extend(running.states)
             assert not peer.socket.closed  # nobody told this end
             peer.stream.detach()
+        peer.envelope = direct
         await peer.dial()
         await peer.attached()
         await peer.write(BODY)

@@ -6,6 +6,7 @@ import asyncio
 
 from aiohttp import web
 
+from gateway.callback.connections import Connections
 from gateway.callback.pump import Pump
 from gateway.journal.memory import MemoryJournal
 from gateway.journal.store import JournalStore
@@ -31,7 +32,12 @@ class Reader:
 
 async def test_a_deadline_that_is_past_is_met_at_once() -> None:
     pump = Pump(
-        web.WebSocketResponse(), asyncio.WriteTransport(), JournalStore(), Telemetry(), LIMITS
+        web.WebSocketResponse(),
+        asyncio.WriteTransport(),
+        JournalStore(),
+        Telemetry(),
+        LIMITS,
+        Connections(),
     )
     journal = MemoryJournal(
         Grant(bytes(16), 1, "t"), Reader(), window=INITIAL_WINDOW, limits=LIMITS, upload=False

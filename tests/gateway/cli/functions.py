@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from lambda_client import streaming
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NOT_CALLABLE = 1
 
@@ -28,6 +33,19 @@ def slow(event: dict[str, Any], context: Any) -> dict[str, Any]:
     while not os.path.exists(os.environ["GATE"]):
         time.sleep(0.02)
     return {"statusCode": 200, "body": "finished"}
+
+
+@streaming
+def ticks(event: dict[str, Any], context: Any) -> Iterator[bytes]:
+    """Streams until a file appears, and says if it is stopped before."""
+    try:
+        while not os.path.exists(os.environ["GATE"]):
+            yield b"tick\n"
+            time.sleep(0.02)
+        yield b"finished\n"
+    except GeneratorExit:
+        print("ticks was stopped", flush=True)
+        raise
 
 
 def plain(event: dict[str, Any], context: Any) -> dict[str, Any]:

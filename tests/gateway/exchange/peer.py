@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp import web
@@ -38,6 +38,9 @@ from protocol.function_stream import FunctionState, FunctionStream
 from protocol.limits import ATTACH_PATH, INITIAL_WINDOW, SUBPROTOCOL, Limits
 from protocol.receipt import Receipt
 from tests.settling import settle
+
+if TYPE_CHECKING:
+    from gateway.callback.connections import Connections
 
 Behaviour = Callable[["Peer"], Awaitable[Any]]
 
@@ -194,6 +197,7 @@ class GatewayUnderTest:
     port: int
     callback_port: int
     handler: EdgeHandler
+    connections: Connections
     driver: Driver
     store: JournalStore
     telemetry: Telemetry
@@ -235,6 +239,7 @@ async def gateway(
             port,
             callback_port,
             handler,
+            endpoint.connections,
             driver,
             store,
             telemetry,
@@ -244,7 +249,7 @@ async def gateway(
         await settle()
         await edge_runner.cleanup()
         await driver.close()
-        await endpoint.close()
+        endpoint.connections.close()
         await callback_runner.cleanup()
         await settle()
 

@@ -81,3 +81,21 @@ async def test_a_wait_that_ends_as_a_place_comes_free_is_just_cancelled() -> Non
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert await entered(gate)
+
+
+async def test_those_who_wait_can_be_turned_away_and_take_no_place_along() -> None:
+    gate = Gate(1, queue=4)
+    await gate.enter()
+    turned_away, gone, late = (asyncio.create_task(gate.enter()) for _ in range(3))
+    await asyncio.sleep(0)
+    gone.cancel()
+    gate.refuse_waiting("draining", "the gateway is shutting down")
+    late.cancel()  # in the very moment that it is told
+    results = await asyncio.gather(turned_away, gone, late, return_exceptions=True)
+    assert isinstance(results[0], Overloaded)
+    assert results[0].retry_after == 1
+    assert [type(result) for result in results[1:]] == [asyncio.CancelledError] * 2
+    assert not await entered(gate)
+    gate.leave()
+    assert await entered(gate)
+    assert not await entered(gate)

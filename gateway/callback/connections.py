@@ -1,0 +1,103 @@
+"""Every callback connection of the process: how many there may be, and how they are sent away."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING
+
+from protocol.errors import CloseCode
+
+if TYPE_CHECKING:
+    from gateway.callback.pump import Pump
+
+UNATTACHED_MAX = 1000
+"""Connections that were upgraded and have not attached. A function attaches in the same breath, so so
+many means a thousand handshakes at once: a fleet that comes back, or somebody who means harm."""
+
+PARKED_MAX = 20_000
+"""Parked connections, some 30 KiB each. Beyond, the least recently used would hardly be used again."""
+
+SPREAD_SECONDS, SPREAD_RATE = 5.0, 200
+"""Parked connections are closed at this rate, or faster if it would take longer than these seconds:
+what they do about it should not come to the gateways that remain all at once."""
+
+STEP = 0.05  # seconds; so often a share of them is closed
+
+
+class Connections:
+    """Who is connected, who has yet to attach, and who is parked, the least recently parked first."""
+
+    def __init__(self) -> None:
+        self._open: set[Pump] = set()
+        self._unattached: set[Pump] = set()
+        self._parked: dict[Pump, None] = {}
+        self._until: float | None = None
+
+    def __len__(self) -> int:
+        """Return how many are open."""
+        return len(self._open)
+
+    @property
+    def parked(self) -> int:
+        """How many are parked."""
+        return len(self._parked)
+
+    @property
+    def full(self) -> bool:
+        """Whether no more may be upgraded before some that are have attached."""
+        return len(self._unattached) >= UNATTACHED_MAX
+
+    # ------------------------------------------------------------ what a pump tells
+
+    def opened(self, pump: Pump) -> None:
+        """A connection was upgraded."""
+        self._open.add(pump)
+        self._unattached.add(pump)
+
+    def attached(self, pump: Pump) -> None:
+        """A connection carries a stream."""
+        self._unattached.discard(pump)
+        self._parked.pop(pump, None)
+        if self._until is not None:
+            pump.send_away(self._until)
+
+    def has_parked(self, pump: Pump) -> None:
+        """A connection waits for the next invocation."""
+        self._unattached.discard(pump)
+        self._parked[pump] = None
+        self.shed(len(self._parked) - PARKED_MAX)
+
+    def closed(self, pump: Pump) -> None:
+        """A connection is no more."""
+        self._open.discard(pump)
+        self._unattached.discard(pump)
+        self._parked.pop(pump, None)
+
+    # ------------------------------------------------------------ sending away
+
+    def shed(self, count: int) -> int:
+        """Close up to `count` parked connections, those first that parked first; how many it were."""
+        chosen = [pump for pump, _ in zip(self._parked, range(count), strict=False)]
+        for pump in chosen:
+            del self._parked[pump]
+            pump.close(CloseCode.GOING_AWAY)
+        return len(chosen)
+
+    def drain(self, seconds: float) -> None:
+        """Ask every function to finish what it has within `seconds`, and to start nothing here."""
+        self._until = asyncio.get_running_loop().time() + seconds
+        for pump in self._open - self._unattached - self._parked.keys():
+            pump.send_away(self._until)
+
+    async def close_parked(self) -> None:
+        """Close all that are parked, spread over a while."""
+        seconds = min(SPREAD_SECONDS, len(self._parked) / SPREAD_RATE)
+        for left in range(math.ceil(seconds / STEP), 0, -1):
+            self.shed(math.ceil(len(self._parked) / left))
+            await asyncio.sleep(STEP)
+
+    def close(self) -> None:
+        """End every connection; the streams that they carry are broken."""
+        for pump in list(self._open):
+            pump.close(CloseCode.DRAINING if pump.active else CloseCode.GOING_AWAY)

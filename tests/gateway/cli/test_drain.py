@@ -1,0 +1,164 @@
+"""SIGTERM to a real gateway with real functions: finish what is begun, or break it off visibly."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.behind import dialback_behind_proxy
+from tests.faults.kinds import RESET
+from tests.system.running import Dialback, eventually, running_dialback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FUNCTIONS = Path(__file__).with_name("functions.py")
+DEADLINE = {"DIALBACK_DRAIN_DEADLINE": "0.5"}
+
+
+class Client:
+    """One request, read line by line in a thread.
+
+    Attributes:
+        lines: what came.
+        clean: whether the response came to its end, once the thread is done.
+    """
+
+    def __init__(self, url: str, path: str = "/") -> None:
+        self._path = path
+        self.connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+        self.status = 0
+        self.headers: http.client.HTTPMessage | None = None
+        self.lines: list[bytes] = []
+        self.clean: bool | None = None
+        self._thread = threading.Thread(target=self._read)
+
+    def _read(self) -> None:
+        try:
+            self.connection.request("GET", self._path)
+            response = self.connection.getresponse()
+            self.status, self.headers = response.status, response.headers
+            while line := response.readline():
+                self.lines.append(line)
+            # readline() ends the same way when chunks are missing; read() tells.
+            response.read()
+            self.clean = response.isclosed()
+        except (OSError, http.client.HTTPException):
+            self.clean = False
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def done(self) -> None:
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+        self.connection.close()
+
+
+@contextmanager
+def asking(dialback: Dialback, path: str = "/") -> Iterator[Client]:
+    """A client that has got its first line, and is waited for when the block ends."""
+    client = Client(dialback.url, path)
+    client.start()
+    try:
+        eventually(lambda: client.lines or client.clean is not None)
+        yield client
+    finally:
+        client.done()
+
+
+def draining(dialback: Dialback) -> None:
+    dialback.process.popen.send_signal(signal.SIGTERM)
+    dialback.process.wait_for("finishing what is begun")
+
+
+@pytest.mark.fault(20)
+def test_a_stream_under_way_finishes(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    with running_dialback(f"{FUNCTIONS}:ticks", f"--env=GATE={gate}") as dialback:
+        with asking(dialback) as client:
+            draining(dialback)
+            seen = len(client.lines)
+            eventually(lambda: len(client.lines) > seen)
+            gate.touch()
+        assert (client.status, client.clean) == (200, True)
+        assert client.lines[-1] == b"finished\n"
+        assert dialback.process.wait() == 0
+    assert "ticks was stopped" not in dialback.stdout + dialback.stderr
+
+
+@pytest.mark.fault(20)
+def test_a_stream_whose_socket_is_cut_while_draining_resumes_and_finishes(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    with dialback_behind_proxy(f"{FUNCTIONS}:ticks", f"--env=GATE={gate}") as (dialback, proxy):
+        with asking(dialback) as client:
+            draining(dialback)
+            for cuts in (1, 2):
+                proxy.strike(RESET)
+                eventually(lambda: dialback.metric("dialback_attaches_total") == cuts + 1)  # noqa: B023
+                seen = len(client.lines)
+                eventually(lambda: len(client.lines) > seen)  # noqa: B023
+            gate.touch()
+        assert (client.status, client.clean) == (200, True)
+        assert client.lines[-1] == b"finished\n"
+        assert set(client.lines[:-1]) == {b"tick\n"}
+        assert dialback.process.wait() == 0
+
+
+@pytest.mark.fault(20)
+@pytest.mark.parametrize("how", ["deadline", "second signal"])
+def test_what_takes_too_long_is_visibly_broken_and_its_function_stops(
+    how: str, tmp_path: Path
+) -> None:
+    env = DEADLINE if how == "deadline" else {}
+    with running_dialback(
+        f"{FUNCTIONS}:ticks", f"--env=GATE={tmp_path / 'never'}", env=env
+    ) as dialback:
+        with asking(dialback) as client:
+            draining(dialback)
+            if how == "second signal":
+                dialback.process.popen.send_signal(signal.SIGTERM)
+        assert (client.status, client.clean) == (200, False)
+        assert dialback.process.wait() == 1
+    assert "ticks was stopped" in dialback.stdout + dialback.stderr
+
+
+@pytest.mark.fault(20)
+def test_parked_callbacks_are_closed_and_those_that_waited_are_told_to_come_later(
+    tmp_path: Path,
+) -> None:
+    gate = tmp_path / "gate"
+    with running_dialback(
+        f"{FUNCTIONS}:slow",
+        f"--route=/ticks={FUNCTIONS}:ticks",
+        f"--env=GATE={gate}",
+        "--concurrency=1",
+    ) as dialback:
+        with asking(dialback, "/ticks") as streamed:
+            gate.touch()
+        assert streamed.clean
+        eventually(lambda: dialback.metric("dialback_callbacks", state="parked") == 1)
+        gate.unlink()
+        slow, waiting = Client(dialback.url), Client(dialback.url)
+        slow.start()
+        dialback.process.wait_for("slow has begun")
+        waiting.start()
+        eventually(lambda: dialback.metric("dialback_queue_depth") == 1)
+        draining(dialback)
+        waiting.done()
+        assert waiting.status == 503
+        assert waiting.headers is not None
+        assert waiting.headers["Retry-After"] == "1"
+        assert json.loads(b"".join(waiting.lines))["error"] == "the gateway is shutting down"
+        eventually(lambda: dialback.metric("dialback_callbacks", state="open") == 0)
+        gate.touch()
+        slow.done()
+        assert (slow.status, slow.lines) == (200, [b"finished"])
+        assert dialback.process.wait() == 0

@@ -1,0 +1,28 @@
+"""The edge's connections as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.gateway.edge.serving import PLAIN, Client, edge
+
+if TYPE_CHECKING:
+    from gateway.messages import EdgeRequest, ResponseSink
+
+
+async def test_connections_that_are_left_over_at_the_end_are_reset() -> None:
+    async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
+        await sink.start(200, PLAIN, length=None)
+        sink.write((b"some of it",))
+        await asyncio.Event().wait()
+
+    async with edge(serve) as running, Client(running.port) as client:
+        client.send(b"GET / HTTP/1.0\r\n\r\n")
+        assert (await client.until(b"some of it")).endswith(b"some of it")
+        running.server.reset()
+        with pytest.raises(ConnectionResetError):
+            await client.rest()
+        await running.server.disconnected()
