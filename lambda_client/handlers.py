@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
-import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from lambda_client import result
-from lambda_client.invocation import read_invocation
-from lambda_client.response import AsyncResponseStream, Buffer, ResponseStream
-from lambda_client.running import running
+from lambda_client.entry import answer, run_async
+from lambda_client.response import AsyncResponseStream, ResponseStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 
     from lambda_client.response import Outlet
 
@@ -39,7 +37,7 @@ def streaming(handler: Handler) -> Handler:
 
     @functools.wraps(handler)
     def entry(event: Any, context: Any = None) -> Any:
-        return _run(event, context, lambda outlet: _answer(outlet, handler(event, context)))
+        return answer(event, context, lambda outlet: _answer(outlet, handler(event, context)))
 
     return entry
 
@@ -67,40 +65,16 @@ def streamify_response(handler: StreamHandler) -> Handler:
 
     @functools.wraps(handler)
     def entry(event: Any, context: Any = None) -> Any:
-        return _run(event, context, lambda outlet: write(outlet, event, context))
+        return answer(event, context, lambda outlet: write(outlet, event, context))
 
     return entry
-
-
-def _run(event: Any, context: Any, respond: Callable[[Outlet], Any]) -> Any:
-    """Give one invocation its outlet, and the outlet what becomes of user code."""
-    invocation = read_invocation(event, context, now=time.monotonic())
-    if invocation.envelope is None:
-        return respond(Buffer())
-    from lambda_client.session import Session
-
-    session = Session(invocation, invocation.envelope)
-    with running(session):
-        try:
-            return respond(session)
-        except BaseException as error:
-            if session.explains(error):
-                return session.finish()
-            session.fail(error)
-            raise
 
 
 def _settle(outlet: Outlet, value: Any) -> Any:
     """Wait for what an async handler returns, on the persistent loop of this thread."""
     if not inspect.isawaitable(value):
         return value
-    return _run_async(outlet, value)
-
-
-def _run_async(outlet: Outlet, value: Awaitable[Any]) -> Any:
-    from lambda_client.main_loop import run_async
-
-    return run_async(value, outlet.watch)
+    return run_async(outlet, value)
 
 
 # ---------------------------------------------------------------- what a handler returned
@@ -134,7 +108,7 @@ def _stream(outlet: Outlet, chunks: Any, head: Mapping[str, Any] | None = None) 
     """Stream what a handler yields, or its body after the head; closed whatever happens."""
     outlet.open()
     if hasattr(chunks, "__aiter__"):
-        _run_async(outlet, _write_async(AsyncResponseStream(outlet), chunks, head))
+        run_async(outlet, _write_async(AsyncResponseStream(outlet), chunks, head))
     else:
         _write(ResponseStream(outlet), chunks, head)
 

@@ -1,0 +1,46 @@
+"""What every kind of handler has in common: one invocation, from its event to what it returns."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from lambda_client.invocation import read_invocation
+from lambda_client.response import Buffer
+from lambda_client.running import running
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from lambda_client.response import Outlet
+
+
+def answer(event: Any, context: Any, respond: Callable[[Outlet], Any]) -> Any:
+    """Give one invocation its outlet, and the outlet what becomes of user code.
+
+    Args:
+        event: of the invocation.
+        context: Lambda's.
+        respond: writes the response and returns what `Outlet.finish` returned.
+    """
+    invocation = read_invocation(event, context, now=time.monotonic())
+    if invocation.envelope is None:
+        return respond(Buffer())
+    from lambda_client.session import Session
+
+    session = Session(invocation, invocation.envelope)
+    with running(session):
+        try:
+            return respond(session)
+        except BaseException as error:
+            if session.explains(error):
+                return session.finish()
+            session.fail(error)
+            raise
+
+
+def run_async(outlet: Outlet, value: Awaitable[Any]) -> Any:
+    """Wait for async user code, on the persistent loop of this thread; the outlet may cancel it."""
+    from lambda_client.main_loop import run_async as run_on_main_loop
+
+    return run_on_main_loop(value, outlet.watch)
