@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+SECONDS := 600
+STREAMS := 40
 
-.PHONY: help demo test check coverage model bench format docs clean
+.PHONY: help demo test check coverage model soak figures bench format docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +36,12 @@ format: $(INSTALLED)  ## put every file into the house format
 
 model: $(INSTALLED)  ## every state of larger worlds, and longer random runs of both ends; ten minutes
 	$(BIN)/python -m tests.model
+
+soak: $(INSTALLED)  ## STREAMS=40 real functions under random faults for SECONDS=600, every byte compared
+	$(BIN)/python -m tests.soak --seconds $(SECONDS) --streams $(STREAMS)
+
+figures: $(INSTALLED)  ## measure what is promised of cuts, cancels, endings, slow readers, ...; ten minutes
+	$(BIN)/python -m tests.soak.figures
 
 bench: $(INSTALLED)  ## measure against plain aiohttp in one run; a few minutes
 	$(BIN)/python -m tests.benchmarks

@@ -1,0 +1,1 @@
+"""Many real functions, random faults every second, and every byte compared: `make soak`."""
