@@ -93,6 +93,7 @@ class Pump:
         """Serve the connection until it ends, for whatever reason."""
         writer = asyncio.create_task(self._write())
         self._connections.opened(self)
+        self._arm()  # whoever never says a word is due, too
         try:
             await self._read()
         finally:

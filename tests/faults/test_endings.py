@@ -1,0 +1,201 @@
+"""Functions and clients that end, hang or do not listen: real processes, killed and cut."""
+
+from __future__ import annotations
+
+import signal
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import pytest
+
+from protocol.errors import CancelCode, ResetCode
+from protocol.frames import Cancel, Ping, Pong, Reset
+from tests.faults import wire
+from tests.faults.functions import digest_of
+from tests.faults.kinds import PAUSE, UP, Point
+from tests.faults.stage import SILENCE
+from tests.system.running import eventually
+
+if TYPE_CHECKING:
+    from tests.faults.stage import Stage
+
+MIB = 1 << 20
+AT_ONCE = 2.0
+"""Seconds: far below every timer that could have ended it instead."""
+
+
+# ---------------------------------------------------------------- the function dies
+
+
+@pytest.mark.fault(38)
+def test_a_function_killed_before_its_attach_is_a_502_at_once(stage: Stage) -> None:
+    stage.proxy.plan(Point(UP, 0, PAUSE))
+    browser = stage.browse("silent")
+    stage.at("head")
+    stage.proxy.wait(lambda: stage.links and stage.links[0].up.received > 0)
+    assert stage.exchange["state"] == "invoking"
+    killed = monotonic()
+    stage.function.kill()
+    assert browser.wait_end() == "clean"
+    assert (browser.status, monotonic() - killed < AT_ONCE) == (502, True)
+    assert stage.grown("dialback_attaches_total") == 0
+    stage.assert_over()
+
+
+@pytest.mark.fault(39)
+def test_a_function_killed_in_mid_stream_is_a_visible_break_at_once(stage: Stage) -> None:
+    browser = stage.browse("stream", total=MIB, gates=1000)
+    browser.wait_bytes(1000)
+    stage.at(1000)
+    assert (stage.exchange["state"], stage.exchange["bytes"]) == ("streaming", 1000)
+    killed = monotonic()
+    stage.function.kill()
+    assert browser.wait_end() == "broken"
+    assert monotonic() - killed < AT_ONCE
+    assert (len(browser.body), stage.wait_state("failed")["bytes"]) == (1000, 1000)
+    stage.assert_over()
+
+
+@pytest.mark.fault(40)
+def test_a_function_near_its_deadline_resets_before_it_is_killed(stage: Stage) -> None:
+    browser = stage.browse("stream", total=MIB, gates=1000)
+    browser.wait_bytes(1000)
+    assert stage.exchange["state"] == "streaming"
+    process = stage.function
+    assert browser.wait_end(seconds=15) == "broken"
+    resets = [one.code for one in wire.frames(stage.links[-1].up) if isinstance(one, Reset)]
+    assert resets == [ResetCode.DEADLINE]
+    assert process.is_running()
+    stage.open(1000)
+    stage.said("over")
+    stage.assert_over()
+    assert process.is_running()
+    assert "Task timed out" not in stage.dialback.stderr
+
+
+# ---------------------------------------------------------------- the client
+
+
+@pytest.mark.fault(26)
+def test_a_client_that_reads_slowly_holds_the_function_up(stage: Stage) -> None:
+    total = 48 * MIB
+    browser = stage.browse("stream", buffer=16 * 1024, total=total)
+    browser.stop_reading()
+    link = stage.link(0)
+    stage.stands(lambda: link.up.sent)
+    exchange = stage.exchange
+    assert exchange["state"] == "streaming"
+    assert 0 < exchange["bytes"] < link.up.sent < 16 * MIB
+    written = int(stage.said("written"))
+    assert written < 16 * MIB
+    browser.go_on_reading()
+    assert browser.wait_end() == "clean"
+    assert browser.digest == digest_of(total)
+    stage.assert_over()
+
+
+@pytest.mark.fault(29)
+@pytest.mark.parametrize("name", ["polite", "stream"])
+def test_a_client_that_leaves_in_mid_stream_stops_the_function(stage: Stage, name: str) -> None:
+    browser = stage.browse(name, total=64 * MIB, gates=5)
+    browser.wait_bytes(5)
+    assert stage.wait_state("streaming")["bytes"] == 5
+    link = stage.links[-1]
+    left = monotonic()
+    browser.leave()
+    stage.wait_state("cancelled")
+    stage.proxy.wait(
+        lambda: (
+            [one.code for one in wire.frames(link.down) if isinstance(one, Cancel)]
+            == [CancelCode.CLIENT_GONE]
+        )
+    )
+    stage.open(5)
+    stage.said("over")
+    assert monotonic() - left < AT_ONCE
+    assert (stage.room.said("cancelled") is not None) == (name == "polite")
+    stage.assert_over()
+
+
+@pytest.mark.fault(30)
+def test_a_function_that_ignores_the_cancel_is_given_up(stage: Stage) -> None:
+    browser = stage.browse("deaf")
+    browser.wait_bytes(5)
+    stage.at("first")
+    assert stage.exchange["state"] == "streaming"
+    browser.leave()
+    stage.wait_state("cancelled")
+    link = stage.links[-1]
+    stage.proxy.wait(lambda: any(isinstance(one, Cancel) for one in wire.frames(link.down)))
+    stage.open("first")
+    stage.at("deaf")
+    assert stage.said("told") in ("ClientGone", "GeneratorExit")
+    stage.proxy.wait(lambda: any(isinstance(one, Reset) for one in wire.frames(link.up)))
+    assert stage.grown("dialback_invokes_total") == 0
+    stage.open("deaf")
+    stage.assert_over()
+
+
+# ---------------------------------------------------------------- silence
+
+
+@pytest.mark.fault(59)
+def test_a_quiet_stream_is_kept_alive_by_pings(stage: Stage) -> None:
+    browser = stage.browse("stream", total=2000, gates=1000)
+    browser.wait_bytes(1000)
+    assert stage.exchange["state"] == "streaming"
+    link = stage.links[-1]
+    stage.proxy.wait(
+        lambda: (
+            [type(one) for one in wire.frames(link.down)].count(Ping) >= 4
+            and [type(one) for one in wire.frames(link.up)].count(Pong) >= 4
+        )
+    )
+    stage.open(1000)
+    assert browser.wait_end() == "clean"
+    assert browser.seconds > 2 * SILENCE
+    assert (browser.digest, stage.grown("dialback_attaches_total")) == (digest_of(2000), 1)
+    stage.assert_over()
+
+
+@pytest.mark.fault(17)
+def test_user_code_that_holds_its_event_loop_is_not_taken_for_dead(stage: Stage) -> None:
+    browser = stage.browse("busy", total=2000, seconds=2.5 * SILENCE)
+    browser.wait_bytes(1000)
+    assert stage.exchange["state"] == "streaming"
+    assert browser.wait_end() == "clean"
+    assert browser.seconds > 2 * SILENCE
+    assert (browser.digest, stage.grown("dialback_attaches_total")) == (digest_of(2000), 1)
+    assert any(isinstance(one, Pong) for one in wire.frames(stage.links[-1].up))
+    stage.assert_over()
+
+
+@pytest.mark.fault(60)
+def test_events_leave_one_by_one_and_tell_proxies_to_keep_off(stage: Stage) -> None:
+    browser = stage.browse("events", gates="a,b,c")
+    for count, gate in enumerate("abc", 1):
+        browser.wait_bytes(count * len("data: a\n\n"))
+        stage.at(gate)  # it waits: nothing after this event made it leave
+        assert bytes(browser.body).decode() == "".join(f"data: {one}\n\n" for one in "abc"[:count])
+        assert stage.exchange["state"] == "streaming"
+        stage.open(gate)
+    assert browser.wait_end() == "clean"
+    assert browser.headers["x-accel-buffering"] == "no"
+    assert "no-transform" in browser.headers["cache-control"]
+    stage.assert_over()
+
+
+# ---------------------------------------------------------------- stopped for a moment
+
+
+def test_a_function_stopped_for_less_than_its_silence_only_pauses(stage: Stage) -> None:
+    browser = stage.browse("stream", total=4 * MIB, gates=1000)
+    browser.wait_bytes(1000)
+    assert stage.exchange["state"] == "streaming"
+    stage.function.send_signal(signal.SIGSTOP)
+    stage.open(1000)
+    eventually(lambda: stage.function.status() == "stopped")
+    stage.function.send_signal(signal.SIGCONT)
+    assert browser.wait_end() == "clean"
+    assert (browser.digest, stage.grown("dialback_attaches_total")) == (digest_of(4 * MIB), 1)
+    stage.assert_over()
