@@ -43,6 +43,10 @@ FLUSH_SECONDS = 2.0
 CUT_SECONDS = 2.5
 """How long functions may take to stop when they are told to: their library gives user code 2 s."""
 
+SHED = 64
+"""Parked callbacks that are closed at a time when descriptors or memory are short: enough to go on with,
+few enough not to lose every warm connection to a moment's need."""
+
 
 class App:
     """One gateway, without its sockets.
@@ -119,6 +123,12 @@ class App:
         self._handler.drain()
         self._driver.refuse()
         self._endpoint.connections.drain(seconds)
+
+    def shed(self) -> None:
+        """Close some of the callbacks that nobody uses now: what they hold is short."""
+        count = self._endpoint.connections.shed(SHED)
+        if count:
+            log.warning("%d parked callbacks were closed", count)
 
     async def finished(self) -> bool:
         """Wait until clients have their ends; return whether all functions have returned, too.

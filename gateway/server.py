@@ -15,6 +15,7 @@ from gateway.address import Address
 from gateway.app import App, check_handlers, read_tokens
 from gateway.errors import ConfigError
 from gateway.heap import keep_freed_pages
+from gateway.listener import Listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine
@@ -97,23 +98,25 @@ def run(job: Job) -> int:
 
 async def _serve(app: App, job: Job, sockets: dict[str, socket.socket]) -> int:
     stop, stop_now = _signals()
-    loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(app.close)
         await _first(app.start(), stop.wait())
         if stop.is_set():
             return 0
-        # A listener that is closed takes no more; what it accepted goes on.
-        await loop.create_server(app.callback, sock=sockets["callback"], backlog=BACKLOG)
-        await loop.create_server(app.admin, sock=sockets["admin"], backlog=BACKLOG)
-        edge = await loop.create_server(app.edge, sock=sockets["edge"], backlog=BACKLOG)
+        factories = {"callback": app.callback, "admin": app.admin, "edge": app.edge}
+        listeners = {
+            name: Listener(name, sockets[name], factory, app.shed)
+            for name, factory in factories.items()
+        }
+        for listener in listeners.values():
+            stack.callback(listener.close)
         app.accepting()
         for line in _introduction(job, sockets):
             job.say(line)
         await stop.wait()
         seconds = job.settings.drain_deadline
         log.info("finishing what is begun; a second signal breaks it off")
-        edge.close()
+        listeners["edge"].close()
         app.refuse(seconds)
         finished = await _first(app.finished(), stop_now.wait(), seconds)
         if finished is not True:

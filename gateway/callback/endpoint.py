@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import time
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("dialback.callback")
 
 UNAUTHORIZED = "a token of a running exchange is wanted: Authorization: Bearer TOKEN"
+
+RETRY_AFTER = (1, 3)
+"""Seconds, drawn at random for each: those who were refused together should not come back together."""
 
 
 class CallbackEndpoint:
@@ -74,7 +78,16 @@ class CallbackEndpoint:
         upgrade = web.WebSocketResponse(protocols=(SUBPROTOCOL,)).can_prepare(request)
         if request.method != "GET" or not upgrade:
             return _error(400, "a WebSocket upgrade is wanted here")
+        if self.connections.full:
+            return self._refuse_for_now()
         return self._refuse_token(request.headers.get("Authorization", ""))
+
+    def _refuse_for_now(self) -> web.Response:
+        """Answer before the upgrade: that is where a refusal costs least, for both ends."""
+        self._telemetry.attach("overloaded")
+        refusal = _error(503, "too many connections have yet to attach; come back later")
+        refusal.headers["Retry-After"] = str(random.randint(*RETRY_AFTER))  # noqa: S311 - no secret
+        return refusal
 
     def _refuse_token(self, authorization: str) -> web.Response | None:
         scheme, _, token = authorization.partition(" ")

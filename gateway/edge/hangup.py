@@ -38,7 +38,11 @@ class HangupWatch:
             return
         # While this copy is open, closing the transport closes nothing: the block must end soon
         # after the transport, as a handler does that is cancelled with its connection.
-        descriptor = os.dup(raw.fileno())
+        try:
+            descriptor = os.dup(raw.fileno())
+        except OSError:  # none is left: this client's end is noticed when it is written to
+            yield
+            return
         self._transports[descriptor] = transport
         self._epoll.register(descriptor, select.EPOLLRDHUP | select.EPOLLONESHOT)
         try:

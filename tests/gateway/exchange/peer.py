@@ -54,6 +54,7 @@ class Peer:
     """One invocation: its event, its envelope, and a stream to drive."""
 
     def __init__(self, invocation: Invocation) -> None:
+        self.invocation = invocation
         context = json.loads(invocation.client_context or b"{}")
         self.event: dict[str, Any] = json.loads(invocation.event)
         self.envelope = Envelope.parse(context["custom"]["dialback"])

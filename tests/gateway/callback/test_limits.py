@@ -1,0 +1,143 @@
+"""How many connections there may be, and what becomes of one that asks too much."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+from gateway.callback import connections
+from protocol.codec import encode
+from protocol.errors import CloseCode
+from protocol.frames import Attach, Park, Reset
+from protocol.limits import MAX_REFUSAL_RATE, MAX_RESET_RATE
+from tests.gateway.exchange.asking import eventually, get
+from tests.gateway.exchange.peer import Peer, gateway
+
+if TYPE_CHECKING:
+    from tests.gateway.exchange.peer import GatewayUnderTest
+
+BODY = bytes(range(256)) * 64
+
+
+async def unattached(running: GatewayUnderTest, token: str, count: int) -> list[Any]:
+    """Upgrade connections that never attach; what became of each."""
+    session = aiohttp.ClientSession()
+    dials = (
+        session.ws_connect(
+            f"ws://127.0.0.1:{running.callback_port}/v1/attach",
+            protocols=["dialback.v1"],
+            headers={"authorization": f"Bearer {token}"},
+        )
+        for _ in range(count)
+    )
+    results = await asyncio.gather(*dials, return_exceptions=True)
+    return [session, *results]
+
+
+@pytest.mark.fault(58)
+async def test_more_that_have_yet_to_attach_are_told_to_come_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "UNATTACHED_MAX", 20)
+    hints: list[int] = []
+
+    async def function(peer: Peer) -> Any:
+        await peer.dial()
+        await peer.start()
+        session, *results = await unattached(running, peer.envelope.token, 40)
+        sockets = [one for one in results if isinstance(one, aiohttp.ClientWebSocketResponse)]
+        refused = [one for one in results if isinstance(one, aiohttp.WSServerHandshakeError)]
+        assert (len(sockets), len(refused)) == (20, 20)
+        assert {one.status for one in refused} == {503}
+        hints.extend(int(one.headers["Retry-After"]) for one in refused if one.headers)
+        await peer.write(BODY)  # who is attached is not concerned
+        await peer.cut()
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await peer.dial()
+        for one in sockets:  # whoever parks, or leaves, makes room
+            await one.send_bytes(encode(Park()))
+        await eventually(lambda: running.connections.parked == 20)
+        await peer.dial()
+        await peer.attached()
+        receipt = await peer.end()
+        for one in sockets:
+            await one.close()
+        await session.close()
+        return receipt
+
+    async with gateway(function) as running:
+        assert (await get(running.url))[1] == BODY
+        await eventually(lambda: len(running.connections) == 0)
+        assert running.telemetry.attaches["overloaded"] == 21
+    assert set(hints) <= {1, 2, 3}
+    assert len(set(hints)) > 1
+
+
+async def test_of_too_many_that_are_parked_the_least_recent_are_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "PARKED_MAX", 2)
+    codes: dict[int, int | None] = {}
+    peers: list[Peer] = []
+
+    async def function(peer: Peer) -> Any:
+        number = len(peers)
+        peers.append(peer)
+        await peer.dial()
+        await peer.start()
+        receipt = await peer.end()
+        await peer.park()
+        codes[number] = await peer.closed()
+        return receipt
+
+    async with gateway(function) as running:
+        for number in range(4):
+            await get(running.url)
+            parked = min(number + 1, 2)
+            closed = number + 1 - parked
+            now = running.connections
+            await eventually(lambda: (now.parked, len(codes)) == (parked, closed))  # noqa: B023
+        assert codes == {0: CloseCode.GOING_AWAY, 1: CloseCode.GOING_AWAY}
+        assert running.connections.shed(10) == 2
+        await eventually(lambda: len(codes) == 4)
+
+
+@pytest.mark.fault(57)
+async def test_a_flood_of_attaches_or_resets_ends_its_connection_and_no_other() -> None:
+    codes: list[int | None] = []
+
+    async def function(peer: Peer) -> Any:
+        await peer.dial()
+        await peer.start()
+        flooding = Peer(peer.invocation)
+        for flood in (attaches, resets):
+            await flooding.dial(attach=False)
+            await asyncio.gather(flood(flooding), peer.write(BODY))
+            while not flooding.socket.closed:
+                await flooding.socket.receive(timeout=10)
+            codes.append(flooding.socket.close_code)
+        await flooding.close()
+        return await peer.end()
+
+    async with gateway(function) as running:
+        assert (await get(running.url))[1] == BODY + BODY
+    assert codes == [CloseCode.TOO_FAST, CloseCode.TOO_FAST]
+
+
+def unknown(peer: Peer, sid: int) -> Attach:
+    return replace(peer.stream.attach(sid), xid=bytes(16))
+
+
+async def attaches(peer: Peer) -> None:
+    for sid in range(1, MAX_REFUSAL_RATE + 2):
+        await peer.send(unknown(peer, sid))
+
+
+async def resets(peer: Peer) -> None:
+    await peer.send(unknown(peer, 1))
+    for _ in range(MAX_RESET_RATE + 1):
+        await peer.send(Reset(1, 1, 0, ""))
