@@ -132,11 +132,12 @@ class Connection(asyncio.Protocol):
 
         A thawed environment asks this before the loop has had time to look at the socket.
         """
-        if self.closed or self.state.goaway is not None or self._transport is None:
+        transport = self._transport
+        if self.closed or self.state.goaway is not None or transport is None:
             return False
         poll = select.poll()
         try:
-            poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+            poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         except ValueError:  # the I/O thread has closed it just now
             return False
         return not poll.poll(0)
@@ -196,6 +197,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits."""
+        self._transport = None  # asyncio's own may not be aborted once it has flushed and closed
         reason, code = self._goodbye()
         if exc is not None:
             reason = str(exc) or type(exc).__name__
@@ -222,7 +224,7 @@ class Connection(asyncio.Protocol):
     def _hang_up(self, transport: asyncio.Transport) -> None:
         """Close the transport; a peer that does not take what waits in it keeps it only for a while."""
         transport.close()
-        self._loop.call_later(CLOSE_SECONDS, transport.abort)
+        self._loop.call_later(CLOSE_SECONDS, self.abort)
 
     def give_up(self, error: ProtocolError) -> None:
         """End the connection, because a timer of the protocol ran out."""

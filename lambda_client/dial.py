@@ -88,6 +88,7 @@ async def _open(url: str, token: str, limits: Limits, seconds: float) -> Connect
             await loop.create_connection(lambda: connection, uri.host, uri.port, ssl=tls)
             await connection.opened
         except BaseException:
+            connection.opened.cancel()  # nobody waits for what becomes of it
             connection.abort()
             raise
         return connection

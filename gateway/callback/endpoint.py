@@ -58,9 +58,13 @@ class CallbackEndpoint:
             compress=False,
             max_msg_size=self._limits.max_message,
         )
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionError as error:
+            log.info("callback lost in the middle of the handshake: %s", error)
+            return _error(400, "the connection is lost")  # which nobody will read
         transport = request.transport
-        if transport is None:  # it left in the middle of the handshake
+        if transport is None:  # the same, a moment later
             return socket
         await Pump(
             socket, transport, self._store, self._telemetry, self._limits, self.connections

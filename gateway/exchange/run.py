@@ -23,6 +23,7 @@ from gateway.exchange.forwarder import Forwarder
 from gateway.exchange.states import Event, State
 from gateway.journal.memory import MemoryJournal
 from protocol.errors import CancelCode, ProtocolError, ResetCode
+from protocol.headers import content_length
 
 if TYPE_CHECKING:
     from gateway.exchange.exchange import Exchange
@@ -106,8 +107,10 @@ class ExchangeRun:
             self._arm(Event.RESUME_EXPIRED, self._timing.resume_grace, reason)
 
     def on_head(self) -> None:
-        """The response can begin."""
-        self._progress.set()
+        """The response can begin, unless its client would take the head alone for a clean end."""
+        head = self.journal.head
+        if head is None or self._bodiless(head.status) or content_length(head.headers) != 0:
+            self._progress.set()
 
     def on_data_frame(self) -> None:
         """A DATA frame came over a callback."""
@@ -122,6 +125,7 @@ class ExchangeRun:
         """The whole response is here."""
         self._disarm(Event.ROUTE_TIMEOUT)
         self.happen(Event.ENDED)
+        self._progress.set()
 
     def on_failed(self, code: int, reason: str) -> None:
         """The stream can never end cleanly."""
@@ -234,7 +238,7 @@ class ExchangeRun:
         head = self.journal.head
         if head is None:
             raise AssertionError("progress without a head")
-        bodiless = self._request.method == "HEAD" or head.status in BODILESS_STATUSES
+        bodiless = self._bodiless(head.status)
         # Of a whole answer its own length counts; without a body only what the function says of it.
         length = None if bodiless else self.journal.whole_length
         self._exchange.head_started = True
@@ -259,6 +263,9 @@ class ExchangeRun:
     def _end_response(self, event: Event) -> None:
         """Write the clean end and complete, in one step: neither is ever without the other."""
         self.happen(event if self._sink.end() else Event.CLIENT_GONE)
+
+    def _bodiless(self, status: int) -> bool:
+        return self._request.method == "HEAD" or status in BODILESS_STATUSES
 
     def _on_written(self, size: int) -> None:
         self._exchange.body_bytes += size

@@ -8,98 +8,16 @@ import select
 from typing import TYPE_CHECKING
 
 import pytest
-from typing_extensions import override
 
-from tests.simulation.loop import DeadlockError, OutOfTimeError, Scheduler, VirtualLoop
-from tests.simulation.network import Listener, Network
+from tests.simulation.loop import DeadlockError, OutOfTimeError
 from tests.simulation.wire import Cut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
-    from typing import Any
+    from collections.abc import Callable
 
-AT = ("there", 1)
+    from tests.simulation.pair import Pair
+
 BODY = random.Random(1).randbytes(200_000)
-
-
-class Sink(asyncio.Protocol):
-    """Keeps what comes, and how it ends."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.eof = False
-        self.end: Exception | str | None = "open"
-        self.pauses = 0
-        self.transport: asyncio.Transport
-
-    @override
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-
-    @override
-    def data_received(self, data: bytes) -> None:
-        self.data += data
-
-    @override
-    def eof_received(self) -> None:
-        self.eof = True
-
-    @override
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.end = exc
-
-    @override
-    def pause_writing(self) -> None:
-        self.pauses += 1
-
-
-class Pair:
-    """Two machines and a connection between them."""
-
-    def __init__(self, seed: int = 1) -> None:
-        chance = random.Random(seed)
-        self.scheduler = Scheduler(chance)
-        self.network = Network(self.scheduler, chance)
-        self.here, self.there = self.scheduler.loop("here"), self.scheduler.loop("there")
-        self.accepted: list[Sink] = []
-        self.listener = Listener(self.there, self._accept, 30.0)
-        self.network.listen(AT, self.listener)
-
-    def _accept(self) -> Sink:
-        self.accepted.append(Sink())
-        return self.accepted[-1]
-
-    def do(self, job: Coroutine[Any, Any, Any], loop: VirtualLoop | None = None) -> Any:
-        task = (loop or self.here).create_task(job)
-        self.scheduler.run(task.done, 10_000, "the job")
-        return task.result()
-
-    def connect(self) -> tuple[Sink, Sink]:
-        _, near = self.do(self.network.connect(self.here, AT, Sink))
-        self.scheduler.run(lambda: bool(self.accepted), 1, "accepted")
-        return near, self.accepted[-1]
-
-    def until(self, done: Any, seconds: float = 1000.0) -> None:
-        self.scheduler.run(done, seconds, "it")
-
-
-@pytest.fixture
-def pairs() -> Iterator[Callable[[int], Pair]]:
-    made: list[Pair] = []
-
-    def make(seed: int) -> Pair:
-        made.append(Pair(seed))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.scheduler.close()
-
-
-@pytest.fixture
-def pair(pairs: Callable[[int], Pair]) -> Pair:
-    return pairs(1)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import selectors
 import socket
+import struct
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -115,7 +116,7 @@ class Endpoint:
 
     def setsockopt(self, level: int, option: int, value: Any) -> None:
         if (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER):
-            self._linger = True
+            self._linger = struct.unpack("ii", value) == (1, 0)
 
     def readiness(self) -> int:
         events = 0

@@ -220,3 +220,28 @@ async def test_a_body_of_known_length_is_not_whole_before_its_end(version: str) 
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await reader.readexactly(1)
         await leave(writer)
+
+
+async def test_a_head_that_promises_no_bytes_waits_for_the_end() -> None:
+    """Its client would take it for the whole response; and then the function fails."""
+
+    async def function(peer: Peer) -> Any:
+        await peer.dial()
+        await peer.start(200, ((b"content-length", b"0"),))
+        await peer.attached()
+        peer.stream.reset(ResetCode.HANDLER_ERROR, "it raised at last")
+        await peer.flush()
+        return peer.receipt()
+
+    assert await answer_of(function) == (502, "the function failed")
+
+
+async def test_a_head_that_promises_no_bytes_leaves_with_the_end() -> None:
+    async def function(peer: Peer) -> Any:
+        await peer.dial()
+        await peer.start(200, ((b"content-length", b"0"),))
+        return await peer.end()
+
+    async with gateway(function) as running, asyncio.timeout(10):
+        response, body = await get(running.url)
+        assert (response.status, response.headers["content-length"], body) == (200, "0", b"")

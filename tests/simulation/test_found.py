@@ -1,0 +1,92 @@
+"""What simulations have found, each in the smallest play that shows it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from websockets.uri import parse_uri
+
+from gateway.callback.endpoint import CallbackEndpoint
+from gateway.journal.store import JournalStore
+from gateway.telemetry import Telemetry
+from gateway.tokens import Tokens
+from lambda_client.connection import Connection
+from lambda_client.dial import Dial
+from protocol.limits import ATTACH_PATH, SUBPROTOCOL, Limits
+from tests.simulation.network import Listener
+
+if TYPE_CHECKING:
+    import pytest
+
+    from tests.simulation.pair import Pair
+
+URL = "ws://there:1"
+
+
+def test_a_dial_that_is_dropped_while_tcp_connects_leaves_no_error_behind(pair: Pair) -> None:
+    async def dial() -> Dial:
+        return Dial(URL, "token", Limits(), 5.0)
+
+    dialled = pair.do(dial())
+    pair.until(lambda: bool(pair.network.wires))
+    while not pair.here._transports:  # type: ignore[attr-defined]
+        pair.here.step()
+    pair.here.step()  # the transport is made, and `create_connection` does not know yet
+    dialled.drop()
+    pair.accepted[-1].transport.abort() if pair.accepted else pair.network.wires[0].reset()
+    pair.scheduler.rest(10)
+    dialled = None
+    assert pair.errors() == []
+
+
+def test_a_closed_connection_that_was_flushed_in_time_is_not_aborted_any_more(pair: Pair) -> None:
+    async def connect() -> Connection:
+        uri = parse_uri(URL + ATTACH_PATH)
+        made = Connection(URL, uri, "token", Limits())
+        await pair.network.connect(pair.here, ("there", 1), lambda: made)
+        return made
+
+    connection = pair.do(connect())
+    pair.until(lambda: bool(pair.accepted))
+    pair.accepted[0].transport.pause_reading()
+    transport = connection._transport
+    assert transport is not None
+    transport.write(bytes(1_000_000))
+    connection._hang_up(transport)
+    pair.accepted[0].transport.resume_reading()
+    pair.scheduler.rest(10)
+    connection.abort()  # by whoever still holds it
+    assert pair.accepted[0].end is None
+    assert pair.errors() == []
+
+
+def test_a_function_that_leaves_in_the_middle_of_the_handshake_is_no_error(
+    pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokens = Tokens()
+
+    async def serve() -> web.Server:
+        endpoint = CallbackEndpoint(JournalStore(), tokens, Telemetry(), Limits())
+
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            assert request.transport is not None
+            request.transport.close()  # as on the FIN of the peer, which came with the request
+            return await endpoint.handle(request)
+
+        return web.Server(handle, access_log=None)
+
+    server = pair.do(serve(), pair.there)
+    pair.network.listen(("there", 1), Listener(pair.there, server, 30.0))
+    near = pair.dial()
+    token = tokens.mint(bytes(16), 1, now=time.time(), lifetime=60)
+    near.transport.write(
+        f"GET {ATTACH_PATH} HTTP/1.1\r\nhost: there\r\nauthorization: Bearer {token}\r\n"
+        f"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+        f"sec-websocket-protocol: {SUBPROTOCOL}\r\n"
+        "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+    )
+    pair.until(lambda: near.end != "open")
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
