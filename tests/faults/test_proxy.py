@@ -49,10 +49,12 @@ class Ends:
         return host, port
 
     def connect(self, proxy: Proxy) -> tuple[socket.socket, socket.socket]:
+        known = len(proxy.connections)
         near = socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
         far, _ = self._listener.accept()
         far.settimeout(5)
         self._open += [near, far]
+        proxy.wait(lambda: len(proxy.connections) > known)  # the kernel is quicker than the proxy
         return near, far
 
     def close(self) -> None:
