@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize(("path", "name", "make"), GENERATED, ids=lambda part: str(part)[-20:])
+@pytest.mark.parametrize(
+    ("path", "name", "make"), GENERATED, ids=[name for _, name, _ in GENERATED]
+)
 def test_what_is_generated_is_fresh(path: Path, name: str, make: Callable[[], str]) -> None:
     page = path.read_text()
     assert page == renewed(page, name, make()), "run `make docs`"
