@@ -8,6 +8,7 @@ def handler(event, context):
     yield "the first chunk leaves while the next is being made"
 """
 
+from lambda_client.cancellation import cancelled, check_cancelled
 from lambda_client.errors import (
     ClientGone,
     DeadlineReached,
@@ -29,6 +30,8 @@ __all__ = [
     "ResponseStream",
     "StreamClosed",
     "StreamLost",
+    "cancelled",
+    "check_cancelled",
     "request_body",
     "streamify_response",
     "streaming",

@@ -114,6 +114,7 @@ class Gateway:
         self.requests: list[web.BaseRequest] = []
         self.frames: list[Frame] = []
         self.deaf = False
+        self.mute = False
         self.tls: ssl.SSLContext | None = None
         self.limits = Limits()
         self.refuse: Callable[[web.BaseRequest], web.Response | None] = lambda _: None
@@ -206,6 +207,11 @@ class Gateway:
                 request.transport.abort()
         while any(request.transport is not None for request in self.requests):
             await asyncio.sleep(0)
+
+    def close(self, code: int) -> None:
+        """Close the newest connection with a code."""
+        closing = self.sockets[-1].close(code=code)
+        asyncio.run_coroutine_threadsafe(closing, self._loop).result(SECONDS)
 
     def say_raw(self, data: bytes) -> None:
         """Write bytes below the WebSocket layer, on the newest connection."""
@@ -306,6 +312,8 @@ class _Pump:
                 self._connection.release(self._sid, now)
                 exchange.stream.detach(self)
                 self._exchange = None
+        if self._gateway.mute:
+            return
         for frame in frames:
             await self._socket.send_bytes(encode(frame))
 

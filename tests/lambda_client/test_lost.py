@@ -144,5 +144,5 @@ def test_a_gateway_that_breaks_the_protocol_gets_three_more_tries(
 
     with caplog.at_level(logging.WARNING, "dialback"):
         assert call(handler, exchange).status == "lost"
-    assert [socket.close_code for socket in gateway.sockets] == [code] * 4
+    eventually(lambda: [socket.close_code for socket in gateway.sockets] == [code] * 4)
     assert "not delivered" in caplog.text

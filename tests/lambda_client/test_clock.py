@@ -1,0 +1,82 @@
+"""Alarms that know a freeze when they see one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from lambda_client.clock import Clock
+
+pytestmark = pytest.mark.fault(15)
+
+
+def freeze(seconds: float) -> None:
+    """What a stopped process looks like from inside: the loop does not run."""
+    time.sleep(seconds)
+
+
+async def test_alarms_ring_once_and_can_be_moved_and_cleared() -> None:
+    rung: list[str] = []
+    clock = Clock(asyncio.get_running_loop(), 2.0, lambda: rung.append("thaw"))
+    first, second = (clock.alarm(lambda name=name: rung.append(name)) for name in "ab")  # type: ignore[misc]
+    first.set(0.01)
+    first.set(0.03)
+    second.set_once(0.02)
+    second.set_once(60.0)
+    await asyncio.sleep(0.06)
+    assert rung == ["b", "a"]
+    assert first.when is second.when is None
+    first.set(-5.0)
+    second.set(0.0)
+    second.clear()
+    await asyncio.sleep(0.01)
+    assert rung == ["b", "a", "a"]
+    first.set(0.01)
+    clock.stop()
+    await asyncio.sleep(0.03)
+    assert rung == ["b", "a", "a"]
+
+
+async def test_after_a_freeze_every_alarm_has_its_full_length_again() -> None:
+    rung: list[str] = []
+    clock = Clock(asyncio.get_running_loop(), 0.1, lambda: rung.append("thaw"))
+    short, long, unset = (
+        clock.alarm(lambda name=name: rung.append(name))  # type: ignore[misc]
+        for name in ("short", "long", "unset")
+    )
+    short.set(0.05)
+    long.set(0.2)
+    freeze(0.4)
+    thawed = clock.now()
+    await asyncio.sleep(0.01)
+    assert rung == ["thaw"]
+    assert short.when is not None
+    assert short.when >= thawed + 0.05
+    assert long.when is not None
+    assert long.when >= thawed + 0.2
+    assert unset.when is None
+    await asyncio.sleep(0.3)
+    assert rung == ["thaw", "short", "long"]
+
+
+async def test_the_time_of_others_is_not_given_back() -> None:
+    rung: list[str] = []
+    clock = Clock(asyncio.get_running_loop(), 0.1, lambda: rung.append("thaw"))
+    clock.alarm(lambda: rung.append("deadline"), awake=False).set(0.15)
+    patient = clock.alarm(lambda: rung.append("patient"))
+    patient.set(0.05)
+    freeze(0.4)
+    await asyncio.sleep(0.01)
+    assert sorted(rung) == ["deadline", "thaw"]
+    patient.clear()
+
+
+async def test_a_little_late_is_no_freeze() -> None:
+    rung: list[str] = []
+    clock = Clock(asyncio.get_running_loop(), 0.3, lambda: rung.append("thaw"))
+    clock.alarm(lambda: rung.append("late")).set(0.01)
+    freeze(0.1)
+    await asyncio.sleep(0.01)
+    assert rung == ["late"]

@@ -1,0 +1,178 @@
+"""A parked connection may be dead without knowing: silence starts a dial beside it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from lambda_client import loop, streaming
+from protocol.errors import RejectCode
+from protocol.frames import Attach, Reject
+from protocol.limits import Limits
+from tests.faults.kinds import DOWN, HALF_OPEN, PAUSE, SWALLOW, UP, Point
+from tests.faults.proxy import Proxy, running_proxy
+from tests.lambda_client.gateway import Exchange, Gateway, eventually
+from tests.lambda_client.test_endings import CHUNK
+from tests.lambda_client.test_streaming import call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+BIG = b"x" * 300_000
+
+
+@pytest.fixture
+def proxy(gateway: Gateway) -> Iterator[Proxy]:
+    with running_proxy(("127.0.0.1", gateway.port)) as running:
+        yield running
+
+
+def stream(exchange: Exchange, act: Callable[[], object] = lambda: None) -> None:
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[bytes]:
+        yield CHUNK
+        act()
+        yield BIG
+
+    receipt = call(handler, exchange)
+    assert (receipt.status, receipt.tail) == ("end", None)
+    assert exchange.body == CHUNK + BIG
+
+
+def warm(gateway: Gateway, proxy: Proxy) -> None:
+    before = gateway.parked
+    handler = streaming(lambda e, c: {"statusCode": 200, "body": b"x" * 70_000})
+    call(handler, gateway.exchange(urls=(proxy.url,)))
+    eventually(lambda: gateway.parked > before)
+
+
+def sockets(proxy: Proxy) -> int:
+    """How many this process holds towards the proxy, as the kernel sees it."""
+    return sum(
+        bool(one.raddr) and one.raddr.port == proxy.port and one.status != psutil.CONN_TIME_WAIT
+        for one in psutil.Process().net_connections("tcp")
+    )
+
+
+def epochs(exchange: Exchange) -> list[int]:
+    return [frame.epoch for frame in exchange.log if isinstance(frame, Attach)]
+
+
+@pytest.mark.fault(14)
+def test_a_parked_connection_that_leads_nowhere_is_replaced(gateway: Gateway, proxy: Proxy) -> None:
+    warm(gateway, proxy)
+    proxy.strike(HALF_OPEN)
+    began = time.monotonic()
+    exchange = gateway.exchange(urls=(proxy.url,))
+    stream(exchange)
+    assert 0.15 <= time.monotonic() - began < 2.0
+    assert epochs(exchange) == [2]
+    assert len(gateway.sockets) == 2
+    warm(gateway, proxy)  # the one that won is the one that was kept
+    assert len(gateway.sockets) == 2
+
+
+@pytest.mark.fault(12)
+def test_an_answer_on_the_parked_connection_stops_the_dial(gateway: Gateway, proxy: Proxy) -> None:
+    warm(gateway, proxy)
+    (parked,) = proxy.connections
+    proxy.strike(PAUSE, DOWN)
+    proxy.plan(Point(UP, 0, SWALLOW))  # the dial beside it hangs
+
+    def answer() -> None:
+        eventually(lambda: len(proxy.connections) == 2)
+        parked.resume()
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    exchange = gateway.exchange(urls=(proxy.url,))
+    stream(exchange)
+    thread.join()
+    assert epochs(exchange) == [1]
+    eventually(lambda: sockets(proxy) == 1)
+    warm(gateway, proxy)
+    assert len(proxy.connections) == 2
+
+
+@pytest.mark.fault(12, 13)
+def test_the_dial_wins_against_a_parked_connection_that_is_slow(
+    gateway: Gateway, proxy: Proxy
+) -> None:
+    warm(gateway, proxy)
+    proxy.strike(PAUSE, DOWN)
+    exchange = gateway.exchange(urls=(proxy.url,))
+    stream(exchange, lambda: eventually(lambda: epochs(exchange) == [1, 2]))
+    eventually(lambda: sockets(proxy) == 1)
+    warm(gateway, proxy)
+    assert len(proxy.connections) == 2
+
+
+def test_a_parked_connection_that_answers_is_not_hedged(gateway: Gateway, proxy: Proxy) -> None:
+    for _ in range(3):
+        warm(gateway, proxy)
+    exchange = gateway.exchange(urls=(proxy.url,))
+    stream(exchange, lambda: time.sleep(0.3))  # longer than the hedge waits
+    assert len(proxy.connections) == 1
+
+
+def test_the_hedge_waits_for_three_round_trips(gateway: Gateway, proxy: Proxy) -> None:
+    warm(gateway, proxy)
+    waiting = loop.io_thread()._parked
+    assert waiting is not None
+    assert waiting.connection.state.rtt is not None  # measured from ATTACH to ATTACHED
+    waiting.connection.state.rtt = 2.0  # the gateway is far away
+    (parked,) = proxy.connections
+    proxy.strike(PAUSE, DOWN)
+    answer = threading.Timer(0.5, parked.resume)
+    answer.start()
+    stream(gateway.exchange(urls=(proxy.url,)))
+    answer.join()
+    assert len(proxy.connections) == 1
+
+
+@pytest.mark.parametrize("code", [RejectCode.UNKNOWN, RejectCode.LIMIT])
+def test_a_parked_connection_that_leads_to_another_gateway_is_replaced(
+    gateway: Gateway, code: RejectCode
+) -> None:
+    call(streaming(lambda e, c: {"statusCode": 200, "body": BIG}), gateway.exchange())
+    eventually(lambda: gateway.parked)
+    exchange = gateway.exchange()
+    refusals = iter([code])
+
+    def refuse(frame: Attach) -> Reject | None:
+        refusal = next(refusals, None)
+        return None if refusal is None else Reject(frame.sid, refusal, None, "", None)
+
+    exchange.reject = refuse
+    stream(exchange)
+    assert len(gateway.requests) == 2
+
+
+def test_a_connection_to_another_gateway_is_not_used(gateway: Gateway) -> None:
+    call(streaming(lambda e, c: {"statusCode": 200, "body": BIG}), gateway.exchange())
+    eventually(lambda: gateway.parked)
+    with Gateway() as other:
+        stream(other.exchange())
+        eventually(lambda: other.parked)
+        stream(other.exchange())
+        assert len(other.requests) == 1
+        assert len(gateway.requests) == 1
+
+
+def test_a_connection_parked_for_half_of_its_time_is_not_tried(gateway: Gateway) -> None:
+    gateway.limits = Limits(park_ttl_ms=200)
+    call(streaming(lambda e, c: {"statusCode": 200, "body": BIG}), gateway.exchange())
+    eventually(lambda: gateway.parked)
+    eventually(lambda: idle() > 0.1)
+    stream(gateway.exchange())
+    assert len(gateway.requests) == 2
+
+
+def idle() -> float:
+    waiting = loop.io_thread()._parked
+    assert waiting is not None
+    return time.monotonic() - waiting.monotonic
