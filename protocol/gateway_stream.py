@@ -236,19 +236,25 @@ class GatewayStream:
         match frame:
             case Data():
                 record = self._wanted(self._response.on_data(frame))
-            case Window():
-                self._upload.body.acknowledge(frame.ack, frame.max)
+            case Window() | EndAck():
+                self._on_upload_answer(frame)
             case Head():
                 record = self._wanted(self._response.on_head(frame))
             case End():
                 record = self._wanted(self._on_end(frame))
-            case EndAck():
-                self._upload.on_end_ack(frame)
             case Reset():
                 record = self._on_reset(frame)
             case _:
                 raise RemoteProtocolError(f"a function never sends this: {frame}")
         return record
+
+    def _on_upload_answer(self, frame: Window | EndAck) -> None:
+        if self.terminal is not None:  # it speaks of request bytes that are forgotten
+            self.dropped += 1
+        elif isinstance(frame, Window):
+            self._upload.body.acknowledge(frame.ack, frame.max)
+        else:
+            self._upload.on_end_ack(frame)
 
     def _wanted(self, record: Record | None) -> Record | None:
         """Drop what nobody reads any more; it was followed all the same, for a truthful END_ACK."""

@@ -321,6 +321,19 @@ def test_the_request_body_is_sent_as_far_as_the_function_takes_it() -> None:
         gateway.upload(b"x")
 
 
+@pytest.mark.parametrize("late", [Window(1, 4, 8), EndAck(1, 4)], ids=["window", "end-ack"])
+def test_what_acknowledges_a_forgotten_request_body_breaks_no_rule(late: StreamFrame) -> None:
+    gateway = stream(upload=True)
+    gateway.attach(attach_frame(req_max=8), "one", 0.0)
+    gateway.upload(b"abcd")
+    gateway.finish_upload()
+    gateway.frames_to_send(0.0)
+    gateway.cancel(CancelCode.CLIENT_GONE, "gone")
+    assert gateway.receive("one", late, 0.0) is None
+    assert (gateway.errors, gateway.dropped) == (0, 1)
+    assert [type(frame) for frame in gateway.frames_to_send(0.0)] == [Cancel]
+
+
 def test_due_tells_whether_there_is_something_to_send() -> None:
     gateway = stream(upload=True)
     told = [gateway.due(0.0)]
