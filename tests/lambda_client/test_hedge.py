@@ -98,7 +98,7 @@ def test_an_answer_on_the_parked_connection_stops_the_dial(gateway: Gateway, pro
     assert len(proxy.connections) == 2
 
 
-@pytest.mark.fault(12, 13)
+@pytest.mark.fault(12)
 def test_the_dial_wins_against_a_parked_connection_that_is_slow(
     gateway: Gateway, proxy: Proxy
 ) -> None:
