@@ -37,6 +37,7 @@ pack: Callable[[object], bytes] = msgpack.packb
 HEAD = Head(1, 200, ())
 ABC = Data(1, 0, b"abc")
 END = End(1, 3, crc32(b"abc"))
+RESET = Reset(1, 1, 0, "")
 ATTACH = Attach(2, XID, 1, 2, "token", b"0123456789abcdef", 0, 0, 0, 0, 64)
 
 
@@ -115,10 +116,14 @@ ROWS: dict[str, list[Case]] = {
         Case([Pong(77)], IGNORED, to_function=True),
         Case([Window(1, 0, 0)], IGNORED),
     ],
+    "WINDOW or END_ACK for a request body once the exchange is over": [
+        Case([Window(1, 4, 8)], IGNORED, (RESET,)),
+        Case([EndAck(1, 4)], IGNORED, (RESET,)),
+    ],
     "a third error of 4400 within one exchange": [],
     "more than 20 refused ATTACHes in 1 s, 50 RESETs in 10 s": [
         Case([replace(ATTACH, sid=sid, xid=bytes(16)) for sid in range(2, 30)], CloseCode.TOO_FAST),
-        Case([Reset(1, 1, 0, "")] * 51, CloseCode.TOO_FAST),
+        Case([RESET] * 51, CloseCode.TOO_FAST),
     ],
     "a receipt of another xid or inv, or after END": [],
 }
