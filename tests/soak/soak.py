@@ -113,7 +113,7 @@ async def _rest(world: World, functions: int, than: LeftOver) -> dict[str, int]:
     deadline = time.monotonic() + REST_SECONDS
     while True:
         found = await asyncio.to_thread(at_rest, world.dialback)
-        busy = found["exchanges"] or found["callback connections"] != found["functions"]
+        busy = found["of them in use"] or found["callback connections"] != functions
         if time.monotonic() > deadline or not (busy or LeftOver(than.before or found, found).more):
             return found
         await asyncio.sleep(0.1)

@@ -75,14 +75,17 @@ def at_rest(dialback: Dialback) -> dict[str, int]:
     process = psutil.Process(dialback.pid)
     samples = dialback.metrics()
 
-    def total(metric: str) -> int:
-        return int(sum(value for (name, _), value in samples.items() if name == metric))
+    def total(metric: str, **labels: str) -> int:
+        wanted = set(labels.items())
+        return int(sum(v for (name, has), v in samples.items() if name == metric and wanted <= has))
 
+    connections = total("dialback_callbacks", state="open")
     return {
         "descriptors": process.num_fds(),
         "threads": process.num_threads(),
         "functions": len(process.children()),
-        "callback connections": total("dialback_callbacks"),
+        "callback connections": connections,
+        "of them in use": connections - total("dialback_callbacks", state="parked"),
         "exchanges": total("dialback_exchanges_active"),
         "waiting requests": total("dialback_queue_depth"),
     }
