@@ -90,6 +90,7 @@ class App:
         self._endpoint = CallbackEndpoint(store, tokens, telemetry, limits)
         telemetry.watch_callbacks("open", lambda: len(self._endpoint.connections))
         telemetry.watch_callbacks("parked", lambda: self._endpoint.connections.parked)
+        telemetry.watch_tasks(lambda: len(asyncio.all_tasks()))
         self._handler = EdgeHandler(routes, self._driver, telemetry)
         self._admin = Admin(telemetry, self._list_exchanges, page_origins)
         self._invoke_api = _invoke_api(self._functions) if development else None

@@ -98,6 +98,7 @@ class Telemetry:
         self.edge_refusals: Counter[int] = Counter()
         self._routes: dict[str, RouteTelemetry] = {}
         self._callbacks: dict[str, Callable[[], int]] = {}
+        self._tasks: Callable[[], int] = int
         self._ttfb = Histogram(
             "dialback_ttfb_seconds",
             "From the request's head to the response's head",
@@ -126,6 +127,10 @@ class Telemetry:
         """Let `count` say how many callback connections are in `state`, whenever someone asks."""
         self._callbacks[state] = count
 
+    def watch_tasks(self, count: Callable[[], int]) -> None:
+        """Let `count` say how many tasks the event loop has: at rest they must not grow."""
+        self._tasks = count
+
     def render(self) -> bytes:
         """Return everything in Prometheus' text format (`CONTENT_TYPE`)."""
         return generate_latest(self.registry)
@@ -147,6 +152,7 @@ class Telemetry:
         for state, count in self._callbacks.items():
             callbacks.add_metric([state], count())
         yield callbacks
+        yield GaugeMetricFamily("dialback_tasks", "Tasks of the event loop", value=self._tasks())
         yield from self._route_families()
 
     def _route_families(self) -> Iterator[Metric]:

@@ -23,6 +23,7 @@ def test_every_number_has_its_name_and_labels() -> None:
     telemetry.attach("accepted")
     telemetry.refused(404)
     telemetry.watch_callbacks("open", lambda: 4)
+    telemetry.watch_tasks(lambda: 9)
     assert {
         'dialback_exchanges_total{outcome="completed",route="/chat"} 1.0',
         'dialback_exchanges_active{route="/chat"} 1.0',
@@ -34,6 +35,7 @@ def test_every_number_has_its_name_and_labels() -> None:
         'dialback_attaches_total{result="accepted"} 1.0',
         'dialback_edge_refusals_total{status="404"} 1.0',
         'dialback_callbacks{state="open"} 4.0',
+        "dialback_tasks 9.0",
         'dialback_ttfb_seconds_bucket{le="0.0025",route="/chat"} 0.0',
         'dialback_ttfb_seconds_bucket{le="0.005",route="/chat"} 1.0',
         'dialback_ttfb_seconds_count{route="/chat"} 1.0',

@@ -82,6 +82,7 @@ def at_rest(dialback: Dialback) -> dict[str, int]:
     connections = total("dialback_callbacks", state="open")
     return {
         "descriptors": process.num_fds(),
+        "tasks": total("dialback_tasks"),
         "threads": process.num_threads(),
         "functions": len(process.children()),
         "callback connections": connections,
