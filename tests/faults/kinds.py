@@ -22,11 +22,13 @@ class Fault(Enum):
     SWALLOW = "swallow"  # this direction leads nowhere, and no FIN is seen
     HALF_OPEN = "half-open"  # the same for both directions
     PAUSE = "pause"  # this direction stands still, and exerts back-pressure
+    FLIP = "flip"  # one bit of the next byte
 
 
 UP, DOWN = Direction.UP, Direction.DOWN
 RESET, CLOSE, FINISH = Fault.RESET, Fault.CLOSE, Fault.FINISH
 SWALLOW, HALF_OPEN, PAUSE = Fault.SWALLOW, Fault.HALF_OPEN, Fault.PAUSE
+FLIP = Fault.FLIP
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,18 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
-from tests.faults.kinds import CLOSE, FINISH, HALF_OPEN, PAUSE, RESET, UP, Direction, Fault, Struck
+from tests.faults.kinds import (
+    CLOSE,
+    FINISH,
+    FLIP,
+    HALF_OPEN,
+    PAUSE,
+    RESET,
+    UP,
+    Direction,
+    Fault,
+    Struck,
+)
 from tests.faults.pipe import ABORT, Pipe
 
 if TYPE_CHECKING:
@@ -63,6 +74,10 @@ class Link:
         """Let a fault happen now; harmless when the connection is gone."""
         self._proxy.call(lambda: self.apply(fault, direction))
 
+    def plan(self, point: Point) -> None:
+        """Let a fault happen at a byte to come."""
+        self._proxy.call(lambda: self._plan(point))
+
     def resume(self, direction: Direction | None = None) -> None:
         """End a PAUSE, of both directions unless one is named."""
 
@@ -95,11 +110,7 @@ class Link:
     def start(self, points: tuple[Point, ...]) -> None:
         """Begin to forward."""
         for point in points:
-            self.pipe(point.direction).plan(
-                point.offset,
-                partial(self.apply, point.fault, point.direction),
-                upgraded=point.upgraded,
-            )
+            self._plan(point)
         self._tasks = [
             asyncio.ensure_future(pump)
             for pipe in (self.up, self.down)
@@ -107,10 +118,15 @@ class Link:
         ]
         asyncio.gather(*self._tasks, return_exceptions=True).add_done_callback(self._ended)
 
+    def _plan(self, point: Point) -> None:
+        strike = partial(self.apply, point.fault, point.direction)
+        self.pipe(point.direction).plan(point.offset, strike, upgraded=point.upgraded)
+
     def _pipes(self, direction: Direction | None) -> tuple[Pipe, ...]:
         return (self.up, self.down) if direction is None else (self.pipe(direction),)
 
     def apply(self, fault: Fault, direction: Direction) -> None:
+        """Let a fault happen."""
         if self.closed:
             return
         self._proxy.faults.append(
@@ -122,6 +138,8 @@ class Link:
             self.pipe(direction).finish()
         elif fault is PAUSE:
             self.pipe(direction).pause()
+        elif fault is FLIP:
+            self.pipe(direction).flip()
         else:
             for one in self._pipes(None if fault is HALF_OPEN else direction):
                 one.swallow()

@@ -64,6 +64,7 @@ class Pipe:
         self._moving.set()
         self._swallowing = False
         self._finished = False
+        self._flipping = False
         self._points: list[tuple[int, Callable[[], None]]] = []
         self._after_upgrade: list[tuple[int, Callable[[], None]]] = []
         self.received = self.sent = self.swallowed = 0
@@ -94,6 +95,10 @@ class Pipe:
         """Lead nowhere from now on; a FIN goes the same way."""
         self._swallowing = True
         self._moving.set()
+
+    def flip(self) -> None:
+        """Damage the next byte."""
+        self._flipping = True
 
     def finish(self) -> None:
         """Let the target see FIN now; what still comes is thrown away."""
@@ -156,13 +161,19 @@ class Pipe:
                 return
             portion = rest[: self._portion()]
             if portion:
-                await self._loop.sock_sendall(self._target, portion)
+                await self._loop.sock_sendall(self._target, self._damaged(portion))
                 self.sent += len(portion)
                 rest = rest[len(portion) :]
             await self._reach()
             self._changed()
             if self.rate is not inf and portion:
                 await asyncio.sleep(len(portion) / self.rate)
+
+    def _damaged(self, portion: memoryview) -> bytes | memoryview:
+        if not self._flipping:
+            return portion
+        self._flipping = False
+        return bytes([portion[0] ^ 1]) + portion[1:]
 
     def _portion(self) -> int:
         """How many bytes may go on before something is to happen."""

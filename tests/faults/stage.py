@@ -136,12 +136,12 @@ class Stage:
 
     # ------------------------------------------------------------ the end
 
-    def assert_over(self, seconds: float = RETURN_SECONDS, *, dead: int = 0) -> None:
+    def assert_over(self, seconds: float = RETURN_SECONDS, *, more: int = 0) -> None:
         """Every request came to one end, every call has returned, and nothing is left over.
 
         Args:
             seconds: how long that may take.
-            dead: parked callbacks whose end the gateway cannot have noticed yet.
+            more: callbacks that may be parked beyond one for each worker of the gateway.
         """
         asked = len(self._browsers)
         eventually(
@@ -153,7 +153,7 @@ class Stage:
             seconds=seconds,
         )
         assert {one["state"] for one in self.dialback.exchanges()} <= ENDED
-        most = len(self.dialback_children()) + dead  # a worker may have one parked
+        most = len(self.dialback_children()) + more
         eventually(lambda: self.dialback.metric("dialback_callbacks", state="open") <= most)
 
     def dialback_children(self) -> list[psutil.Process]:

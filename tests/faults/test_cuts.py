@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from protocol.errors import CloseCode
-from protocol.frames import Attach, Attached, Data, End, EndAck, Head, Ping
+from protocol.errors import CloseCode, ResetCode
+from protocol.frames import Attach, Attached, Data, End, EndAck, Head, Ping, Reset
 from tests.faults import wire
 from tests.faults.functions import body_of, digest_of
-from tests.faults.kinds import CLOSE, DOWN, HALF_OPEN, PAUSE, RESET, SWALLOW, UP, Point
+from tests.faults.kinds import CLOSE, DOWN, FLIP, HALF_OPEN, PAUSE, RESET, SWALLOW, UP, Point
 from tests.faults.stage import SILENCE
 from tests.system.running import eventually
 
@@ -239,6 +239,44 @@ def test_a_gateway_stopped_for_longer_than_its_silence_goes_on(stage: Stage) -> 
     finally:
         stage.dialback.process.popen.send_signal(signal.SIGCONT)
     assert_whole(stage, browser, MIB, attaches=2)
+
+
+def damage_one_byte(stage: Stage) -> Browser:
+    """Let a function write a thousand bytes, one of which reaches the gateway with a bit flipped."""
+    browser = stage.browse("stream", total=1000, gates="0,end")
+    browser.wait_head()
+    stage.at(0)
+    link = stage.link(0)
+    stage.proxy.wait(lambda: link.up.received == link.up.sent)
+    link.plan(Point(UP, link.up.sent + 500, FLIP))  # one DATA is to come: some twenty bytes more
+    stage.open(0)
+    browser.wait_bytes(1000)
+    assert stage.exchange["state"] == "streaming"
+    assert stage.proxy.faults[-1].fault is FLIP
+    assert bytes(browser.body) != body_of(1000)
+    return browser
+
+
+@pytest.mark.fault(53)
+def test_a_flipped_bit_is_found_at_the_end(stage: Stage) -> None:
+    browser = damage_one_byte(stage)
+    stage.open("end")
+    assert browser.wait_end() == "broken"
+    assert stage.wait_state("failed")["bytes"] == 1000
+    stage.assert_over()
+
+
+@pytest.mark.fault(53)
+def test_a_flipped_bit_is_found_at_a_resume(stage: Stage) -> None:
+    browser = damage_one_byte(stage)
+    stage.at("end")
+    stage.link(0).strike(RESET)
+    assert browser.wait_end() == "broken"
+    resets = [one.code for one in wire.frames(stage.link(1).up) if isinstance(one, Reset)]
+    assert resets == [ResetCode.DIVERGED]
+    stage.open("end")
+    stage.wait_state("failed")
+    stage.assert_over()
 
 
 @pytest.mark.fault(34)

@@ -86,7 +86,7 @@ def test_a_parked_socket_that_died_while_frozen_costs_a_moment(stage: Stage) -> 
     assert second.wait_end() == "clean"
     assert (second.digest, second.seconds < 1.0) == (digest_of(MIB), True)
     assert (len(stage.links), parked.up.swallowed > 0) == (2, True)
-    stage.assert_over(dead=1)
+    stage.assert_over(more=1)
 
 
 @pytest.mark.fault(16)

@@ -3,38 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.invoke.base import Invocation
-from gateway.invoke.local.function import LocalFunction
-from gateway.invoke.local.spec import FunctionSpec
 from protocol.errors import RejectCode
 from protocol.frames import Attach, Goaway, Reject
 from tests.faults import wire
 from tests.faults.behind import dialback_behind_proxy
 from tests.faults.functions import body_of, digest_of
+from tests.faults.lent import LEND, answer_for, real_function
 from tests.faults.stage import FUNCTIONS, TIMERS, Stage
-from tests.system.running import REPOSITORY, running_dialback
+from tests.system.running import running_dialback
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+    from gateway.invoke.local.function import LocalFunction
+
 MIB = 1 << 20
-LEND = "tests/faults/odd_functions.py:lend"
 
 
 @pytest.fixture
 async def function() -> AsyncIterator[LocalFunction]:
-    """A function that outlives the gateway, as in AWS: real, and of this process."""
-    spec = FunctionSpec("fn", REPOSITORY / FUNCTIONS, "handler", timeout=20.0)
-    function = LocalFunction(spec, reload=False)
-    yield function
-    await function.aclose()
+    async with real_function() as function:
+        yield function
 
 
 @pytest.fixture
@@ -43,22 +38,6 @@ def keyed(tmp_path: Path) -> dict[str, str]:
     key = tmp_path / "key"
     key.write_text("k" * 32)
     return {**TIMERS, "DIALBACK_TOKEN_KEYS": str(key)}
-
-
-async def answer_for(function: LocalFunction, stage: Stage, **query: Any) -> dict[str, Any]:
-    """Let `function` answer for the one that lent its envelope; return its receipt."""
-    envelope = json.loads(await asyncio.to_thread(stage.said, "envelope"))
-    event = {
-        "rawPath": "/stream",
-        "queryStringParameters": {"room": str(stage.room.path), **query},
-    }
-    context = {"custom": {"dialback": envelope}}
-    result = await function.invoke(
-        Invocation(json.dumps(event).encode(), json.dumps(context).encode(), timeout=30.0)
-    )
-    assert result.function_error is None, result
-    receipt: dict[str, Any] = json.loads(result.payload)["dialback"]
-    return receipt
 
 
 @pytest.mark.fault(18)
@@ -70,7 +49,7 @@ async def test_a_killed_gateway_loses_its_streams_and_says_so(
     with dialback_behind_proxy(LEND, env=keyed) as (gateway, proxy):
         stage = Stage(gateway, proxy, room)
         browser = stage.browse("stream")
-        answering = asyncio.create_task(answer_for(function, stage, total=str(MIB), gates="1000"))
+        answering = asyncio.create_task(answer_for(function, stage, total=MIB, gates=1000))
         await asyncio.to_thread(stage.at, 1000)
         await asyncio.to_thread(browser.wait_bytes, 1000)
         exchange = await asyncio.to_thread(lambda: stage.exchange)
@@ -106,9 +85,7 @@ async def test_a_killed_gateway_that_stays_away_is_given_up(
     with dialback_behind_proxy(LEND, env=keyed) as (gateway, proxy):
         stage = Stage(gateway, proxy, room)
         browser = stage.browse("stream")
-        answering = asyncio.create_task(
-            answer_for(function, stage, total=str(8 * MIB), gates="1000")
-        )
+        answering = asyncio.create_task(answer_for(function, stage, total=8 * MIB, gates=1000))
         await asyncio.to_thread(stage.at, 1000)
         await asyncio.to_thread(browser.wait_bytes, 1000)
         gateway.process.popen.kill()

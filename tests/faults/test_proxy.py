@@ -16,6 +16,7 @@ from tests.faults.kinds import (
     CLOSE,
     DOWN,
     FINISH,
+    FLIP,
     HALF_OPEN,
     PAUSE,
     RESET,
@@ -222,6 +223,14 @@ def test_delay_and_throttle_take_their_time_and_lose_nothing(ends: Ends, proxy: 
     with sending(near, sent):
         assert read_all(far) == (sent, "end")
     assert time.monotonic() - began >= 0.45
+
+
+def test_one_bit_is_flipped(ends: Ends, proxy: Proxy) -> None:
+    near, far = ends.connect(proxy)
+    proxy.connections[0].plan(Point(UP, 2, FLIP))
+    near.sendall(b"abcabc")
+    near.shutdown(socket.SHUT_WR)
+    assert read_all(far) == (b"ab" + b"b" + b"abc", "end")
 
 
 def test_refusing_and_not_listening(ends: Ends, proxy: Proxy) -> None:

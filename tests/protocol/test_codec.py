@@ -60,6 +60,7 @@ def test_any_elements_raise_nothing_but_a_protocol_error(number: int, rest: list
     quiet(pack([number, *rest]))
 
 
+@pytest.mark.fault(49)
 @given(any_frame, st.data())
 def test_a_damaged_message_raises_nothing_but_a_protocol_error(
     frame: Frame, data: st.DataObject
@@ -84,6 +85,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.fault(50)
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_before_it_allocates(name: str) -> None:
     tracemalloc.start()
@@ -168,6 +170,7 @@ def test_the_error_shows_a_short_prefix_only() -> None:
     assert str(caught.value).count("41") == 31
 
 
+@pytest.mark.fault(64)
 def test_further_elements_are_ignored() -> None:
     assert decode(pack([10, 5, "later", b"x", None, True, [1, ["x"]]])) == Ping(5)
     assert decode(pack([4, 1, 0, b"x", 9])) == Data(1, 0, b"x")

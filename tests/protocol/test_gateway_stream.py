@@ -90,6 +90,7 @@ def test_without_upload_the_request_has_ended() -> None:
     assert answer.flags == AttachedFlag.REQ_ENDED
 
 
+@pytest.mark.fault(45, 67)
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
@@ -122,6 +123,7 @@ NO_WAY_ON = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.fault(52)
 @NO_WAY_ON
 def test_a_gap_fails_the_exchange(changes: dict[str, object]) -> None:
     gateway = bound(HEAD, ABC)
@@ -158,6 +160,7 @@ def test_rules_broken_outside_of_the_stream_count_for_the_bound_connection_only(
     assert gateway.errors == 3
 
 
+@pytest.mark.fault(13)
 def test_frames_of_a_connection_that_is_not_bound_are_dropped() -> None:
     gateway = bound()
     assert gateway.receive("stranger", HEAD, 0.0) is None
@@ -212,6 +215,7 @@ def test_three_broken_rules_fail_the_exchange(frame: StreamFrame) -> None:
     assert gateway.failed is ResetCode.INTERNAL
 
 
+@pytest.mark.fault(51, 53)
 @pytest.mark.parametrize(
     ("frame", "code"),
     [

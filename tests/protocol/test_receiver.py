@@ -23,6 +23,7 @@ def test_bytes_in_order_duplicates_and_overlaps() -> None:
     assert receiver.crc == crc32(b"abcde")
 
 
+@pytest.mark.fault(51, 52)
 @pytest.mark.parametrize(
     ("offset", "data", "error"),
     [

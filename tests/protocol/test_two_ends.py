@@ -41,6 +41,7 @@ def attached(**changes: object) -> Link:
 # ----------------------------------------------------------------------- cuts
 
 
+@pytest.mark.fault(4, 5, 6, 7, 8)
 @pytest.mark.parametrize("half_open", [False, True], ids=["cut", "half-open"])
 @pytest.mark.parametrize("upload", [None, UPLOAD], ids=["response", "both-ways"])
 def test_a_cut_after_every_byte_of_either_direction(upload: bytes | None, half_open: bool) -> None:
@@ -62,6 +63,7 @@ def test_a_cut_after_every_byte_of_either_direction(upload: bytes | None, half_o
     assert reconnected > len(cuts) // 2
 
 
+@pytest.mark.fault(34)
 def test_an_upload_survives_a_cut_after_every_byte() -> None:
     """The response ends only after the whole upload was read."""
 
@@ -166,6 +168,7 @@ def test_a_grown_window_reaches_the_sender_without_consumption() -> None:
 # ----------------------------------------------------------------------- fencing
 
 
+@pytest.mark.fault(11, 12, 13)
 def test_a_duplicate_attach_fences_the_older_connection() -> None:
     old = attached()
     function, gateway = old.function, old.gateway
@@ -185,6 +188,7 @@ def test_a_duplicate_attach_fences_the_older_connection() -> None:
     assert gateway.detach(new)
 
 
+@pytest.mark.fault(12)
 def test_the_answer_to_an_older_attach_is_ignored() -> None:
     function, gateway = pair()
     old, new = Link(function, gateway), Link(function, gateway, sid=2)
@@ -197,6 +201,7 @@ def test_the_answer_to_an_older_attach_is_ignored() -> None:
     assert function.state is FunctionState.ATTACHED
 
 
+@pytest.mark.fault(12)
 def test_an_attach_that_comes_late_is_stale() -> None:
     function, gateway = pair()
     old, new = Link(function, gateway), Link(function, gateway, sid=2)
@@ -212,6 +217,7 @@ def test_an_attach_that_comes_late_is_stale() -> None:
 # ----------------------------------------------------------------------- ends
 
 
+@pytest.mark.fault(8)
 def test_a_lost_end_ack_is_given_again() -> None:
     link = attached()
     function, gateway = link.function, link.gateway
@@ -229,6 +235,7 @@ def test_a_lost_end_ack_is_given_again() -> None:
     assert not again.records
 
 
+@pytest.mark.fault(8)
 def test_a_tombstone_answers_end_and_rejects_attach() -> None:
     link = attached()
     function, gateway = link.function, link.gateway
@@ -252,6 +259,7 @@ def test_a_tombstone_answers_end_and_rejects_attach() -> None:
     assert (receipt.status, receipt.tail, receipt.head) == ("end", None, None)
 
 
+@pytest.mark.fault(9)
 def test_the_tail_completes_what_the_connection_could_not() -> None:
     link = attached()
     function, gateway = link.function, link.gateway
@@ -284,6 +292,7 @@ def test_an_inline_answer_needs_no_connection() -> None:
     assert isinstance(end, End)
 
 
+@pytest.mark.fault(53)
 def test_a_diverged_function_resets_itself() -> None:
     link = attached()
     function, gateway = link.function, link.gateway

@@ -200,6 +200,7 @@ def test_a_handler_that_raises_after_the_head_never_ends_cleanly(dialback: Dialb
     eventually(lambda: "RuntimeError: after the head" in dialback.stderr)
 
 
+@pytest.mark.fault(38)
 @pytest.mark.parametrize("path", ["/nonsense", "/exits"])
 def test_a_function_without_a_usable_answer_is_a_502(dialback: Dialback, path: str) -> None:
     status, error = error_of(*fetch(dialback, path))
@@ -220,6 +221,7 @@ def test_an_upgrade_is_a_501(dialback: Dialback) -> None:
     assert error_of(*fetch(dialback, "/ticks", headers=headers))[0] == 501
 
 
+@pytest.mark.fault(29)
 def test_a_client_that_leaves_stops_the_function(dialback: Dialback) -> None:
     overs = dialback.stderr.count("ticks over")
     with Client(dialback) as client:
@@ -271,6 +273,7 @@ def test_an_inline_route_refuses_a_large_body_before_anything_runs(tmp_path: Any
         assert dialback.metric("dialback_invokes_total") == 1
 
 
+@pytest.mark.fault(20)
 def test_sigterm_finishes_what_is_begun() -> None:
     with running_dialback(f"{FUNCTIONS}:ticks") as dialback:
         with Client(dialback) as client:

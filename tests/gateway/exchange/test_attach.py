@@ -35,6 +35,7 @@ async def attach_answer(spoil: Any) -> tuple[Any, int | None]:
     return seen[0]  # type: ignore[no-any-return]
 
 
+@pytest.mark.fault(67)
 async def test_an_attach_for_another_exchange_is_refused() -> None:
     async def spoil(peer: Peer) -> None:
         frame = peer.stream.attach(1)
@@ -45,6 +46,7 @@ async def test_an_attach_for_another_exchange_is_refused() -> None:
     assert frame.code == RejectCode.UNKNOWN
 
 
+@pytest.mark.fault(67)
 @pytest.mark.parametrize("change", [{"token": "nonsense"}, {"inv": 2}])
 async def test_an_attach_without_its_own_token_is_refused(change: dict[str, Any]) -> None:
     async def spoil(peer: Peer) -> None:
@@ -133,6 +135,7 @@ async def test_a_foreign_or_expired_token_is_a_401() -> None:
             assert caught.value.status == 401
 
 
+@pytest.mark.fault(64)
 async def test_another_version_of_the_protocol_is_a_400_that_names_ours() -> None:
     async def function(peer: Peer) -> Any:
         return None

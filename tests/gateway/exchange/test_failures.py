@@ -18,6 +18,7 @@ from tests.gateway.exchange.peer import Peer, gateway
 # ---------------------------------------------------------------- the visible failures
 
 
+@pytest.mark.fault(9)
 async def test_a_cut_that_is_reported_lost_breaks_the_response() -> None:
     async def function(peer: Peer) -> Any:
         await peer.dial()
@@ -31,6 +32,7 @@ async def test_a_cut_that_is_reported_lost_breaks_the_response() -> None:
         await expect_broken(running)
 
 
+@pytest.mark.fault(9)
 async def test_a_cut_that_nobody_reports_breaks_the_response_in_time() -> None:
     async def function(peer: Peer) -> Any:
         await peer.dial()
@@ -43,6 +45,7 @@ async def test_a_cut_that_nobody_reports_breaks_the_response_in_time() -> None:
         await expect_broken(running)
 
 
+@pytest.mark.fault(53)
 @pytest.mark.parametrize(
     "end", [lambda p: End(p.stream._sid, 5, 1), lambda p: End(p.stream._sid, 4, 0)]
 )
@@ -60,6 +63,7 @@ async def test_an_end_that_does_not_match_is_never_a_clean_end(end: Any) -> None
         await expect_broken(running)
 
 
+@pytest.mark.fault(43)
 async def test_a_function_that_returns_in_the_middle_breaks_the_response() -> None:
     async def function(peer: Peer) -> Any:
         await peer.dial()
@@ -72,6 +76,7 @@ async def test_a_function_that_returns_in_the_middle_breaks_the_response() -> No
         await expect_broken(running)
 
 
+@pytest.mark.fault(39)
 async def test_a_function_error_after_the_head_breaks_the_response() -> None:
     async def function(peer: Peer) -> Any:
         await peer.dial()
@@ -106,6 +111,7 @@ async def test_a_deadline_before_the_head_is_a_504() -> None:
     assert (await answer_of(function))[0] == 504
 
 
+@pytest.mark.fault(43)
 async def test_a_function_that_could_not_dial_says_so() -> None:
     async def function(peer: Peer) -> Any:
         return peer.receipt(dial="connection refused")
@@ -135,6 +141,7 @@ async def test_the_routes_timeout_is_a_504_and_reaches_the_function() -> None:
     assert codes == [CancelCode.TIMEOUT]
 
 
+@pytest.mark.fault(54)
 async def test_a_bad_head_is_a_502_that_never_reaches_the_client() -> None:
     async def function(peer: Peer) -> Any:
         await peer.dial()
@@ -149,6 +156,7 @@ async def test_a_bad_head_is_a_502_that_never_reaches_the_client() -> None:
 # ---------------------------------------------------------------- the client leaves
 
 
+@pytest.mark.fault(29)
 async def test_a_client_that_leaves_cancels_the_function() -> None:
     codes: list[int] = []
 
@@ -171,6 +179,7 @@ async def test_a_client_that_leaves_cancels_the_function() -> None:
         assert running.states == ["cancelled"]
 
 
+@pytest.mark.fault(28)
 async def test_a_client_that_left_before_the_attach_is_told_by_a_reject() -> None:
     dialled, left = asyncio.Event(), asyncio.Event()
     codes: list[int] = []

@@ -51,6 +51,7 @@ async def test_a_body_of_many_windows_is_whole_and_flow_controlled() -> None:
     assert (status, got == body) == (200, True)
 
 
+@pytest.mark.fault(26)
 async def test_a_client_that_reads_nothing_stops_the_function() -> None:
     stopped = asyncio.Event()
     sent = 0
@@ -137,6 +138,7 @@ async def test_a_connection_is_reused_by_the_next_exchange() -> None:
 async def _nothing() -> None: ...
 
 
+@pytest.mark.fault(6)
 async def test_a_cut_stream_goes_on_where_it_was() -> None:
     async def function(peer: Peer) -> Any:
         await peer.dial()
@@ -152,6 +154,7 @@ async def test_a_cut_stream_goes_on_where_it_was() -> None:
     assert await fetch(function) == (200, b"before and after")
 
 
+@pytest.mark.fault(9)
 async def test_a_tail_in_the_receipt_completes_a_cut_stream() -> None:
     async def function(peer: Peer) -> Any:
         await peer.dial()
