@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SECONDS := 600
 STREAMS := 40
+FUZZ_SECONDS := 60
 
-.PHONY: help demo test check coverage model soak figures bench format docs clean
+.PHONY: help demo test check coverage model fuzz soak figures bench format docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,9 @@ format: $(INSTALLED)  ## put every file into the house format
 
 model: $(INSTALLED)  ## every state of larger worlds, and longer random runs of both ends; ten minutes
 	$(BIN)/python -m tests.model
+
+fuzz: $(INSTALLED)  ## FUZZ_SECONDS=60 for each parser; a finding is kept, with the command that replays it
+	$(BIN)/python -m tests.fuzz --all --seconds $(FUZZ_SECONDS)
 
 soak: $(INSTALLED)  ## STREAMS=40 real functions under random faults for SECONDS=600, every byte compared
 	$(BIN)/python -m tests.soak --seconds $(SECONDS) --streams $(STREAMS)

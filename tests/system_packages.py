@@ -1,9 +1,11 @@
-"""Programs of the operating system that tests use: missing ones skip a test by name, or fail it."""
+"""Programs and modules that not every machine has, and tests use: missing ones skip a test by name, or fail it."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
@@ -17,7 +19,17 @@ def require_program(*names: str) -> str:
     for name in names:
         if (path := shutil.which(name)) is not None:
             return path
-    reason = f"{names[0]} is not installed"
+    return _missing(names[0])
+
+
+def require_module(name: str) -> None:
+    """Skip the test unless this module can be imported, or fail it, like `require_program`."""
+    if importlib.util.find_spec(name) is None:
+        _missing(name)
+
+
+def _missing(name: str) -> NoReturn:
+    reason = f"{name} is not installed"
     if os.environ.get("REQUIRE_SYSTEM_PACKAGES"):
         pytest.fail(reason)
     pytest.skip(reason)
