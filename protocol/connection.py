@@ -253,6 +253,7 @@ class GatewayConnection(Connection):
         self._bad_tokens = 0
         self._refusals = _Rate(MAX_REFUSAL_RATE, 1.0, "refused ATTACH")
         self._resets = _Rate(MAX_RESET_RATE, 10.0, "RESET")
+        self._reset: int | None = None
 
     def receive(self, frame: Frame, now: float) -> StreamFrame | Park | None:
         """Take one frame.
@@ -275,8 +276,15 @@ class GatewayConnection(Connection):
         if isinstance(rest, Attach):
             return self._on_attach(rest, now)
         if isinstance(rest, Reset):
-            self._resets.count(now)
+            self._on_reset(rest.sid, now)
         return self._of_active(rest)
+
+    def _on_reset(self, sid: int, now: float) -> None:
+        """Count what ends nothing; each accepted ATTACH may be followed by one that ends its stream."""
+        if sid == self.active and sid != self._reset:
+            self._reset = sid
+        else:
+            self._resets.count(now)
 
     def _on_attach(self, frame: Attach, now: float) -> Attach | None:
         if frame.sid <= self._last_sid:

@@ -81,7 +81,8 @@ GOAWAY_IDLE = 1.0
 #: Refused ATTACHes per second and connection. Accepted ones are not limited: a warm function sends one
 #: for each invocation, up to some thousand a second.
 MAX_REFUSAL_RATE = 20
-#: RESET per ten seconds and connection.
+#: RESETs that end nothing, per ten seconds and connection. One for each accepted ATTACH is no flood: a
+#: warm function whose clients leave answers a CANCEL as often as it is invoked.
 MAX_RESET_RATE = 50
 #: ATTACHes with a bad token that a connection survives is one less than this.
 MAX_BAD_TOKENS = 3

@@ -121,9 +121,9 @@ ROWS: dict[str, list[Case]] = {
         Case([EndAck(1, 4)], IGNORED, (RESET,)),
     ],
     "a third error of 4400 within one exchange": [],
-    "more than 20 refused ATTACHes in 1 s, 50 RESETs in 10 s": [
+    "more than 20 refused ATTACHes in 1 s, 50 RESETs of no active stream in 10 s": [
         Case([replace(ATTACH, sid=sid, xid=bytes(16)) for sid in range(2, 30)], CloseCode.TOO_FAST),
-        Case([RESET] * 51, CloseCode.TOO_FAST),
+        Case([RESET] * 52, CloseCode.TOO_FAST),
     ],
     "a receipt of another xid or inv, or after END": [],
 }

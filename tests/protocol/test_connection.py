@@ -165,13 +165,22 @@ def test_accepted_attaches_are_not_limited() -> None:
         connection.release(sid, 0.0)
 
 
-def test_resets_are_limited_per_ten_seconds() -> None:
+def test_resets_that_end_nothing_are_limited_per_ten_seconds() -> None:
     connection = gateway()
-    for _ in range(50):
+    for _ in range(51):  # the first one ends the stream
         connection.receive(Reset(1, 1, 0, ""), 0.0)
     with pytest.raises(RemoteProtocolError, match="RESET") as caught:
         connection.receive(Reset(1, 1, 0, ""), 9.9)
     assert caught.value.close_code is CloseCode.TOO_FAST
+
+
+def test_a_reset_for_each_stream_is_not_limited() -> None:
+    connection = GatewayConnection(LIMITS, 0.0)
+    for sid in range(1, 1000):
+        connection.receive(replace(ATTACH, sid=sid), 0.0)
+        connection.accept(sid, 0.0)
+        assert connection.receive(Reset(sid, 2, 0, ""), 0.0) is not None
+        connection.release(sid, 0.0)
 
 
 # ----------------------------------------------------------------------- ping, park, goaway
