@@ -22,6 +22,7 @@ from gateway.invoke.local.handler_check import check_handler
 from gateway.invoke.local.invoke_api import INVOKE_PATH, InvokeApi
 from gateway.invoke.local.limits import REQUEST_MAX
 from gateway.invoke.local.spec import FunctionSpec
+from gateway.journal.budget import MemoryBudget
 from gateway.journal.store import JournalStore
 from gateway.telemetry import Telemetry
 from gateway.tokens import Tokens
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from pathlib import Path
 
+    from gateway.config import GatewaySettings
     from gateway.exchange.exchange import Exchange
     from gateway.routes import Route, RouteTable
-    from gateway.timing import Timing
 
 log = logging.getLogger("dialback.app")
 
@@ -55,7 +56,7 @@ class App:
         routes: what it serves.
         callback_url: where functions dial.
         tokens: mints and checks what they show there.
-        timing: how long it waits for whom.
+        settings: of the process; its addresses are somebody else's business.
         development: reload changed code, and answer the Invoke API on the admin listener.
         page_origins: web origins whose pages may read the admin listener.
 
@@ -69,13 +70,15 @@ class App:
         *,
         callback_url: str,
         tokens: Tokens,
-        timing: Timing,
+        settings: GatewaySettings,
         development: bool = False,
         page_origins: Collection[str] = (),
     ) -> None:
         telemetry = Telemetry()
-        limits = timing.limits()
-        store = JournalStore()
+        limits = settings.timing.limits()
+        budget = MemoryBudget(settings.memory_budget)
+        budget.on_tight = self.shed
+        store = JournalStore(budget)
         self._functions = {
             route.path: LocalFunction(_spec(route), reload=development) for route in routes
         }
@@ -85,12 +88,13 @@ class App:
             tokens,
             telemetry,
             CallbackOffer((callback_url,), INITIAL_WINDOW, limits),
-            timing,
+            settings.timing,
         )
         self._endpoint = CallbackEndpoint(store, tokens, telemetry, limits)
         telemetry.watch_callbacks("open", lambda: len(self._endpoint.connections))
         telemetry.watch_callbacks("parked", lambda: self._endpoint.connections.parked)
         telemetry.watch_tasks(lambda: len(asyncio.all_tasks()))
+        telemetry.watch_memory(budget)
         self._handler = EdgeHandler(routes, self._driver, telemetry)
         self._admin = Admin(telemetry, self._list_exchanges, page_origins)
         self._invoke_api = _invoke_api(self._functions) if development else None

@@ -60,6 +60,7 @@ The file:
   admin = "127.0.0.1:9090"                        # /healthz /readyz /metrics /exchanges
   callback_url = "wss://callback.example.com"     # the callback listener as functions see it
   token_keys = ["/run/secrets/token-key"]         # made at random when absent
+  memory_budget = 536870912                       # bytes of bodies held; beyond, 503
 
   [gateway.timing]                                # seconds
   resume_grace = 30                               # for a lost callback to come back

@@ -28,12 +28,19 @@ from gateway.route_settings import (
 )
 from gateway.timing import Timing
 from protocol.envelope import is_callback_url
+from protocol.limits import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 DRAIN_DEADLINE = 25.0
 """Seconds to finish what is begun: ECS kills 30 s after SIGTERM, and the rest needs a moment."""
+
+MEMORY_BUDGET = 512 * MIB
+"""Two thousand streams whose readers are slow, at their first window."""
+
+MEMORY_MIN, MEMORY_MAX = MIB, 1024 * 1024 * MIB
+"""Less holds no four streams; more than a terabyte is a slip of the keyboard."""
 
 ENV_PREFIX = "DIALBACK_"
 
@@ -50,6 +57,7 @@ class GatewaySettings:
             for the callback listener's own address.
         token_keys: files that hold the keys of attach tokens, the signing one first; none means a
             random key, good for one process.
+        memory_budget: bytes of bodies that all exchanges may hold together; beyond, nothing new begins.
         drain_deadline: seconds to finish what is begun after SIGTERM.
         log_level: the least severe level that is logged.
         log_format: ``json`` lines, ``text`` for people, ``auto``: text on a terminal.
@@ -61,6 +69,7 @@ class GatewaySettings:
     admin: Address = Address("127.0.0.1", 9090)
     callback_url: str | None = None
     token_keys: tuple[Path, ...] = ()
+    memory_budget: int = MEMORY_BUDGET
     drain_deadline: float = DRAIN_DEADLINE
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
@@ -81,6 +90,7 @@ class _GatewayTable(msgspec.Struct, forbid_unknown_fields=True):
     admin: str | None = None
     callback_url: str | None = None
     token_keys: list[str] | None = None
+    memory_budget: int | None = None
     drain_deadline: float | None = None
     log_level: str | None = None
     log_format: str | None = None
@@ -133,6 +143,8 @@ def from_environment(settings: GatewaySettings, environ: Mapping[str, str]) -> G
                 key = "timing"
             if key == "token_keys":
                 value = [part for part in value.split(",") if part]
+            elif key == "memory_budget":
+                value = _whole_number(name, value)
             elif key == "drain_deadline":
                 value = _number(name, value)
             settings = _set(settings, key, value, name, Path())
@@ -145,6 +157,7 @@ ENVIRONMENT: dict[str, str] = {
     "DIALBACK_ADMIN": "admin",
     "DIALBACK_CALLBACK_URL": "callback_url",
     "DIALBACK_TOKEN_KEYS": "token_keys",  # files, separated by commas
+    "DIALBACK_MEMORY_BUDGET": "memory_budget",
     "DIALBACK_DRAIN_DEADLINE": "drain_deadline",
     "DIALBACK_LOG_LEVEL": "log_level",
     "DIALBACK_LOG_FORMAT": "log_format",
@@ -253,6 +266,19 @@ def _seconds(value: float) -> float:
     return value
 
 
+def _memory(value: int) -> int:
+    if not MEMORY_MIN <= value <= MEMORY_MAX:
+        raise ValueError(f"{value} is not a number of bytes from {MEMORY_MIN} to {MEMORY_MAX}")
+    return value
+
+
+def _whole_number(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(f"{name}: {text!r} is not a number of bytes") from None
+
+
 def _number(name: str, text: str) -> float:
     try:
         return float(text)
@@ -284,6 +310,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "callback": Address.parse,
     "admin": Address.parse,
     "callback_url": check_callback_url,
+    "memory_budget": _memory,
     "drain_deadline": _seconds,
     "log_level": _one_of(LogLevel),
     "log_format": _one_of(LogFormat),

@@ -87,7 +87,7 @@ def run(job: Job) -> int:
                 job.routes,
                 callback_url=job.settings.callback_url or f"ws://{_reachable(bound['callback'])}",
                 tokens=tokens,
-                timing=job.settings.timing,
+                settings=job.settings,
                 development=job.development,
                 page_origins=origins,
             )

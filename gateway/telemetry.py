@@ -8,7 +8,7 @@ tests) never share a counter.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -84,6 +84,14 @@ class RouteTelemetry:
         self.invokes[result] += 1
 
 
+class Memory(Protocol):
+    """What is known of the bytes that all exchanges hold (see `gateway.journal.budget`)."""
+
+    held: int
+    limit: int
+    refusals: int
+
+
 class Telemetry:
     """Every number of one gateway.
 
@@ -99,6 +107,7 @@ class Telemetry:
         self._routes: dict[str, RouteTelemetry] = {}
         self._callbacks: dict[str, Callable[[], int]] = {}
         self._tasks: Callable[[], int] = int
+        self._memory: Memory | None = None
         self._ttfb = Histogram(
             "dialback_ttfb_seconds",
             "From the request's head to the response's head",
@@ -131,6 +140,10 @@ class Telemetry:
         """Let `count` say how many tasks the event loop has: at rest they must not grow."""
         self._tasks = count
 
+    def watch_memory(self, memory: Memory) -> None:
+        """Show how much of its budget for body bytes the process holds, whenever someone asks."""
+        self._memory = memory
+
     def render(self) -> bytes:
         """Return everything in Prometheus' text format (`CONTENT_TYPE`)."""
         return generate_latest(self.registry)
@@ -153,6 +166,16 @@ class Telemetry:
             callbacks.add_metric([state], count())
         yield callbacks
         yield GaugeMetricFamily("dialback_tasks", "Tasks of the event loop", value=self._tasks())
+        if self._memory is not None:
+            yield GaugeMetricFamily(
+                "dialback_memory_held_bytes", "Body bytes held", self._memory.held
+            )
+            yield GaugeMetricFamily(
+                "dialback_memory_budget_bytes", "Beyond, nothing new begins", self._memory.limit
+            )
+            yield CounterMetricFamily(
+                "dialback_memory_refusals", "Exchanges refused for it", self._memory.refusals
+            )
         yield from self._route_families()
 
     def _route_families(self) -> Iterator[Metric]:

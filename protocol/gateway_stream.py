@@ -303,11 +303,12 @@ class GatewayStream:
             return True
         return self._open and (self._response.body.is_due(now) or self._upload.has_frames)
 
-    def frames_to_send(self, now: float) -> list[Frame]:
+    def frames_to_send(self, now: float, *, may_grow: bool = True) -> list[Frame]:
         """Return what the bound connection should carry now: control frames before DATA.
 
         Args:
             now: seconds of any clock that does not go back.
+            may_grow: let the response's window grow by itself, if it is what holds the body up.
         """
         if self.bound is None:
             return []
@@ -315,7 +316,7 @@ class GatewayStream:
         if self._cancel_due and self.cancelled is not None:
             self._cancel_due = False
             frames.append(Cancel(self._sid, self.cancelled.code, self.cancelled.message))
-        due = self._response.body.window_due(now) if self._open else None
+        due = self._response.body.window_due(now, may_grow=may_grow) if self._open else None
         if due is not None:
             frames.append(Window(self._sid, *due))
         if self._end_ack_due and self._response.body.final is not None:
@@ -336,6 +337,11 @@ class GatewayStream:
     def upload_room(self) -> int:
         """Bytes that `upload` accepts now; 0 as long as no function is attached."""
         return self._upload.body.room
+
+    @property
+    def upload_kept(self) -> int:
+        """Request bytes that are kept here, until the function acknowledges them."""
+        return self._upload.body.written - self._upload.body.acked
 
     @property
     def upload_acknowledged(self) -> bool:

@@ -140,11 +140,11 @@ class Receiver:
         self.admit(self.consumed + self.window)
         return self.maximum
 
-    def window_due(self, now: float) -> tuple[int, int] | None:
+    def window_due(self, now: float, *, may_grow: bool = True) -> tuple[int, int] | None:
         """Return (ack, max) when a WINDOW should go out now, and note that it did."""
         if not self.is_due(now):
             return None
-        if self.position == self.maximum and self._is_quick(now):
+        if may_grow and self.position == self.maximum and self._is_quick(now):
             self.grow(min(2 * self.window, self.window_max))
         self._acked = self.consumed
         self._last_window = now

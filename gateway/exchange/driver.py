@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from gateway.exchange.run import ExchangeRun
 from gateway.exchange.states import Event
 from gateway.invoke.base import Invocation, InvokeOutcomeUnknown
 from gateway.invoke.event import build_event
+from gateway.journal.budget import TIGHT_WINDOW
 from gateway.tokens import Grant
 
 if TYPE_CHECKING:
@@ -58,7 +60,8 @@ class Driver:
         self._store = store
         self._tokens = tokens
         self._telemetry = telemetry
-        self._offer = offer
+        self._usual_offer = offer
+        self._tight_offer = replace(offer, window=min(offer.window, TIGHT_WINDOW))
         self._timing = timing
         self._gates: dict[str, Gate] = {}
         self._active: dict[str, Exchange] = {}
@@ -182,6 +185,16 @@ class Driver:
     def _refuse_when_draining(self) -> None:
         if self._draining:
             raise Overloaded("draining", public=SHUTTING_DOWN, retry_after=RETRY_AFTER)
+        if not self._store.budget.admit():
+            raise Overloaded(
+                "the memory budget is used up",
+                public="the gateway holds as much as it may",
+                retry_after=RETRY_AFTER,
+            )
+
+    @property
+    def _offer(self) -> CallbackOffer:
+        return self._tight_offer if self._store.budget.tight else self._usual_offer
 
     def _gate(self, route: Route) -> Gate:
         gate = self._gates.get(route.path)

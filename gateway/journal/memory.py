@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from typing_extensions import override
 
+from gateway.journal.budget import MemoryBudget
 from protocol.errors import CancelCode, RejectCode, StreamFailed
 from protocol.frames import Attached, Data, End, Head, Reset
 from protocol.gateway_stream import GatewayStream
@@ -129,6 +130,18 @@ class MemoryJournal:
         self._ended = False
         self._served = False
         self._upload_room: asyncio.Future[None] | None = None
+        self._budget = MemoryBudget()
+        self._held = 0  # response bytes that are not taken
+        self._kept = 0  # request bytes that are not acknowledged
+
+    @property
+    def held(self) -> int:
+        """Bytes that are here, of both bodies."""
+        return self._held + self._kept
+
+    def draw_on(self, budget: MemoryBudget) -> None:
+        """Count what will be held here in `budget`, which decides whether the window may grow."""
+        self._budget = budget
 
     # ------------------------------------------------------------ the callback's side
 
@@ -165,6 +178,8 @@ class MemoryJournal:
             if isinstance(news, Data) and self._reader is not None:
                 self._reader.on_data_frame()
             self._append(news)
+        elif self._kept:
+            self._count_upload()
         self._let_upload_go_on()
 
     def rule_broken(self, writer: Writer, error: RemoteProtocolError) -> None:
@@ -184,7 +199,7 @@ class MemoryJournal:
 
     def frames_to_send(self, now: float) -> list[Frame]:
         """Return what waits for the bound connection; it counts as sent."""
-        return self._stream.frames_to_send(now)
+        return self._stream.frames_to_send(now, may_grow=not self._budget.tight)
 
     def due(self, now: float) -> bool:
         """Whether `frames_to_send` has something now."""
@@ -218,6 +233,8 @@ class MemoryJournal:
 
     def taken(self, count: int) -> None:
         """The client's transport took `count` bytes more: they become credit."""
+        self._held -= count
+        self._budget.held -= count
         if not self._served:
             self._stream.consumed(count)
             self._tell_writer()
@@ -226,9 +243,13 @@ class MemoryJournal:
         """Append a whole answer that came by the invoke; the callback's stream is over."""
         self._served = True
         self._stream.terminate(RejectCode.TERMINAL)
+        self._count_upload()
         self.head = Head(0, status, headers, 0)
         self.whole_length = len(body)
+        self._drop_body()
         self._body = [body] if body else []
+        self._held = len(body)
+        self._budget.held += len(body)
         self._ended = True
 
     def apply_receipt(self, receipt: Receipt) -> None:
@@ -246,13 +267,15 @@ class MemoryJournal:
     def cancel(self, code: CancelCode, message: str) -> None:
         """Tell the function that nobody wants the rest, now or when it attaches."""
         self._stream.cancel(code, message)
+        self._count_upload()
         self._tell_writer()
 
     def close(self) -> None:
         """Forget the bytes and the reader; what is left answers latecomers."""
         self._reader = None
-        self._body = []
+        self._drop_body()
         self._stream.terminate(self._stream.terminal or RejectCode.TERMINAL)
+        self._count_upload()
         if self._upload_room is not None:
             self._upload_room.cancel()
             self._upload_room = None
@@ -271,6 +294,7 @@ class MemoryJournal:
             accepted = self._stream.upload(rest)
             rest = rest[accepted:]
             if accepted:
+                self._count_upload()
                 self._tell_writer()
             else:
                 self._upload_room = asyncio.get_running_loop().create_future()
@@ -297,6 +321,9 @@ class MemoryJournal:
         match news:
             case Data():
                 self._body.append(news.data)
+                size = len(news.data)
+                self._held += size
+                self._budget.held += size
                 reader.on_readable()
             case Head():
                 self.head = news
@@ -307,6 +334,16 @@ class MemoryJournal:
                 reader.on_readable()
             case Reset():
                 reader.on_failed(news.code, news.message)
+
+    def _drop_body(self) -> None:
+        self._body = []
+        self._budget.held -= self._held
+        self._held = 0
+
+    def _count_upload(self) -> None:
+        kept = self._stream.upload_kept
+        self._budget.held += kept - self._kept
+        self._kept = kept
 
     def _fail(self, code: int, reason: str) -> None:
         if self._reader is not None:

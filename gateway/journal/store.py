@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from gateway.journal.budget import MemoryBudget
+
 if TYPE_CHECKING:
     from gateway.journal.memory import MemoryJournal
 
@@ -19,9 +21,14 @@ TOMBSTONES_MAX = 10_000  # 3 KiB and the head each, some 40 MiB in all; the olde
 
 
 class JournalStore:
-    """The journals of this process, living and dead."""
+    """The journals of this process, living and dead.
 
-    def __init__(self) -> None:
+    Attributes:
+        budget: what they may hold together.
+    """
+
+    def __init__(self, budget: MemoryBudget | None = None) -> None:
+        self.budget = budget or MemoryBudget()
         self._living: dict[bytes, MemoryJournal] = {}
         self._buried: OrderedDict[bytes, tuple[float, MemoryJournal]] = OrderedDict()
 
@@ -30,7 +37,7 @@ class JournalStore:
         return len(self._living)
 
     def open(self, journal: MemoryJournal) -> None:
-        """Keep a new journal.
+        """Keep a new journal, which holds nothing yet.
 
         Raises:
             KeyError: there is one with its xid already.
@@ -38,6 +45,7 @@ class JournalStore:
         if journal.xid in self._living:
             raise KeyError(f"exchange {journal.xid.hex()} has a journal already")
         self._living[journal.xid] = journal
+        journal.draw_on(self.budget)
 
     def find(self, xid: bytes) -> MemoryJournal | None:
         """Return a journal or what is left of it, or None for an exchange never heard of."""

@@ -51,6 +51,7 @@ def test_every_key(file: Path) -> None:
         admin = "localhost:0"
         callback_url = "wss://callback.example.com/"
         token_keys = ["key"]
+        memory_budget = 100_000_000
         drain_deadline = 5
         log_level = "debug"
         log_format = "json"
@@ -82,6 +83,7 @@ def test_every_key(file: Path) -> None:
         admin=Address("localhost", 0),
         callback_url="wss://callback.example.com",
         token_keys=(file.parent / "key",),
+        memory_budget=100_000_000,
         drain_deadline=5.0,
         log_level="debug",
         log_format="json",
@@ -149,6 +151,7 @@ def test_one_timeout_sets_the_other(file: Path, given: str, function: float, rou
         ("[gateway]\ntoken_keys = ['gone']\n" + ROUTE, "FILE: gateway.token_keys: DIR/gone: no such file; each key is a file that holds a secret"),
         ("[gateway]\nlog_level = 'loud'\n" + ROUTE, "FILE: gateway.log_level: 'loud' is none of debug, info, warning, error"),
         ("[gateway]\ndrain_deadline = -1\n" + ROUTE, "FILE: gateway.drain_deadline: -1 is not a number of seconds from 0 to 86400"),
+        ("[gateway]\nmemory_budget = 1000\n" + ROUTE, "FILE: gateway.memory_budget: 1000 is not a number of bytes from 1048576 to 1099511627776"),
         ("[gateway.timing]\npong = 1\n" + ROUTE, "FILE: gateway.timing.pong: no such key; did you mean ping?"),
         ("[gateway.timing]\nping = 0\n" + ROUTE, "FILE: gateway.timing.ping: expected float >= 0.01"),
         ("=", "FILE: is not TOML: Invalid statement (at line 1, column 1)"),
@@ -181,6 +184,7 @@ def test_the_environment_overrides_the_file(file: Path) -> None:
             "DIALBACK_CALLBACK_URL": "ws://127.0.0.1:8",
             "DIALBACK_TOKEN_KEYS": f"{file.parent / 'a'},{file.parent / 'b'}",
             "DIALBACK_DRAIN_DEADLINE": "1.5",
+            "DIALBACK_MEMORY_BUDGET": "2000000",
             "DIALBACK_LOG_LEVEL": "error",
             "DIALBACK_LOG_FORMAT": "text",
             "DIALBACK_PING": "7",
@@ -193,6 +197,7 @@ def test_the_environment_overrides_the_file(file: Path) -> None:
         admin=Address("127.0.0.1", 2),
         callback_url="ws://127.0.0.1:8",
         token_keys=(file.parent / "a", file.parent / "b"),
+        memory_budget=2_000_000,
         drain_deadline=1.5,
         log_level="error",
         log_format="text",
@@ -211,6 +216,11 @@ def test_every_gateway_key_has_a_variable() -> None:
     [
         ("DIALBACK_EGDE", "x", "DIALBACK_EGDE: no such setting; did you mean DIALBACK_EDGE?"),
         ("DIALBACK_EDGE", "x", "DIALBACK_EDGE: 'x' is not HOST:PORT; write it like"),
+        (
+            "DIALBACK_MEMORY_BUDGET",
+            "512MiB",
+            "DIALBACK_MEMORY_BUDGET: '512MiB' is not a number of bytes",
+        ),
         ("DIALBACK_DRAIN_DEADLINE", "x", "DIALBACK_DRAIN_DEADLINE: 'x' is not a number of seconds"),
         ("DIALBACK_PING", "x", "DIALBACK_PING: 'x' is not a number of seconds"),
         ("DIALBACK_PING", "nan", "DIALBACK_PING: expected float >= 0.01"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from gateway.journal.budget import MemoryBudget
 from gateway.telemetry import Telemetry
 
 
@@ -24,6 +25,10 @@ def test_every_number_has_its_name_and_labels() -> None:
     telemetry.refused(404)
     telemetry.watch_callbacks("open", lambda: 4)
     telemetry.watch_tasks(lambda: 9)
+    budget = MemoryBudget(1000)
+    budget.held = 1000
+    budget.admit()
+    telemetry.watch_memory(budget)
     assert {
         'dialback_exchanges_total{outcome="completed",route="/chat"} 1.0',
         'dialback_exchanges_active{route="/chat"} 1.0',
@@ -36,6 +41,9 @@ def test_every_number_has_its_name_and_labels() -> None:
         'dialback_edge_refusals_total{status="404"} 1.0',
         'dialback_callbacks{state="open"} 4.0',
         "dialback_tasks 9.0",
+        "dialback_memory_held_bytes 1000.0",
+        "dialback_memory_budget_bytes 1000.0",
+        "dialback_memory_refusals_total 1.0",
         'dialback_ttfb_seconds_bucket{le="0.0025",route="/chat"} 0.0',
         'dialback_ttfb_seconds_bucket{le="0.005",route="/chat"} 1.0',
         'dialback_ttfb_seconds_count{route="/chat"} 1.0',

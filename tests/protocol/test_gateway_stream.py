@@ -143,6 +143,17 @@ def test_an_attach_that_comes_after_the_receipt_fails_nothing(changes: dict[str,
     assert gateway.failed is None
 
 
+def test_request_bytes_are_kept_until_they_are_acknowledged_or_of_no_use() -> None:
+    gateway = bound(upload=True)
+    assert gateway.upload(b"request") == 7
+    assert gateway.upload_kept == 7
+    gateway.frames_to_send(0.0)
+    gateway.receive("one", Window(1, 3, 64), 0.0)
+    assert gateway.upload_kept == 4
+    gateway.cancel(CancelCode.CLIENT_GONE, "")
+    assert gateway.upload_kept == 0
+
+
 def test_rules_broken_outside_of_the_stream_count_for_the_bound_connection_only() -> None:
     gateway = bound(HEAD)
     error = RemoteProtocolError("no msgpack")

@@ -166,6 +166,14 @@ def test_the_window_grows_while_it_is_what_holds_the_body_up() -> None:
     assert receiver.window == 8 * 1024
 
 
+def test_the_window_does_not_grow_when_it_may_not() -> None:
+    receiver = Receiver(1024, 8 * 1024)
+    _consume_a_window(receiver, 0.0)
+    receiver.accept(receiver.position, bytes(1024))
+    receiver.consume(1024)
+    assert receiver.window_due(0.01, may_grow=False) == (2048, 3072)
+
+
 def test_the_window_of_a_slow_reader_does_not_grow() -> None:
     receiver = Receiver(1024, 8 * 1024)
     for turn in range(6):

@@ -41,6 +41,7 @@ from tests.settling import settle
 
 if TYPE_CHECKING:
     from gateway.callback.connections import Connections
+    from gateway.journal.budget import MemoryBudget
 
 Behaviour = Callable[["Peer"], Awaitable[Any]]
 
@@ -219,11 +220,12 @@ async def gateway(
     *,
     timing: Timing | None = None,
     tokens: Tokens | None = None,
+    budget: MemoryBudget | None = None,
     **route: Any,
 ) -> AsyncIterator[GatewayUnderTest]:
     """Run a whole gateway whose one function is `behaviour`."""
     timing = timing or Timing()
-    limits, store, telemetry = timing.limits(), JournalStore(), Telemetry()
+    limits, store, telemetry = timing.limits(), JournalStore(budget), Telemetry()
     tokens = tokens or Tokens()
     invoker = PeerInvoker(behaviour)
     endpoint = CallbackEndpoint(store, tokens, telemetry, limits)
