@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import random
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,9 @@ PIECE = 10_007
 """Bytes written at a time: a prime, so that pieces and frames never agree."""
 
 LOOK_SECONDS = 0.002
+
+NOTED = 50
+"""Pieces after which it is noted how much is written: half a megabyte."""
 
 
 class Room:
@@ -93,10 +97,11 @@ def stream(event: Event, context: object) -> Iterator[Event | bytes]:
             yield from pieces(body[sent:upto])
             sent = upto
             ask.room.wait_at(gate)
-        for piece in pieces(body[sent:]):
+        for number, piece in enumerate(pieces(body[sent:])):
             yield piece
             sent += len(piece)
-            ask.room.note("written", str(sent))
+            if number % NOTED == 0:
+                ask.room.note("written", str(sent))
     finally:
         ask.room.note("over", str(sent))
 
@@ -172,9 +177,19 @@ def events(event: Event, context: object) -> Iterator[Event | str]:
         ask.room.wait_at(gate)
 
 
+def early(event: Event, context: Any) -> Event:
+    """Returns while its stream is under way: a bug."""
+    ask = Ask(event)
+    threading.Thread(target=stream, args=(event, context), daemon=True).start()
+    ask.room.wait_at("early")
+    return {"statusCode": 200, "body": "early"}
+
+
 def handler(event: Event, context: Any) -> Any:
     """Run the function that the path names: one pool of workers serves all of them."""
     return FUNCTIONS[event["rawPath"].strip("/")](event, context)
 
 
-FUNCTIONS = {one.__name__: one for one in (stream, silent, busy, deaf, polite, hash_upload, events)}
+FUNCTIONS = {
+    one.__name__: one for one in (stream, silent, busy, deaf, polite, hash_upload, events, early)
+}

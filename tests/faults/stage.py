@@ -35,6 +35,9 @@ RETURN_SECONDS = 5.0
 STANDING = 0.3
 """Seconds without a byte after which something stands still: a loop takes a thousandth of it."""
 
+LOGGED = 4000
+"""Characters of the gateway's log that a failed test shows."""
+
 ENDED = {"completed", "failed", "cancelled"}
 
 
@@ -135,6 +138,10 @@ class Stage:
         return last
 
     # ------------------------------------------------------------ the end
+
+    def assert_clean(self, browser: Browser) -> None:
+        """The response has a clean end; what was logged says why not."""
+        assert browser.wait_end() == "clean", self.dialback.stderr[-LOGGED:]
 
     def assert_over(self, seconds: float = RETURN_SECONDS, *, more: int = 0) -> None:
         """Every request came to one end, every call has returned, and nothing is left over.

@@ -31,7 +31,7 @@ def test_a_first_dial_that_is_refused_is_tried_again(stage: Stage) -> None:
     stage.proxy.wait(lambda: stage.proxy.refused >= before + 2)
     assert (stage.exchange["state"], stage.links) == ("invoking", [])
     stage.proxy.refuse(refusing=False)
-    assert browser.wait_end() == "clean"
+    stage.assert_clean(browser)
     assert (browser.digest, len(stage.links)) == (digest_of(MIB), 1)
     stage.assert_over()
     assert stage.grown("dialback_attaches_total", result="accepted") == 1
@@ -42,7 +42,7 @@ def test_a_gateway_that_nobody_can_dial_is_served_by_the_receipt(stage: Stage) -
     stage.proxy.close_listener()
     try:
         browser = stage.browse("stream", total=MIB)
-        assert browser.wait_end() == "clean"
+        stage.assert_clean(browser)
     finally:
         stage.proxy.open_listener()
     assert (browser.digest, stage.links) == (digest_of(MIB), [])
@@ -70,20 +70,20 @@ def test_an_upgrade_without_an_attach_is_closed_in_time(stage: Stage) -> None:
     assert (code, 4.5 < seconds < 6.5) == (CloseCode.NO_ATTACH, True)
     eventually(lambda: stage.dialback.metric("dialback_callbacks", state="open") == opened)
     stage.open("end")
-    assert browser.wait_end() == "clean"
+    stage.assert_clean(browser)
     stage.assert_over()
 
 
 @pytest.mark.fault(14)
 def test_a_parked_socket_that_died_while_frozen_costs_a_moment(stage: Stage) -> None:
     first = stage.browse("stream", total=MIB)
-    assert first.wait_end() == "clean"
+    stage.assert_clean(first)
     eventually(lambda: stage.function.status() == "stopped")
     parked = stage.link(0)
     assert Park in map(type, wire.frames(parked.up)) or parked.up.sent > MIB
     parked.strike(HALF_OPEN)
     second = stage.browse("stream", total=MIB)
-    assert second.wait_end() == "clean"
+    stage.assert_clean(second)
     assert (second.digest, second.seconds < 1.0) == (digest_of(MIB), True)
     assert (len(stage.links), parked.up.swallowed > 0) == (2, True)
     stage.assert_over(more=1)
@@ -92,7 +92,7 @@ def test_a_parked_socket_that_died_while_frozen_costs_a_moment(stage: Stage) -> 
 @pytest.mark.fault(16)
 def test_an_environment_that_ends_while_parked_leaves_nothing(stage: Stage) -> None:
     first = stage.browse("stream", total=MIB)
-    assert first.wait_end() == "clean"
+    stage.assert_clean(first)
     process = stage.function
     eventually(lambda: process.status() == "stopped")
     assert stage.link(0).closed is False
@@ -100,6 +100,6 @@ def test_an_environment_that_ends_while_parked_leaves_nothing(stage: Stage) -> N
     process.kill()
     eventually(lambda: stage.dialback.metric("dialback_callbacks", state="open") == opened - 1)
     second = stage.browse("stream", total=MIB)
-    assert second.wait_end() == "clean"
+    stage.assert_clean(second)
     assert second.digest == digest_of(MIB)
     stage.assert_over()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import closing
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,15 @@ import pytest
 from protocol.errors import CancelCode, ResetCode
 from protocol.frames import Cancel, Ping, Pong, Reset
 from tests.faults import wire
+from tests.faults.behind import dialback_behind_proxy
 from tests.faults.functions import digest_of
 from tests.faults.kinds import PAUSE, UP, Point
-from tests.faults.stage import SILENCE
+from tests.faults.stage import FUNCTIONS, SILENCE, TIMERS, Stage
 from tests.system.running import eventually
 
 if TYPE_CHECKING:
-    from tests.faults.stage import Stage
+    from collections.abc import Iterator
+    from pathlib import Path
 
 MIB = 1 << 20
 AT_ONCE = 2.0
@@ -36,7 +39,7 @@ def test_a_function_killed_before_its_attach_is_a_502_at_once(stage: Stage) -> N
     assert stage.exchange["state"] == "invoking"
     killed = monotonic()
     stage.function.kill()
-    assert browser.wait_end() == "clean"
+    stage.assert_clean(browser)
     assert (browser.status, monotonic() - killed < AT_ONCE) == (502, True)
     assert stage.grown("dialback_attaches_total") == 0
     stage.assert_over()
@@ -56,16 +59,26 @@ def test_a_function_killed_in_mid_stream_is_a_visible_break_at_once(stage: Stage
     stage.assert_over()
 
 
+@pytest.fixture
+def hurried(tmp_path: Path) -> Iterator[Stage]:
+    """A gateway whose functions have three seconds."""
+    with (
+        dialback_behind_proxy(f"{FUNCTIONS}:handler", "--timeout=3", env=TIMERS) as both,
+        closing(Stage(*both, tmp_path)) as stage,
+    ):
+        yield stage
+
+
 @pytest.mark.fault(40)
-def test_a_function_near_its_deadline_resets_before_it_is_killed(stage: Stage) -> None:
+def test_a_function_near_its_deadline_resets_before_it_is_killed(hurried: Stage) -> None:
+    stage = hurried
     browser = stage.browse("stream", total=MIB, gates=1000)
     browser.wait_bytes(1000)
     assert stage.exchange["state"] == "streaming"
     process = stage.function
-    assert browser.wait_end(seconds=15) == "broken"
-    resets = [one.code for one in wire.frames(stage.links[-1].up) if isinstance(one, Reset)]
+    assert browser.wait_end() == "broken"
+    resets = [one.code for one in wire.frames(stage.link(0).up) if isinstance(one, Reset)]
     assert resets == [ResetCode.DEADLINE]
-    assert process.is_running()
     stage.open(1000)
     stage.said("over")
     stage.assert_over()
@@ -73,12 +86,27 @@ def test_a_function_near_its_deadline_resets_before_it_is_killed(stage: Stage) -
     assert "Task timed out" not in stage.dialback.stderr
 
 
+@pytest.mark.fault(43)
+def test_a_function_that_returns_in_mid_stream_is_a_visible_break_at_once(stage: Stage) -> None:
+    browser = stage.browse("early", total=MIB, gates=1000)
+    browser.wait_bytes(1000)
+    stage.at(1000)
+    assert (stage.exchange["state"], stage.exchange["bytes"]) == ("streaming", 1000)
+    returned = monotonic()
+    stage.open("early")
+    assert browser.wait_end() == "broken"
+    assert monotonic() - returned < AT_ONCE
+    assert stage.wait_state("failed")["bytes"] == len(browser.body) == 1000
+    stage.function.kill()  # its stream is still there, and would go on with the next invocation
+    stage.assert_over()
+
+
 # ---------------------------------------------------------------- the client
 
 
 @pytest.mark.fault(26)
 def test_a_client_that_reads_slowly_holds_the_function_up(stage: Stage) -> None:
-    total = 48 * MIB
+    total = 32 * MIB
     browser = stage.browse("stream", buffer=16 * 1024, total=total)
     browser.stop_reading()
     link = stage.link(0)
@@ -89,7 +117,7 @@ def test_a_client_that_reads_slowly_holds_the_function_up(stage: Stage) -> None:
     written = int(stage.said("written"))
     assert written < 16 * MIB
     browser.go_on_reading()
-    assert browser.wait_end() == "clean"
+    stage.assert_clean(browser)
     assert browser.digest == digest_of(total)
     stage.assert_over()
 
@@ -152,7 +180,7 @@ def test_a_quiet_stream_is_kept_alive_by_pings(stage: Stage) -> None:
         )
     )
     stage.open(1000)
-    assert browser.wait_end() == "clean"
+    stage.assert_clean(browser)
     assert browser.seconds > 2 * SILENCE
     assert (browser.digest, stage.grown("dialback_attaches_total")) == (digest_of(2000), 1)
     stage.assert_over()
@@ -163,7 +191,7 @@ def test_user_code_that_holds_its_event_loop_is_not_taken_for_dead(stage: Stage)
     browser = stage.browse("busy", total=2000, seconds=2.5 * SILENCE)
     browser.wait_bytes(1000)
     assert stage.exchange["state"] == "streaming"
-    assert browser.wait_end() == "clean"
+    stage.assert_clean(browser)
     assert browser.seconds > 2 * SILENCE
     assert (browser.digest, stage.grown("dialback_attaches_total")) == (digest_of(2000), 1)
     assert any(isinstance(one, Pong) for one in wire.frames(stage.links[-1].up))
@@ -179,7 +207,7 @@ def test_events_leave_one_by_one_and_tell_proxies_to_keep_off(stage: Stage) -> N
         assert bytes(browser.body).decode() == "".join(f"data: {one}\n\n" for one in "abc"[:count])
         assert stage.exchange["state"] == "streaming"
         stage.open(gate)
-    assert browser.wait_end() == "clean"
+    stage.assert_clean(browser)
     assert browser.headers["x-accel-buffering"] == "no"
     assert "no-transform" in browser.headers["cache-control"]
     stage.assert_over()
@@ -196,6 +224,6 @@ def test_a_function_stopped_for_less_than_its_silence_only_pauses(stage: Stage) 
     stage.open(1000)
     eventually(lambda: stage.function.status() == "stopped")
     stage.function.send_signal(signal.SIGCONT)
-    assert browser.wait_end() == "clean"
+    stage.assert_clean(browser)
     assert (browser.digest, stage.grown("dialback_attaches_total")) == (digest_of(4 * MIB), 1)
     stage.assert_over()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -99,10 +100,11 @@ async def test_a_killed_gateway_that_stays_away_is_given_up(
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
     """A gateway for one test."""
-    with dialback_behind_proxy(f"{FUNCTIONS}:handler", "--timeout=20", env=TIMERS) as both:
-        stage = Stage(*both, tmp_path)
+    with (
+        dialback_behind_proxy(f"{FUNCTIONS}:handler", env=TIMERS) as both,
+        closing(Stage(*both, tmp_path)) as stage,
+    ):
         yield stage
-        stage.close()
 
 
 @pytest.mark.fault(20)

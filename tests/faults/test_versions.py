@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,10 +25,11 @@ ROUTES = [
 
 @pytest.fixture
 def odd(tmp_path: Path) -> Iterator[Stage]:
-    with dialback_behind_proxy(*ROUTES, "--timeout=7", env=TIMERS) as both:
-        stage = Stage(*both, tmp_path)
+    with (
+        dialback_behind_proxy(*ROUTES, env=TIMERS) as both,
+        closing(Stage(*both, tmp_path)) as stage,
+    ):
         yield stage
-        stage.close()
 
 
 @pytest.mark.fault(64)
