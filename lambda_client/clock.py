@@ -46,15 +46,16 @@ class Clock:
         self._alarms.append(alarm)
         return alarm
 
-    def rings(self, alarm: Alarm, seconds_late: float) -> None:
-        """Let an alarm ring, or find out that its time was slept through."""
-        if seconds_late <= self._late or not alarm.awake:
-            alarm.then()
-            return
-        alarm.restart()
-        for other in self._alarms:
-            if other.awake and other.when is not None:
-                other.restart()
+    def slept(self, alarm: Alarm) -> bool:
+        """Tell whether an alarm should have rung long ago, had anything run."""
+        overdue = alarm.when is not None and self.now() - alarm.when > self._late
+        return overdue and alarm.awake
+
+    def thaw(self) -> None:
+        """Set every alarm again: nothing that they wait for could come while nothing ran."""
+        for alarm in self._alarms:
+            if alarm.awake and alarm.when is not None:
+                alarm.restart()
         self._thawed()
 
     def stop(self) -> None:
@@ -82,10 +83,11 @@ class Alarm:
 
     def set(self, seconds: float) -> None:
         """Ring in so many seconds, instead of whenever it was set to."""
-        self.clear()
+        slept = self._clock.slept(self)
         self._length = max(0.0, seconds)
-        self.when = self._clock.now() + self._length
-        self._handle = self._clock.loop.call_at(self.when, self._ring)
+        self.restart()
+        if slept:  # whoever sets it came before the alarm itself, on the first turn after a freeze
+            self._clock.thaw()
 
     def set_once(self, seconds: float) -> None:
         """As `set`, unless it is set already."""
@@ -94,7 +96,9 @@ class Alarm:
 
     def restart(self) -> None:
         """Ring after the full length again."""
-        self.set(self._length)
+        self.clear()
+        self.when = self._clock.now() + self._length
+        self._handle = self._clock.loop.call_at(self.when, self._ring)
 
     def clear(self) -> None:
         """Do not ring."""
@@ -103,6 +107,8 @@ class Alarm:
         self._handle = self.when = None
 
     def _ring(self) -> None:
-        seconds_late = self._clock.now() - (self.when or 0.0)
+        if self._clock.slept(self):
+            self._clock.thaw()
+            return
         self._handle = self.when = None
-        self._clock.rings(self, seconds_late)
+        self.then()

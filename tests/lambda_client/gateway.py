@@ -143,6 +143,7 @@ class Gateway:
         self.port = self._runner.addresses[0][1]
 
     async def _finish(self) -> None:
+        await self._accept_no_more()
         await self._site.stop()
         await settle()
         server = self._runner.server
@@ -153,6 +154,14 @@ class Gateway:
         await settle()
         await self._abort()
         await self._runner.cleanup()
+        await settle()
+
+    async def _accept_no_more(self) -> None:
+        """A listener that closes with a connection half accepted leaves it open (asyncio in 3.11)."""
+        server = self._site._server
+        assert isinstance(server, asyncio.Server)
+        for listener in server.sockets:
+            self._loop.remove_reader(listener.fileno())
         await settle()
 
     # ------------------------------------------------------------ what tests ask for

@@ -80,3 +80,19 @@ async def test_a_little_late_is_no_freeze() -> None:
     freeze(0.1)
     await asyncio.sleep(0.01)
     assert rung == ["late"]
+
+
+async def test_a_freeze_is_seen_by_whoever_sets_an_alarm_first() -> None:
+    rung: list[str] = []
+    clock = Clock(asyncio.get_running_loop(), 0.1, lambda: rung.append("thaw"))
+    moved, other = (clock.alarm(lambda name=name: rung.append(name)) for name in "ab")  # type: ignore[misc]
+    moved.set(0.05)
+    other.set(0.2)
+    freeze(0.4)
+    moved.set(0.0)
+    assert rung == ["thaw"]
+    assert other.when is not None
+    assert other.when > clock.now()
+    await asyncio.sleep(0.01)
+    assert rung == ["thaw", "a"]
+    other.clear()
