@@ -8,6 +8,7 @@ as many links as it takes. Time is a number that jumps to the next deadline when
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from protocol.codec import decode, encode
 from protocol.connection import FunctionConnection, GatewayConnection
@@ -26,6 +27,9 @@ from protocol.frames import (
 from protocol.function_stream import FunctionState, FunctionStream
 from protocol.gateway_stream import GatewayStream
 from protocol.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 XID = bytes(range(16))
 SECRET = b"0123456789abcdef"
@@ -55,6 +59,7 @@ class Pipe:
     def __init__(self, budget: int | None = None) -> None:
         self.budget = budget
         self.carried = 0
+        self.ends: list[int] = []  # what was carried when each message had arrived
         self.messages: list[bytes] = []
 
     def push(self, frames: list[Frame]) -> None:
@@ -74,6 +79,7 @@ class Pipe:
             return None
         message = self.messages.pop(0)
         self.carried += len(message)
+        self.ends.append(self.carried)
         return decode(message)
 
 
@@ -245,14 +251,17 @@ class Session:
     def run(self, turns: int = 5000) -> None:
         """Go on until the function is done and the client has everything."""
         self.connect()
+        self.go_on(lambda: self.done, turns)
+        self.uploaded += self.function.read()
+
+    def go_on(self, until: Callable[[], bool], turns: int = 5000) -> None:
+        """Let everybody act, and attach again after every cut, until something holds."""
         for _ in range(turns):
-            if self.done:
-                self.uploaded += self.function.read()
+            if until():
                 return
-            moved = self.turn()
             if self.link.broken:
                 self._reconnect()
-            elif not moved and not self.done:
+            elif not self.turn() and not (self.done or self.link.broken):
                 self._jump()
         raise StuckError("too many turns")
 
@@ -268,7 +277,7 @@ class Session:
         old.up.budget = None
         old.deliver_up(self.now)
         assert not (old.records and self.gateway.bound is self.link), "fenced, yet it counted"
-        self._take_records(old)
+        self.take_records(old)
 
     @property
     def done(self) -> bool:
@@ -276,15 +285,41 @@ class Session:
         taken = len(self.received) == self._consumed
         return self.function.state is FunctionState.DONE and taken
 
+    def assert_whole(self) -> None:
+        """Check that the client has the whole response, once, and the function knows."""
+        assert bytes(self.received) == self.response
+        assert (self.heads, self.ends) == (1, 1)
+        assert self.function.end_acknowledged
+
     def turn(self) -> bool:
         """Let everybody act once; returns whether anything moved."""
         moved = self._handler_acts() | self._client_acts()
         now, link = self.now, self.link
         link.send_up(now)
         moved |= bool(link.deliver_up(now))
-        self._take_records(link)
+        self.take_records(link)
         link.send_down(now)
         return bool(link.deliver_down(now)) | moved
+
+    def write_on(self) -> None:
+        """Let the handler act as long as it can, whatever the network does."""
+        while self._handler_acts():
+            pass
+
+    def take_records(self, link: Link) -> None:
+        """Hand the client what came over a link."""
+        for record in link.records:
+            match record:
+                case Data():
+                    assert record.offset == len(self.received)
+                    self.received += record.data
+                case End():
+                    self.ends += 1
+                case Head():
+                    self.heads += 1
+                case Reset():
+                    raise AssertionError(record)
+        link.records.clear()
 
     def _handler_acts(self) -> bool:
         function, moved = self.function, False
@@ -319,20 +354,6 @@ class Session:
             self.gateway.finish_upload()
             self._upload_finished = True
         return accepted > 0 or self._upload_finished
-
-    def _take_records(self, link: Link) -> None:
-        for record in link.records:
-            match record:
-                case Data():
-                    assert record.offset == len(self.received)
-                    self.received += record.data
-                case End():
-                    self.ends += 1
-                case Head():
-                    self.heads += 1
-                case Reset():
-                    raise AssertionError(record)
-        link.records.clear()
 
     def _jump(self) -> None:
         deadlines = [self.function.next_deadline(), self.gateway.next_deadline()]

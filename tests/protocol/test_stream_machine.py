@@ -336,7 +336,7 @@ def small_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload_reader, "INITIAL_WINDOW", WINDOW)
     for module in (upload_reader, response_intake, sender):
         monkeypatch.setattr(module, "MAX_WINDOW", MAX_WINDOW)
-    monkeypatch.setattr(sender, "_JOIN", 8)
+    monkeypatch.setattr(sender, "_JOIN", 40)
     monkeypatch.setattr(receiver, "SMALL_CREDIT", 8)
 
 
