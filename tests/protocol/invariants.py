@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: What MAX_WINDOW is made for these worlds, so that windows reach it.
 MAX_WINDOW = 4 * WINDOW
+#: Up to where neighbours in flight are joined: two frames and a half, so that an offset may lie within.
+JOIN = 40
 
 _UNWANTED = (RejectCode.TERMINAL, RejectCode.CANCELLED)
 
@@ -106,7 +108,7 @@ def i3_what_is_buffered_or_retained_fits_a_window(world: World, _: History) -> N
 
 def _i3_retained(sender: Sender) -> None:
     kept = sum(len(data) for _, _, data in sender._in_flight) + sum(map(len, sender._waiting))
-    assert kept - FRAME <= sender.written - sender.acked <= MAX_WINDOW
+    assert kept - max(FRAME, JOIN) < sender.written - sender.acked <= MAX_WINDOW
 
 
 def i4_an_exchange_ends_once(world: World, _: History) -> None:

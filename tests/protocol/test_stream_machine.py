@@ -28,7 +28,7 @@ from protocol.frames import Attach, Data, End
 from protocol.function_stream import FunctionState
 from tests.protocol import invariants
 from tests.protocol.exchanges import WINDOW, Copy
-from tests.protocol.invariants import MAX_WINDOW, History
+from tests.protocol.invariants import JOIN, MAX_WINDOW, History
 from tests.protocol.world import World
 
 if TYPE_CHECKING:
@@ -336,7 +336,7 @@ def small_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload_reader, "INITIAL_WINDOW", WINDOW)
     for module in (upload_reader, response_intake, sender):
         monkeypatch.setattr(module, "MAX_WINDOW", MAX_WINDOW)
-    monkeypatch.setattr(sender, "_JOIN", 40)
+    monkeypatch.setattr(sender, "_JOIN", JOIN)
     monkeypatch.setattr(receiver, "SMALL_CREDIT", 8)
 
 
