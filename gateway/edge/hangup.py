@@ -61,4 +61,6 @@ class HangupWatch:
     def _told(self) -> None:
         if sys.platform == "linux":
             for descriptor, _ in self._epoll.poll(0):
-                self._transports[descriptor].abort()
+                transport = self._transports[descriptor]
+                if not transport.is_closing():  # asyncio's does not stand it once it has closed
+                    transport.abort()

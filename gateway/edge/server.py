@@ -83,11 +83,17 @@ class EdgeServer(web.Server):
 
 
 class _Connection(web.RequestHandler):
-    """aiohttp's connection, mended in two places.
+    """aiohttp's connection, mended in three places.
 
-    Its error page is text that repeats what the client sent; and whoever reads a body that breaks
-    the framing half-way is left waiting.
+    Its error page is text that repeats what the client sent; whoever reads a body that breaks the
+    framing half-way is left waiting; and one that gave up waiting for room cancels the wait of the next.
     """
+
+    @override
+    async def _drain_helper(self) -> None:
+        if self._drain_waiter is not None and self._drain_waiter.cancelled():
+            self._drain_waiter = None
+        await super()._drain_helper()
 
     @override
     def data_received(self, data: bytes) -> None:
