@@ -7,7 +7,7 @@ SECONDS := 600
 STREAMS := 40
 FUZZ_SECONDS := 60
 
-.PHONY: help demo test check coverage model fuzz soak figures bench format docs clean
+.PHONY: help demo test check coverage simulate model fuzz soak figures bench format docs clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ coverage: $(INSTALLED)  ## the wire is covered by its own tests to the last bran
 format: $(INSTALLED)  ## put every file into the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+simulate: $(INSTALLED)  ## whole exchanges under random faults in virtual time: COUNT=20000
+	$(BIN)/python -m tests.simulation --count $(or $(COUNT),20000) --reached
 
 model: $(INSTALLED)  ## every state of larger worlds, and longer random runs of both ends; ten minutes
 	$(BIN)/python -m tests.model

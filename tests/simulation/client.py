@@ -48,6 +48,7 @@ class Seen:
         body: its bytes, without framing.
         end: how it ended; None as long as it has not.
         left: the client went away first.
+        disturbed: its connection was not left alone by the network.
     """
 
     status: int | None = None
@@ -55,6 +56,7 @@ class Seen:
     body: bytearray = field(default_factory=bytearray)
     end: Saw | None = None
     left: bool = False
+    disturbed: bool = False
 
 
 class ResponseParser:

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from typing_extensions import override
 
+import lambda_client.chance
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -322,6 +324,7 @@ def virtual(scheduler: Scheduler, chance: random.Random) -> Iterator[None]:
         (os, "urandom", os.urandom),
         (secrets, "token_bytes", secrets.token_bytes),
         (secrets, "token_hex", secrets.token_hex),
+        (lambda_client.chance, "source", lambda_client.chance.source),
     ]
     for module in _rooms():
         for name, value in vars(module).items():
@@ -334,6 +337,7 @@ def virtual(scheduler: Scheduler, chance: random.Random) -> Iterator[None]:
     for module, name, value in patched:
         if value in clocks:
             setattr(module, name, clocks[value])
+    lambda_client.chance.source = chance
     random.seed(chance.random())
     gc.disable()
     try:

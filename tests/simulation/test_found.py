@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from typing import TYPE_CHECKING
 
+import pytest
 from aiohttp import web
 from websockets.uri import parse_uri
 
 from gateway.callback.endpoint import CallbackEndpoint
+from gateway.edge.hangup import HangupWatch
 from gateway.journal.store import JournalStore
 from gateway.telemetry import Telemetry
 from gateway.tokens import Tokens
 from lambda_client.connection import Connection
 from lambda_client.dial import Dial
 from protocol.limits import ATTACH_PATH, SUBPROTOCOL, Limits
+from tests.simulation.client import Habits
 from tests.simulation.network import Listener
+from tests.simulation.scenario import BLOB, KIB, Act, Deed, Fate, Scenario
+from tests.simulation.world import play
 
 if TYPE_CHECKING:
-    import pytest
+    from contextlib import AbstractContextManager
 
     from tests.simulation.pair import Pair
 
@@ -90,3 +96,35 @@ def test_a_function_that_leaves_in_the_middle_of_the_handshake_is_no_error(
     )
     pair.until(lambda: near.end != "open")
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="hang-ups are watched on Linux only")
+def test_a_client_that_hangs_up_after_its_connection_was_flushed_and_closed_is_not_aborted(
+    pair: Pair,
+) -> None:
+    async def watch() -> tuple[HangupWatch, AbstractContextManager[None]]:
+        hangups = HangupWatch()
+        return hangups, hangups.watching(far.transport)
+
+    near, far = pair.connect()
+    near.transport.pause_reading()
+    hangups, watching = pair.do(watch(), pair.there)
+    with watching:
+        far.transport.write(bytes(1_000_000))
+        far.transport.close()
+        near.transport.resume_reading()
+        pair.until(lambda: far.end != "open" and near.end != "open")
+        pair.scheduler.rest(10)
+    hangups.close()
+    assert pair.errors() == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_client_that_drains_a_large_write_slowly_gets_all_of_it(seed: int) -> None:
+    """Longer than `write_stall`, and each time it takes a little: the second look was the last."""
+    body = BLOB[: 400 * KIB]
+    deed = Deed("answer", body)
+    act = Act(0, 0.0, False, Habits(rate=4 * KIB), deed, Fate())
+    report = play(Scenario(seed, [act]))
+    assert report.problems == []
+    assert ("client", f"saw 0: 200 {len(body)} Saw.CLEAN") in {line[1:] for line in report.trace}

@@ -92,6 +92,7 @@ class Endpoint:
         self.inn: Pipe
         self.user_timeout = RETRANSMIT
         self.keepalive = False
+        self.reads = 1 << 30  # bytes at a time, at most
         self.error: OSError | None = None
         self.eof = False
         self.closed = False
@@ -147,7 +148,8 @@ class Endpoint:
             if self.eof:
                 return b""
             raise BlockingIOError
-        data = bytes(arrived[: self.wire.network.piece(min(limit, len(arrived)))])
+        most = min(limit, self.reads, len(arrived))
+        data = bytes(arrived[: self.wire.network.piece(most)])
         del arrived[: len(data)]
         if self.peer._blocked and not self.inn.lost:
             self.wire.later(self.peer.poke)
@@ -224,6 +226,7 @@ class Wire:
     Attributes:
         client: the end that dialled.
         server: the other.
+        faulty: something was done to it.
     """
 
     def __init__(self, network: Network, client: VirtualLoop, server: VirtualLoop) -> None:
@@ -238,6 +241,7 @@ class Wire:
         self.server.out = self.client.inn = down
         self._not_before = 0.0
         self._hung_up = False
+        self.faulty = False
 
     @property
     def open(self) -> bool:
@@ -368,4 +372,5 @@ class Wire:
             self.tell_reset(end)
 
     def _note(self, what: str) -> None:
+        self.faulty = True
         self.network.note(f"{self.client.name}-{self.server.name}", what)

@@ -1,0 +1,62 @@
+"""Whole exchanges under random faults, the same ones each time; and that they reach every transition."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.batch import NEVER, Batch, transitions
+from tests.simulation.world import simulate
+
+SHARES, SHARE = 8, 300
+"""Some 25 seconds on one core of 2024, in parts that stay far below the timeout of a test."""
+
+
+@functools.cache
+def play(share: int) -> Batch:
+    return Batch().run(range(share * SHARE, (share + 1) * SHARE))
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_no_byte_is_lost_and_none_invented(share: int) -> None:
+    batch = play(share)
+    assert not batch.failed, batch.describe()
+
+
+@pytest.mark.timeout(300)  # alone, it plays everything
+def test_a_batch_reaches_every_transition_that_faults_bring_about() -> None:
+    whole = Batch()
+    for share in range(SHARES):
+        whole.visited += play(share).visited
+    assert not whole.missed()
+    assert not NEVER.keys() & whole.visited.keys()
+    assert NEVER.keys() <= transitions()
+
+
+@pytest.mark.parametrize("seed", range(5000, 5020))
+def test_a_seed_is_played_the_same_way_each_time(seed: int) -> None:
+    assert simulate(seed).trace == simulate(seed).trace
+
+
+def test_a_seed_is_played_the_same_way_in_another_process() -> None:
+    """Whose hashes of strings differ, and whose modules have another history."""
+    command = [sys.executable, "-m", "tests.simulation", "--seed", "5003", "--trace"]
+    top = Path(__file__).parents[2]
+    told = [
+        subprocess.run(
+            command,
+            cwd=top,
+            env={"PYTHONHASHSEED": salt, "PYTHONPATH": str(top)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=50,
+        ).stdout
+        for salt in ("1", "2")
+    ]
+    assert told[0] == told[1]
+    assert len(told[0].splitlines()) == len(simulate(5003).trace) + 1
