@@ -6,12 +6,14 @@ from typing import Any
 
 import aiohttp
 import pytest
+from typing_extensions import override
 
-from gateway.tokens import Tokens
+from gateway.timing import Timing
+from gateway.tokens import CLOCK_LEEWAY, Claims, Tokens
 from protocol.codec import decode
 from protocol.errors import CloseCode, RejectCode
 from protocol.frames import Cancel, Data, Ping, Pong, Reject, Reset
-from tests.gateway.exchange.asking import fetch
+from tests.gateway.exchange.asking import fetch, get
 from tests.gateway.exchange.peer import Peer, gateway
 
 # ---------------------------------------------------------------- who may attach, and how
@@ -152,3 +154,49 @@ async def test_another_version_of_the_protocol_is_a_400_that_names_ours() -> Non
         async with session.get(url, headers=headers) as response:
             assert response.status == 400
             assert "dialback.v1" in (await response.json())["error"]
+
+
+# ---------------------------------------------------------------- time goes on
+
+
+class LaterTokens(Tokens):
+    """Verifies as if it were so many seconds later."""
+
+    ahead = 0.0
+
+    @override
+    def verify(self, token: str, *, now: float) -> Claims:
+        return super().verify(token, now=now + self.ahead)
+
+
+@pytest.mark.fault(46, 47)
+async def test_a_token_outlives_its_exchange_and_an_open_connection_outlives_its_token() -> None:
+    tokens, timing = LaterTokens(), Timing()
+    longest = 10.0 + 2 * timing.resume_grace  # the route's timeout, and what comes after it
+
+    async def function(peer: Peer) -> Any:
+        await peer.dial()
+        await peer.start()
+        await peer.write(b"before ")
+        await peer.attached()
+        tokens.ahead = longest + CLOCK_LEEWAY - 1
+        await peer.cut()
+        await peer.dial()
+        await peer.attached()
+        await peer.dial(attach=False)
+        tokens.ahead += 3
+        again = Peer(peer.invocation)
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await again.dial()
+        await again.close()
+        assert caught.value.status == 401
+        peer.stream.detach()
+        await peer.attach()
+        await peer.attached()
+        await peer.write(b"and after")
+        return await peer.end()
+
+    async with gateway(function, tokens=tokens, timing=timing, timeout=10.0) as running:
+        response, body = await get(running.url)
+        assert (response.status, body) == (200, b"before and after")
+        assert running.telemetry.attaches == {"accepted": 3, "unauthorized": 1}
