@@ -220,7 +220,10 @@ async def _settle(request: web.BaseRequest, body: StreamedBody, sink: Sink) -> N
     sink.close_after()
     transport = request.transport
     if transport is not None and not transport.is_closing() and transport.can_write_eof():
-        transport.write_eof()
+        try:
+            transport.write_eof()
+        except OSError:  # the client reset it, and the loop has yet to hear of it
+            return
         await _linger(body)
 
 

@@ -113,9 +113,15 @@ class Peer:
         return message
 
     async def until(self, done: Callable[[], bool]) -> None:
-        """Receive until something is so."""
+        """Receive until something is so.
+
+        Raises:
+            ConnectionError: the connection ended before.
+        """
         while not done():
-            await self.receive()
+            message = await self.receive()
+            if self.socket.closed and not done():
+                raise ConnectionError(f"closed with {self.socket.close_code}: {message.type}")
 
     async def closed(self) -> int | None:
         """Receive until the gateway closes; the close code."""
@@ -135,7 +141,9 @@ class Peer:
             data = data[accepted:]
             await self.flush()
             if data:
-                await self.until(lambda: self.stream.room > 0)
+                await self.until(lambda: self.stream.room > 0 or self.stream.cancelled is not None)
+                if self.stream.room == 0:
+                    raise ConnectionError(f"{self.stream.cancelled}")
 
     async def end(self) -> dict[str, object]:
         """End the response, wait until the gateway holds it, park; the receipt."""
