@@ -6,6 +6,7 @@ import asyncio
 import random
 import tempfile
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
@@ -70,7 +71,7 @@ async def run(*, times: int = TIMES) -> Cancels:
             kills: dict[str, float] = {}
             todo = iter([f"{kind}.{i}" for i, kind in enumerate(islice(cycle(KINDS), times))])
             await asyncio.gather(*(_lane(world, todo, kills) for _ in range(LANES)))
-            await _noted(notes, times)
+            await _noted(notes, len(kills))
             _read(notes, kills, found)
     return found
 
@@ -86,8 +87,10 @@ async def _lane(world: World, todo: Iterator[str], kills: dict[str, float]) -> N
         assert client.stdout is not None
         assert await client.stdout.read(1)
         await asyncio.sleep(chance.uniform(0, MIDDLE_SECONDS))
-        kills[name] = monotonic()
-        client.kill()
+        at = monotonic()
+        with suppress(ProcessLookupError):  # its stream ended by itself, which it never should
+            client.kill()
+            kills[name] = at
         await client.communicate()
 
 
@@ -105,7 +108,7 @@ def _read(notes: Path, kills: dict[str, float], found: Cancels) -> None:
         name, what, at = line.split()
         if what == "finally":
             over.add(name)
-        else:
+        elif name in kills:
             found.told[name.partition(".")[0]].append(int(at) / 1e9 - kills[name])
     found.finallies = len(over & set(kills))
 
@@ -118,6 +121,7 @@ async def measure() -> Found:
         "Cancel",
         HOW.format(times=TIMES, middle=MIDDLE_SECONDS * 1000),
         [
+            exactly("clients killed in the middle", found.killed, TIMES),
             exactly("handlers whose `finally` ran", found.finallies, TIMES),
             exactly("handlers that were told", len(found.all_told), TIMES),
             at_most("kill to exception, p99", percentile(told, 99) * 1000, 250, "ms"),
