@@ -82,6 +82,10 @@ class ResumeWatch:
         """The connection in use of this exchange has just been cut."""
         self._cuts.setdefault(bytes.fromhex(exchange), monotonic())
 
+    def forget(self, exchange: str) -> None:
+        """Its function cannot come back for now, whatever it wants."""
+        self._cuts.pop(bytes.fromhex(exchange), None)
+
     async def keep_watching(self) -> None:
         """Look at every new connection until cancelled."""
         while True:

@@ -106,7 +106,7 @@ class Chaos:
             return False
         stream, link = aim
         link.strike(fault)
-        if fault is not HALF_OPEN:
+        if fault is not HALF_OPEN and not stream.frozen:
             self._watch.cut(stream.exchange)
         return True
 
@@ -134,8 +134,14 @@ class Chaos:
         victim = self._victim(lambda stream: True)
         if victim is None or not self._signal(victim.worker, signal.SIGSTOP):
             return False
-        pid = victim.worker
-        self._after(FREEZE_SECONDS, lambda: self._signal(pid, signal.SIGCONT))
+        pid, victim.frozen = victim.worker, True
+        self._watch.forget(victim.exchange)
+
+        def thaw() -> None:
+            self._signal(pid, signal.SIGCONT)
+            victim.frozen = False
+
+        self._after(FREEZE_SECONDS, thaw)
         return True
 
     def _kill(self) -> bool:

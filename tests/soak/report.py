@@ -79,7 +79,8 @@ class Report:
         bytes_compared: body bytes held against what they should be, in both directions.
         lost: bytes that were skipped; `doubled`: that came again; `invented`: places of no body.
         resumes: functions that were attached again after a cut.
-        resume_seconds: from the cut of a connection in use to ATTACHED on the next.
+        resume_seconds: from the cut of a connection in use to ATTACHED on the next, of functions
+            that were not stopped meanwhile.
         outcomes: what the gateway counted, by outcome.
     """
 
@@ -169,7 +170,7 @@ class Report:
             f" {len(self.falsely_complete)} falsely complete",
             *(f"           ! {line}" for line in self.falsely_complete + self.failed + self.hung),
             f"gateway    counted {listed(self.outcomes)}",
-            f"resumes    {self.resumes}; from the cut to ATTACHED: {len(self.resume_seconds)}"
+            f"resumes    {self.resumes}; from the cut to ATTACHED (no function stopped): {len(self.resume_seconds)}"
             f" measured, p50 {self.resume_ms(50):.1f} ms, p99 {self.resume_ms(99):.1f} ms,"
             f" longest {self.resume_ms(100):.1f} ms",
             f"bytes      {self.bytes_compared / (1 << 20):,.0f} MiB compared: lost {self.lost},"

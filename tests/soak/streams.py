@@ -78,6 +78,7 @@ class Stream:
         worker: process that makes the response; 0 before the head, and when all is over.
         exchange: its id.
         killed: its function was killed.
+        frozen: its function is stopped.
         left: its client hung up.
     """
 
@@ -88,6 +89,7 @@ class Stream:
     worker: int = 0
     exchange: str = ""
     killed: bool = False
+    frozen: bool = False
     left: bool = False
     _response: Response | None = None
 
