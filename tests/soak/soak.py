@@ -23,8 +23,8 @@ FUNCTION = "tests/soak/functions.py:handler"
 SPARE_FUNCTIONS = 4
 """Beyond the streams: a client that left starts its next stream before its function has stopped."""
 
-WARM_UP_SHARE, WARM_UP_MAX = 0.3, 120.0
-"""Of the run, and seconds: until every window has grown once and every function was replaced once."""
+WARM_UP_SHARE, WARM_UP_MAX = 0.5, 300.0
+"""Of the run, and seconds: until the busiest moments have been, and tombstones come and go."""
 
 REST_SECONDS = 30.0
 """How long closed connections and ended streams may take to be gone."""
