@@ -82,16 +82,14 @@ class Endings:
 
     def _out_of_time(self) -> None:
         """Break an incomplete response off while there is time to say so; return a complete one."""
-        session = self._session
-        if session.stream.ended and not session.stream.broken_off:
-            self._late = True
-            if session.user_done:
-                session.give_up("the function's own deadline is near")
+        if self._session.out_of_time():
+            self._pump.flush()
+            if self._pump.bound:
+                self._flush.set_once(self._flush_seconds)
+            else:
                 self._pump.settle()
             return
-        session.out_of_time()
-        self._pump.flush()
-        if self._pump.bound:
-            self._flush.set_once(self._flush_seconds)
-        else:
+        self._late = True
+        if self._session.user_done:
+            self._session.give_up("the function's own deadline is near")
             self._pump.settle()

@@ -32,7 +32,7 @@ def streaming(handler: Handler) -> Handler:
     * return anything else, which becomes what a Function URL makes of it.
 
     Called without the gateway, the same function answers buffered. When the client leaves, an async
-    handler is cancelled and a generator closed.
+    handler is cancelled and a generator closed; one that computes for long asks `check_cancelled`.
     """
 
     @functools.wraps(handler)

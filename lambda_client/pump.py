@@ -173,7 +173,9 @@ class Pump:
     def _on_attached(self) -> None:
         connection = self._connection
         assert connection is not None  # noqa: S101 - it has just brought this frame
-        connection.state.rtt = self.clock.now() - self._attached_at
+        # The shortest so far is the way's own; what is more was somebody's load.
+        took = self.clock.now() - self._attached_at
+        connection.state.rtt = min(took, connection.state.rtt or took)
         self._unanswered.clear()
         self._reach.attached(connection)
 

@@ -191,12 +191,19 @@ class Shared:
             self.stream.buffer_for_receipt()
             self.waiters.notify()
 
-    def out_of_time(self) -> None:
-        """Lambda is about to end the function: break the response off while there is time."""
+    def out_of_time(self) -> bool:
+        """Lambda is about to end the function: break the response off, unless it is complete.
+
+        Returns:
+            Whether it was broken off (by this, or before).
+        """
         why = "the function's own deadline is near"
         with self.lock:
+            if self.stream.ended and not self.stream.broken_off:
+                return False
             self._close(DeadlineReached(why))
             self.break_off(ResetCode.DEADLINE, why)
+            return True
 
     def abandon_user(self) -> None:
         """Answer the CANCEL, although user code still runs."""

@@ -278,6 +278,42 @@ def test_dials_that_fail_are_repeated(gateway: Gateway) -> None:
     assert len(gateway.requests) == 4
 
 
+def test_a_dial_that_is_refused_for_good_ends_the_exchange(gateway: Gateway) -> None:
+    exchange = gateway.exchange()
+
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[bytes]:
+        yield CHUNK
+        eventually(lambda: exchange.chunks)
+        gateway.refuse = lambda _: web.Response(status=401)
+        gateway.cut()
+        while True:
+            yield CHUNK
+
+    assert call(handler, exchange).status == "lost"
+    assert len(gateway.requests) == 2
+
+
+@pytest.mark.fault(47)
+def test_an_address_that_refuses_the_token_leaves_the_direct_one(gateway: Gateway) -> None:
+    with Gateway() as other:
+        other.refuse = lambda _: web.Response(status=401)
+        exchange = gateway.exchange(urls=(gateway.url, other.url))
+        answers = iter([web.Response(status=502), web.Response(status=502)])
+
+        @streaming
+        def handler(event: Any, context: Any) -> Iterator[Any]:
+            yield {"statusCode": 201}
+            yield BODY[:1000]
+            eventually(lambda: exchange.chunks)
+            gateway.refuse = lambda _: next(answers, None)
+            gateway.cut()
+            yield BODY[1000:]
+
+        assert whole(exchange, call(handler, exchange))
+        assert (len(gateway.requests), len(other.requests)) == (4, 1)
+
+
 def test_a_gateway_that_asks_to_wait_is_heeded(gateway: Gateway, hurry: Hurry) -> None:
     hurry(backoff_max=0.4)  # bounds what is heeded, too
     times: list[float] = []
