@@ -74,6 +74,7 @@ The file:
   path = "/"
   target = "local:app.py:handler"                 # relative to this file
   timeout = 40                                    # seconds; the function gets 10 less
+  head_timeout = 10                               # from the callback to the head; off when absent
   request_body = "inline"                         # or "spill", "stream"
   concurrency = 16
   queue = 128

@@ -8,7 +8,10 @@ GatewayError
  |- UpgradeNotSupported    501
  |- CodingNotSupported     501  (a transfer coding that nobody here would undo)
  |- Overloaded             503  + Retry-After
- |- Throttled              503  + Retry-After (the function's concurrency is used up)
+ |- CalledInVain           503  + Retry-After (the breaker is open)
+ |- NotInvoked             503  + Retry-After (nothing ran; a later call may)
+ |   |- Throttled           (the function's concurrency is used up)
+ |   |- InvokeNotSent       (no connection to what runs it)
  |- FunctionFailed         502  (it raised, it crashed, it answered nonsense)
  |- FunctionUnreachable    502  (no such function, not allowed, never dialled back)
  |- FunctionTimedOut       504
@@ -88,11 +91,28 @@ class Overloaded(GatewayError):
     public = "too many requests are waiting"
 
 
-class Throttled(GatewayError):
-    """Lambda refused the invocation for want of concurrency; nothing ran."""
+class CalledInVain(GatewayError):
+    """The function was called several times in a row and never reached this gateway."""
 
     status = 503
+    public = "the function cannot reach this gateway; it is not called for a while"
+
+
+class NotInvoked(GatewayError):
+    """The call provably did not take place: nothing ran, and a later one may succeed."""
+
+    status = 503
+    public = "the function cannot be called right now"
+
+
+class Throttled(NotInvoked):
+    """Lambda refused the invocation for want of concurrency."""
+
     public = "the function is at its concurrency limit"
+
+
+class InvokeNotSent(NotInvoked):
+    """No connection to what runs the function, so the call was never sent."""
 
 
 class FunctionFailed(GatewayError):

@@ -82,7 +82,12 @@ class ResponseSink(Protocol):
     Order of calls: `start` once; `write` any number of times, each only while not `blocked`; then
     either `end` (the clean one) or `break_off` (a visibly broken one). After the client left, every
     call is harmless, and the sink stays `blocked`: nothing that is written is taken.
+
+    Attributes:
+        facts: what the access line should say beside what the edge knows itself.
     """
+
+    facts: dict[str, object]
 
     async def start(self, status: int, headers: HeaderList, *, length: int | None) -> None:
         """Send the response head.

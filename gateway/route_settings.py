@@ -49,6 +49,7 @@ class RouteSettings:
         base: the directory that a relative target file starts from.
         function_timeout: seconds the function may run.
         timeout: seconds the route waits for the call.
+        head_timeout: seconds from the callback to the response head; None: as long as `timeout`.
         request_body: how request bodies travel.
         inline_body_max: bytes of body that go into an event.
         concurrency: calls of the function at a time.
@@ -68,6 +69,7 @@ class RouteSettings:
     concurrency: int = DEFAULT_CONCURRENCY
     queue: int = DEFAULT_QUEUE
     sse_error_event: bool = True
+    head_timeout: float | None = None
     env: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -78,6 +80,7 @@ class RouteTable(msgspec.Struct, forbid_unknown_fields=True):
     target: str
     function_timeout: Annotated[float, msgspec.Meta(gt=0, le=LAMBDA_TIMEOUT_MAX)] | None = None
     timeout: Annotated[float, msgspec.Meta(gt=0, le=ROUTE_TIMEOUT_MAX)] | None = None
+    head_timeout: Annotated[float, msgspec.Meta(gt=0, le=ROUTE_TIMEOUT_MAX)] | None = None
     request_body: RequestBodyMode = "inline"
     inline_body_max: Annotated[int, msgspec.Meta(ge=0, le=INLINE_REQUEST_MAX)] = INLINE_REQUEST_MAX
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=CONCURRENCY_MAX)] = DEFAULT_CONCURRENCY
@@ -105,6 +108,7 @@ def read_route(table: RouteTable, where: str, base: Path) -> RouteSettings:
         inline_body_max=table.inline_body_max,
         concurrency=table.concurrency,
         queue=table.queue,
+        head_timeout=table.head_timeout,
         sse_error_event=table.sse_error_event,
         env=dict(table.env),
     )

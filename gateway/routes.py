@@ -70,6 +70,7 @@ class Route:
         target: the function.
         timeout: seconds to wait for a call.
         function_timeout: seconds the function may run.
+        head_timeout: seconds from the callback to the response head; None: as long as `timeout`.
         concurrency: calls of the function at a time.
         queue: requests that may wait for one of those.
         request_body: ``inline``, ``spill`` or ``stream``.
@@ -87,6 +88,7 @@ class Route:
     request_body: RequestBodyMode
     inline_body_max: int
     sse_error_event: bool = True
+    head_timeout: float | None = None
 
 
 class RouteTable:
@@ -153,6 +155,7 @@ def _route(one: RouteSettings, path: str, names: set[str]) -> Route:
         queue=one.queue,
         request_body=one.request_body,
         inline_body_max=one.inline_body_max,
+        head_timeout=one.head_timeout,
         sse_error_event=one.sse_error_event,
     )
 

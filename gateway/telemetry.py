@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from prometheus_client.metrics_core import Metric
 
@@ -38,11 +38,19 @@ class RouteTelemetry:
         invokes: calls of the function by result.
         queue_depth: requests that wait for the function's concurrency.
         data_frames: DATA frames that came over callbacks and were read.
+        cancels: functions that were told to stop, or will be when they attach, by reason.
+        cancel_ignored_seconds: how long functions ran on all the same, of those that did.
+        breaker_state: 0 calls go out, 1 one probe does, 2 none does.
+        breaker_openings: how often calls stopped going out.
     """
 
     __slots__ = (
         "_ttfb",
         "active",
+        "breaker_openings",
+        "breaker_state",
+        "cancel_ignored_seconds",
+        "cancels",
         "data_frames",
         "edge_writes",
         "invokes",
@@ -59,6 +67,10 @@ class RouteTelemetry:
         self.invokes: Counter[str] = Counter()
         self.queue_depth = 0
         self.data_frames = 0
+        self.cancels: Counter[str] = Counter()
+        self.cancel_ignored_seconds = 0.0
+        self.breaker_state = 0
+        self.breaker_openings = 0
         self._ttfb = ttfb
 
     def begin(self) -> None:
@@ -80,7 +92,7 @@ class RouteTelemetry:
         self._ttfb.observe(seconds)
 
     def invoke(self, result: str) -> None:
-        """A call of the function came to its end: ``ok``, ``error``, ``throttled``, ..."""
+        """A call came to its end: ``answer``, ``receipt``, ``error``, ``unknown``, ``not_run``."""
         self.invokes[result] += 1
 
 
@@ -192,6 +204,22 @@ class Telemetry:
             "result",
             {path: route.invokes for path, route in routes},
         )
+        yield _pairs(
+            "dialback_cancels",
+            "Functions that were told to stop",
+            "reason",
+            {path: route.cancels for path, route in routes},
+        )
+        yield _counter(
+            "dialback_cancel_ignored_seconds",
+            "Seconds that functions ran on although they were told to stop",
+            "route",
+            {path: route.cancel_ignored_seconds for path, route in routes},
+        )
+        state = {path: route.breaker_state for path, route in routes}
+        yield _gauge("dialback_breaker_state", "0 calls go out, 1 a probe does, 2 none does", state)
+        openings = {path: route.breaker_openings for path, route in routes}
+        yield _counter("dialback_breaker_openings", "Times calls stopped", "route", openings)
         sent = {path: route.response_bytes for path, route in routes}
         yield _counter("dialback_response_bytes", "Body bytes sent to clients", "route", sent)
         writes = {path: route.edge_writes for path, route in routes}
@@ -213,7 +241,7 @@ class _Collector(Collector):
         return self._telemetry.families()
 
 
-def _counter(name: str, text: str, label: str, values: dict[str, int]) -> Metric:
+def _counter(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
     family = CounterMetricFamily(name, text, labels=[label])
     for key, value in values.items():
         family.add_metric([key], value)

@@ -29,6 +29,12 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         dead: so much later still nothing, and the callback is lost.
         park_ttl: for a parked callback to be of use again: under the 350 s after which NAT gateways
             and network load balancers of AWS forget an idle connection.
+        retry_pause: at most, before a call that did not take place is tried again; twice as long the
+            next time. A throttled function is free again as soon as one of its calls ends.
+        cancel_grace: for a function to return once it was told to stop: as long as its library leaves
+            the handler. The seconds of those that take longer are counted.
+        breaker_pause: without calls once a function was called in vain several times in a row: a
+            deploy or a failover is rarely shorter, and nobody waits much longer.
     """
 
     attach_timeout: Seconds = 20.0
@@ -37,6 +43,9 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ping: Seconds = 10.0
     dead: Seconds = 10.0
     park_ttl: Seconds = 300.0
+    retry_pause: Seconds = 0.25
+    cancel_grace: Seconds = 2.0
+    breaker_pause: Seconds = 5.0
 
     def limits(self) -> Limits:
         """Return what functions are told of it."""

@@ -140,5 +140,5 @@ def choose_subprotocol(offered: Iterable[str]) -> str | None:
 
 
 def shorten(message: str) -> str:
-    """Cut a text for the wire to the length that a peer accepts."""
+    """Cut a text to the length that a peer accepts, and that a log can bear."""
     return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 3] + "..."

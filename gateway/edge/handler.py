@@ -261,7 +261,8 @@ def _log(
         "bytes": sink.body_bytes,
         "ms": round(seconds * 1000, 1),
         "outcome": outcome,
+        **sink.facts,
     }
     if note:
-        facts["note"] = note
+        facts.setdefault("note", note)
     log.info("%s %s", request.method, request.path, extra=facts)

@@ -74,6 +74,7 @@ class Sink:
         status: the status sent, or None.
         body_bytes: body bytes handed to the transport.
         outcome: how it ended.
+        facts: what the access line says of it beside.
         tell_events: whether the reader of an event stream is told when it breaks off.
     """
 
@@ -92,6 +93,7 @@ class Sink:
         self._head_timer: asyncio.Handle | None = None
         self._boundary: EventBoundary | None = None
         self.tell_events = True
+        self.facts: dict[str, object] = {}
         self.status: int | None = None
         self.body_bytes = 0
         self.outcome = Outcome.OPEN

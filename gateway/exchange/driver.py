@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import deque
 from dataclasses import replace
@@ -11,15 +10,18 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from gateway.errors import GatewayError, Overloaded, RequestBodyTooLarge
-from gateway.exchange.admission import RETRY_AFTER, Gate
+from gateway.exchange.admission import RETRY_AFTER
 from gateway.exchange.exchange import Exchange
-from gateway.exchange.invocation import client_context, outcome_of_failure, read_outcome
+from gateway.exchange.invocation import client_context
+from gateway.exchange.lane import Lane
+from gateway.exchange.leg import InvokeLeg
 from gateway.exchange.run import ExchangeRun
 from gateway.exchange.states import Event
-from gateway.invoke.base import Invocation, InvokeOutcomeUnknown
+from gateway.invoke.base import Invocation
 from gateway.invoke.event import build_event
 from gateway.journal.budget import TIGHT_WINDOW
 from gateway.tokens import Grant
+from protocol.limits import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     from gateway.telemetry import Telemetry
     from gateway.timing import Timing
     from gateway.tokens import Tokens
-
-log = logging.getLogger("dialback.exchange")
 
 FIRST_INVOCATION = 1
 """`inv` of the only invocation that an exchange has until streams are handed over."""
@@ -63,7 +63,7 @@ class Driver:
         self._usual_offer = offer
         self._tight_offer = replace(offer, window=min(offer.window, TIGHT_WINDOW))
         self._timing = timing
-        self._gates: dict[str, Gate] = {}
+        self._lanes: dict[str, Lane] = {}
         self._active: dict[str, Exchange] = {}
         self._recent: deque[Exchange] = deque(maxlen=RECENT_EXCHANGES)
         self._runs: set[ExchangeRun] = set()
@@ -77,8 +77,8 @@ class Driver:
     def refuse(self) -> None:
         """Admit nothing more; those that wait at a gate have not been served yet, and go as well."""
         self._draining = True
-        for gate in self._gates.values():
-            gate.refuse_waiting("draining", SHUTTING_DOWN)
+        for lane in self._lanes.values():
+            lane.gate.refuse_waiting("draining", SHUTTING_DOWN)
 
     async def returned(self, seconds: float) -> bool:
         """Wait until every function has returned, `seconds` at most; whether they have."""
@@ -116,71 +116,70 @@ class Driver:
             asyncio.CancelledError: the client left.
         """
         exchange = Exchange(exchange_id, route=route.path, method=request.method, now=monotonic())
-        telemetry = self._telemetry.route(route.path)
-        telemetry.begin()
+        lane = self._lane(route)
+        lane.telemetry.begin()
         self._active[exchange_id] = exchange
         try:
-            await self._serve(
-                exchange,
-                request,
-                route,
-                ExchangeRun(exchange, request, sink, telemetry, self._timing),
-            )
+            await self._serve(exchange, request, sink, lane)
         except GatewayError as error:
             exchange.status = error.status  # the edge answers with it
             raise
         finally:
             del self._active[exchange_id]
+            sink.facts["resumes"] = max(exchange.attaches - 1, 0)
+            if exchange.failure is not None:
+                failure = exchange.failure
+                sink.facts["note"] = shorten(f"{type(failure).__name__}: {failure}")
             exchange.failure = None  # its traceback would keep the request's body among the recent
             self._recent.append(exchange)
-            telemetry.end(exchange.state.value)
+            lane.telemetry.end(exchange.state.value)
 
     async def _serve(
-        self, exchange: Exchange, request: EdgeRequest, route: Route, run: ExchangeRun
+        self, exchange: Exchange, request: EdgeRequest, sink: ResponseSink, lane: Lane
     ) -> None:
         try:
-            body, whole = await self._admit(request, route)
+            body, whole = await self._read_body(request, lane)
+            trial = await lane.enter()
         except GatewayError as error:
             exchange.on(Event.REFUSED, monotonic(), error)
             raise
         except asyncio.CancelledError:
             exchange.on(Event.CLIENT_GONE, monotonic())
             raise
+        run = ExchangeRun(exchange, request, sink, lane, trial)
         try:
             exchange.on(Event.ADMITTED, monotonic())
-            grant = self._grant(exchange, route)
+            grant = self._grant(exchange, lane.route)
             journal = run.open_journal(self._offer, grant, upload=not whole)
-            invocation = self._invocation(request, route, grant, body if whole else None)
+            invocation = self._invocation(request, lane.route, grant, body if whole else None)
         except BaseException:
-            self._gate(route).leave()
+            trial.over()
+            lane.gate.leave()
             raise
         self._store.open(journal)
         self._runs.add(run)
-        self._start_leg(run, route, invocation)  # from here on the place is the leg's
+        invoker = self._invokers[lane.route.path]
+        self._start(
+            InvokeLeg(run, lane, trial, invoker, invocation)
+        )  # from here on the place is the leg's
         try:
             if not whole:
                 run.upload(body)
-            await run.drive(route.timeout)
+            await run.drive(lane.route.timeout)
         finally:
             self._runs.discard(run)
             self._store.bury(journal, monotonic())
 
-    async def _admit(self, request: EdgeRequest, route: Route) -> tuple[bytes, bool]:
-        """Take a place at the gate; return what the event carries, and whether that is all.
+    async def _read_body(self, request: EdgeRequest, lane: Lane) -> tuple[bytes, bool]:
+        """Return what the event carries, and whether that is all.
 
-        The body comes first: a client that sends it slowly holds no place that others could use.
+        This comes before the gate: a client that sends slowly holds no place that others could use.
         """
         self._refuse_when_draining()
-        body, whole = await _read_body(request, route)
+        lane.check()
+        read = await _read_body(request, lane.route)
         self._refuse_when_draining()
-        gate = self._gate(route)
-        telemetry = self._telemetry.route(route.path)
-        telemetry.queue_depth += 1
-        try:
-            await gate.enter()
-        finally:
-            telemetry.queue_depth -= 1
-        return body, whole
+        return read
 
     def _refuse_when_draining(self) -> None:
         if self._draining:
@@ -196,11 +195,12 @@ class Driver:
     def _offer(self) -> CallbackOffer:
         return self._tight_offer if self._store.budget.tight else self._usual_offer
 
-    def _gate(self, route: Route) -> Gate:
-        gate = self._gates.get(route.path)
-        if gate is None:
-            gate = self._gates[route.path] = Gate(route.concurrency, route.queue)
-        return gate
+    def _lane(self, route: Route) -> Lane:
+        lane = self._lanes.get(route.path)
+        if lane is None:
+            telemetry = self._telemetry.route(route.path)
+            lane = self._lanes[route.path] = Lane(route, telemetry, self._timing)
+        return lane
 
     # ------------------------------------------------------------ the invoke leg
 
@@ -225,23 +225,10 @@ class Driver:
             timeout=route.timeout,
         )
 
-    def _start_leg(self, run: ExchangeRun, route: Route, invocation: Invocation) -> None:
-        leg = asyncio.create_task(self._invoke(run, route, invocation))
-        self._legs.add(leg)
-        leg.add_done_callback(self._legs.discard)
-
-    async def _invoke(self, run: ExchangeRun, route: Route, invocation: Invocation) -> None:
-        try:
-            outcome = read_outcome(await self._invokers[route.path].invoke(invocation))
-        except (GatewayError, InvokeOutcomeUnknown) as error:
-            outcome = outcome_of_failure(error)
-        except Exception as error:
-            log.exception("the invoker of route %s failed", route.path)
-            outcome = outcome_of_failure(error)
-        finally:
-            self._gate(route).leave()
-        self._telemetry.route(route.path).invoke(outcome.name)
-        run.take_outcome(outcome)
+    def _start(self, leg: InvokeLeg) -> None:
+        task = asyncio.create_task(leg.call())
+        self._legs.add(task)
+        task.add_done_callback(self._legs.discard)
 
 
 async def _read_body(request: EdgeRequest, route: Route) -> tuple[bytes, bool]:

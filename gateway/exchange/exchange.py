@@ -22,12 +22,14 @@ class Exchange:
         ended: when it reached a terminal state, or None.
         head_started: whether the response head is on its way to the client.
         status: the response status sent, or None.
+        attaches: callbacks that joined; each but the first resumed the stream.
         body_bytes: response body bytes that the client's transport was handed.
         failure: why it failed, if it did; only as long as it is being served.
         ignored: late events that changed nothing.
     """
 
     __slots__ = (
+        "attaches",
         "body_bytes",
         "ended",
         "failure",
@@ -50,6 +52,7 @@ class Exchange:
         self.ended: float | None = None
         self.head_started = False
         self.status: int | None = None
+        self.attaches = 0
         self.body_bytes = 0
         self.failure: GatewayError | None = None
         self.ignored = 0

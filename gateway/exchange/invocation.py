@@ -1,8 +1,4 @@
-"""The invoke leg of one exchange: what goes out with the call, and what its outcome means.
-
-The leg outlives the response: once the client has everything the call is still pending, and it
-holds its place at the gate until it ends.
-"""
+"""The words of the invoke leg: what goes out with the call, and what its outcome means."""
 
 from __future__ import annotations
 
@@ -17,6 +13,7 @@ from gateway.invoke.base import InvokeOutcomeUnknown
 from gateway.invoke.result import BufferedResponse, parse_result, plain_json
 from protocol.envelope import KEY, Envelope
 from protocol.errors import ProtocolError
+from protocol.limits import shorten
 from protocol.receipt import Receipt
 
 if TYPE_CHECKING:
@@ -119,5 +116,5 @@ def _function_error(result: InvokeResult) -> GatewayError:
         kind, text = str(described.get("errorType")), str(described.get("errorMessage"))
     except (ValueError, AttributeError, RecursionError):
         kind, text = "Unknown", ""
-    detail = f"{kind}: {text} (request {result.request_id})"
+    detail = f"{shorten(kind)}: {shorten(text)} (request {result.request_id})"
     return FunctionTimedOut(detail) if kind in TIMEOUT_TYPES else FunctionFailed(detail)

@@ -8,7 +8,6 @@ carries them from the journal to the client.
 from __future__ import annotations
 
 import asyncio
-import logging
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -24,24 +23,24 @@ from gateway.exchange.states import Event, State
 from gateway.journal.memory import MemoryJournal
 from protocol.errors import CancelCode, ProtocolError, ResetCode
 from protocol.headers import content_length
+from protocol.limits import shorten
 
 if TYPE_CHECKING:
+    from gateway.exchange.breaker import Trial
     from gateway.exchange.exchange import Exchange
     from gateway.exchange.invocation import CallbackOffer, Outcome
+    from gateway.exchange.lane import Lane
     from gateway.invoke.result import BufferedResponse
     from gateway.messages import EdgeRequest, ResponseSink
-    from gateway.telemetry import RouteTelemetry
-    from gateway.timing import Timing
     from gateway.tokens import Grant
     from protocol.receipt import Receipt
-
-log = logging.getLogger("dialback.exchange")
 
 BODILESS_STATUSES = frozenset({204, 304})
 """RFC 9110 sections 15.3.5 and 15.4.5: no body follows, whatever the function sends."""
 
 CANCEL_CODES = {
     Event.ROUTE_TIMEOUT: CancelCode.TIMEOUT,
+    Event.HEAD_EXPIRED: CancelCode.TIMEOUT,
     Event.WRITE_STALLED: CancelCode.WRITE_STALL,
     Event.CLIENT_GONE: CancelCode.CLIENT_GONE,
     Event.UPLOAD_FAILED: CancelCode.CLIENT_GONE,
@@ -63,20 +62,24 @@ class ExchangeRun:
         exchange: Exchange,
         request: EdgeRequest,
         sink: ResponseSink,
-        telemetry: RouteTelemetry,
-        timing: Timing,
+        lane: Lane,
+        trial: Trial,
     ) -> None:
         self._exchange = exchange
         self._request = request
         self._sink = sink
-        self._telemetry = telemetry
-        self._timing = timing
+        self._lane = lane
+        self._trial = trial
+        self._telemetry = lane.telemetry
+        self._timing = lane.timing
         self._loop = asyncio.get_running_loop()
         self._progress = asyncio.Event()
         self._over = asyncio.Event()
         self._timers: dict[Event, asyncio.TimerHandle] = {}
         self._forwarder: Forwarder | None = None
         self._upload: asyncio.Task[None] | None = None
+        self._returned = False  # the invoke leg has ended
+        self._cancelled: float | None = None  # when the function was told to stop
         self.journal: MemoryJournal
 
     def open_journal(self, offer: CallbackOffer, grant: Grant, *, upload: bool) -> MemoryJournal:
@@ -97,7 +100,13 @@ class ExchangeRun:
         """A callback is bound."""
         self._disarm(Event.RESUME_EXPIRED)
         self._disarm(Event.ATTACH_EXPIRED)
+        self._exchange.attaches += 1
+        self._trial.reached()
         self.happen(Event.ATTACHED)
+        seconds = self._lane.route.head_timeout
+        if self._exchange.attaches == 1 and seconds is not None:
+            reason = FunctionTimedOut(f"no response head within {seconds:g} s")
+            self._arm(Event.HEAD_EXPIRED, seconds, reason)
 
     def on_detached(self) -> None:
         """The callback is lost: wait for it to come back."""
@@ -108,6 +117,7 @@ class ExchangeRun:
 
     def on_head(self) -> None:
         """The response can begin, unless its client would take the head alone for a clean end."""
+        self._disarm(Event.HEAD_EXPIRED)
         head = self.journal.head
         if head is None or self._bodiless(head.status) or content_length(head.headers) != 0:
             self._progress.set()
@@ -135,6 +145,7 @@ class ExchangeRun:
 
     def take_outcome(self, outcome: Outcome) -> None:
         """The invoke leg has ended."""
+        self._returned = True
         if outcome.failure is not None:
             self.happen(Event.INVOKE_FAILED, outcome.failure)
         elif outcome.answer is not None:
@@ -146,6 +157,25 @@ class ExchangeRun:
             if self._exchange.state is State.INVOKING:
                 reason = FunctionTimedOut("the invoke leg was lost and no callback attached")
                 self._arm(Event.ATTACH_EXPIRED, self._timing.attach_timeout, reason)
+
+    def leg_ended(self) -> float:
+        """Note that the call is over, with or without an outcome.
+
+        Returns:
+            For how many seconds the function had been told to stop.
+        """
+        self._returned = True
+        if self._over.is_set():
+            self._trial.over()
+        return 0.0 if self._cancelled is None else monotonic() - self._cancelled
+
+    async def over_within(self, seconds: float) -> bool:
+        """Wait so long, or until the exchange is over: then True."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._over.wait()
+        except TimeoutError:
+            return False
 
     def _take_answer(self, answer: BufferedResponse) -> None:
         if self._response_began():
@@ -185,7 +215,8 @@ class ExchangeRun:
         failure: GatewayError = FunctionFailed(detail)
         if dial is not None:
             failure = FunctionUnreachable(
-                f"{detail}: {dial}", public="the function could not dial back to the gateway"
+                f"{detail}: {shorten(dial)}",
+                public="the function could not dial back to the gateway",
             )
         self.happen(Event.INVOKE_FAILED, failure)
 
@@ -231,8 +262,17 @@ class ExchangeRun:
             self._over.set()
             self._progress.set()
             if self._exchange.state is not State.COMPLETED or event is Event.BODILESS:
-                code = CANCEL_CODES.get(event, CancelCode.FAILED)
-                self.journal.cancel(code, event.value)
+                self._cancel(event)
+            if event is Event.ATTACH_EXPIRED:
+                self._trial.silent(monotonic())
+            if self._returned:
+                self._trial.over()
+
+    def _cancel(self, event: Event) -> None:
+        code = CANCEL_CODES.get(event, CancelCode.FAILED)
+        if self.journal.cancel(code, event.value) and not self._returned:
+            self._cancelled = monotonic()
+            self._telemetry.cancels[event.value] += 1
 
     async def _begin_response(self) -> None:
         head = self.journal.head
@@ -277,7 +317,6 @@ class ExchangeRun:
         failure = self._exchange.failure or FunctionFailed("no reason is known")
         if not self._exchange.head_started:
             raise failure
-        log.warning("exchange %s broke off: %s", self._exchange.id, failure)
         await self._sink.break_off(failure.public)
 
     async def _send_upload(self, first: bytes) -> None:

@@ -74,6 +74,8 @@ class Event(Enum):
     """A receipt that only confirms what is already known."""
     ATTACH_EXPIRED = "attach_expired"
     """Nothing attached in time after the invoke leg was lost."""
+    HEAD_EXPIRED = "head_expired"
+    """A callback attached, and no response head came in time."""
     RESUME_EXPIRED = "resume_expired"
     """The callback did not come back in time."""
     ROUTE_TIMEOUT = "route_timeout"
@@ -106,6 +108,7 @@ _LATE: dict[Event, State | None] = dict.fromkeys(
         Event.INVOKE_UNKNOWN,
         Event.INVOKE_RETURNED,
         Event.ATTACH_EXPIRED,
+        Event.HEAD_EXPIRED,
         Event.RESUME_EXPIRED,
         Event.ROUTE_TIMEOUT,
         Event.BODILESS,
@@ -149,6 +152,7 @@ TABLE: Final[dict[State, dict[Event, State | None]]] = {
         Event.INVOKE_UNKNOWN: IGNORED,
         Event.INVOKE_RETURNED: State.FAILED,
         Event.ATTACH_EXPIRED: IGNORED,
+        Event.HEAD_EXPIRED: State.FAILED,
         Event.RESUME_EXPIRED: IGNORED,
         Event.ROUTE_TIMEOUT: State.FAILED,
         Event.BODILESS: State.COMPLETED,
@@ -166,6 +170,7 @@ TABLE: Final[dict[State, dict[Event, State | None]]] = {
         Event.INVOKE_UNKNOWN: IGNORED,
         Event.INVOKE_RETURNED: State.FAILED,
         Event.ATTACH_EXPIRED: IGNORED,
+        Event.HEAD_EXPIRED: State.FAILED,
         Event.RESUME_EXPIRED: State.FAILED,
         Event.ROUTE_TIMEOUT: State.FAILED,
         Event.BODILESS: State.COMPLETED,

@@ -53,8 +53,10 @@ class Invoker(Protocol):
 
         Raises:
             gateway.errors.Throttled: nothing ran for want of concurrency.
+            gateway.errors.InvokeNotSent: no connection could be made, so nothing was sent.
             gateway.errors.RequestBodyTooLarge: the event is over the limit; nothing ran.
             gateway.errors.FunctionUnreachable: nothing ran: no such function, or not allowed.
+            gateway.errors.FunctionTimedOut: nothing ran within the caller's patience.
             InvokeOutcomeUnknown: the network failed after the call was sent; it may have run.
         """
         ...

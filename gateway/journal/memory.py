@@ -264,11 +264,16 @@ class MemoryJournal:
         if whole and self._ended:
             self.whole_length = receipt.final
 
-    def cancel(self, code: CancelCode, message: str) -> None:
-        """Tell the function that nobody wants the rest, now or when it attaches."""
+    def cancel(self, code: CancelCode, message: str) -> bool:
+        """Tell the function that nobody wants the rest, now or when it attaches.
+
+        Returns:
+            Whether there is anything to stop; False after the end.
+        """
         self._stream.cancel(code, message)
         self._count_upload()
         self._tell_writer()
+        return self._stream.cancelled is not None
 
     def close(self) -> None:
         """Forget the bytes and the reader; what is left answers latecomers."""

@@ -11,7 +11,12 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from gateway.errors import FunctionUnreachable, RequestBodyTooLarge, Throttled
+from gateway.errors import (
+    FunctionTimedOut,
+    FunctionUnreachable,
+    RequestBodyTooLarge,
+    Throttled,
+)
 from gateway.invoke.base import InvokeOutcomeUnknown, Invoker
 from gateway.invoke.local.call import Call
 from gateway.invoke.local.environment import function_environment
@@ -90,6 +95,7 @@ class LocalFunction(Invoker):
             Throttled: every worker is busy and no more are allowed; nothing ran.
             RequestBodyTooLarge: the event is over 6 MB; nothing ran.
             FunctionUnreachable: no process could be started, or the function is being closed.
+            FunctionTimedOut: the caller's patience is over, and it has not begun to run.
             InvokeOutcomeUnknown: it runs, but the caller's patience (`Invocation.timeout`) is over.
         """
         call = self._call(invocation, want_log=False)
@@ -252,7 +258,7 @@ class LocalFunction(Invoker):
         if call.started:
             call.refuse(InvokeOutcomeUnknown(f"no outcome within {seconds:g} s"))
         else:
-            call.refuse(FunctionUnreachable(f"{self.spec.name}: no worker within {seconds:g} s"))
+            call.refuse(FunctionTimedOut(f"{self.spec.name}: no worker within {seconds:g} s"))
 
     async def _watch(self) -> None:
         try:

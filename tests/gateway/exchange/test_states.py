@@ -16,7 +16,7 @@ NOT_WITHOUT_A_JOURNAL = (
 IMPOSSIBLE = {
     State.RECEIVED: NOT_WITHOUT_A_JOURNAL,
     State.INVOKING: ONLY_BEFORE_ADMISSION
-    | {Event.DETACHED, Event.RESUME_EXPIRED}  # nothing is attached
+    | {Event.DETACHED, Event.RESUME_EXPIRED, Event.HEAD_EXPIRED}  # nothing is attached
     | {Event.BODILESS, Event.FLUSHED, Event.WRITE_STALLED},  # nothing is being written
     State.STREAMING: ONLY_BEFORE_ADMISSION | {Event.FLUSHED},
     State.DETACHED: ONLY_BEFORE_ADMISSION | {Event.DETACHED, Event.FLUSHED},

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.errors import FunctionUnreachable, RequestBodyTooLarge, Throttled
+from gateway.errors import (
+    FunctionTimedOut,
+    FunctionUnreachable,
+    RequestBodyTooLarge,
+    Throttled,
+)
 from gateway.invoke.base import Invocation, InvokeOutcomeUnknown
 from gateway.invoke.local.limits import REQUEST_MAX
 from tests.gateway.invoke.emulated import (
@@ -154,7 +159,7 @@ async def test_cancelling_the_wait_does_not_stop_the_function(emulator: Emulator
 
 async def test_impatience_is_told_apart_before_and_after_the_start(emulator: Emulator) -> None:
     slow_start = emulator.function("import time; time.sleep(60)\ndef handler(e, c): pass")
-    with pytest.raises(FunctionUnreachable):
+    with pytest.raises(FunctionTimedOut):
         await call(slow_start, timeout=0.1)
     function = emulator.function(HOLD)
     assert await function.start() is None

@@ -1,0 +1,81 @@
+"""What all exchanges of one route share: its gate, its breaker, its numbers."""
+
+from __future__ import annotations
+
+import logging
+import math
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from gateway.errors import CalledInVain
+from gateway.exchange.admission import Gate
+from gateway.exchange.breaker import Breaker, BreakerState
+
+if TYPE_CHECKING:
+    from gateway.exchange.breaker import Trial
+    from gateway.routes import Route
+    from gateway.telemetry import RouteTelemetry
+    from gateway.timing import Timing
+
+log = logging.getLogger("dialback.exchange")
+
+
+class Lane:
+    """One route as its exchanges see it.
+
+    Attributes:
+        route: its settings.
+        gate: how many may invoke at a time.
+        telemetry: its numbers.
+        timing: how long to wait for whom.
+    """
+
+    def __init__(self, route: Route, telemetry: RouteTelemetry, timing: Timing) -> None:
+        self.route = route
+        self.gate = Gate(route.concurrency, route.queue)
+        self.telemetry = telemetry
+        self.timing = timing
+        self._breaker = Breaker(timing.breaker_pause, self._on_breaker)
+
+    def check(self) -> None:
+        """See whether the function is being called at all.
+
+        Raises:
+            CalledInVain: not now.
+        """
+        seconds = self._breaker.wait(monotonic())
+        if seconds is not None:
+            raise CalledInVain("the breaker is open", retry_after=math.ceil(seconds))
+
+    async def enter(self) -> Trial:
+        """Take a place at the gate, waiting for one if the queue has room; `gate.leave` gives it back.
+
+        Raises:
+            Overloaded: the queue is full, or the gateway begins to drain.
+            CalledInVain: meanwhile the function turned out to be called in vain.
+        """
+        self.telemetry.queue_depth += 1
+        try:
+            await self.gate.enter()
+        finally:
+            self.telemetry.queue_depth -= 1
+        try:
+            self.check()
+        except CalledInVain:
+            self.gate.leave()
+            raise
+        trial = self._breaker.admit(monotonic())
+        if trial is None:
+            raise AssertionError("the breaker changed its mind")
+        return trial
+
+    def _on_breaker(self, state: BreakerState, pause: float) -> None:
+        self.telemetry.breaker_state = int(state)
+        path = self.route.path
+        if state is BreakerState.OPEN:
+            self.telemetry.breaker_openings += 1
+            log.warning(
+                "route %s: the function is called in vain; no calls for %.1f s", path, pause
+            )
+        elif state is BreakerState.CLOSED:
+            log.info("route %s: the function reaches this gateway again", path)

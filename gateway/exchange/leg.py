@@ -1,0 +1,120 @@
+"""The invoke leg of one exchange: calls the function, at most once, and tells what came of it.
+
+The leg outlives the response: once the client has everything the call is still pending, and it holds
+its place at the gate until it ends.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from random import uniform
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from gateway.errors import FunctionUnreachable, GatewayError, InvokeNotSent, NotInvoked
+from gateway.exchange.invocation import Outcome, outcome_of_failure, read_outcome
+from gateway.invoke.base import InvokeOutcomeUnknown
+
+if TYPE_CHECKING:
+    from gateway.exchange.breaker import Trial
+    from gateway.exchange.lane import Lane
+    from gateway.exchange.run import ExchangeRun
+    from gateway.invoke.base import Invocation, Invoker
+
+log = logging.getLogger("dialback.exchange")
+
+RETRIES = 2
+"""Further tries of a call that provably did not take place. What two short pauses do not mend is no
+hiccup: then the client, who is told when, comes back better than we wait."""
+
+
+class InvokeLeg:
+    """One call, from the moment that its place at the gate is taken.
+
+    Args:
+        run: told the outcome.
+        lane: of the route; its gate is left when the call has ended.
+        trial: told what the outcome says about the way to the function.
+        invoker: calls.
+        invocation: what with.
+    """
+
+    def __init__(
+        self,
+        run: ExchangeRun,
+        lane: Lane,
+        trial: Trial,
+        invoker: Invoker,
+        invocation: Invocation,
+    ) -> None:
+        self._run = run
+        self._lane = lane
+        self._trial = trial
+        self._invoker = invoker
+        self._invocation = invocation
+
+    async def call(self) -> None:
+        """Call the function and wait until it returned, or until nobody can tell any more."""
+        try:
+            outcome = await self._call()
+            self._lane.telemetry.invoke(outcome.name)
+            self._run.take_outcome(outcome)
+        finally:
+            self._lane.gate.leave()
+            self._count_ignored(self._run.leg_ended())
+
+    async def _call(self) -> Outcome:
+        """Call, and call again as long as the function provably did not run."""
+        begun = monotonic()
+        for attempt in range(RETRIES):
+            try:
+                return await self._call_once()
+            except NotInvoked as error:
+                if await self._run.over_within(self._pause(attempt)):
+                    return Outcome(failure=error)
+                self._lane.telemetry.invoke("not_run")
+                left = self._invocation.timeout - (monotonic() - begun)
+                self._invocation = replace(self._invocation, timeout=max(left, 0.0))
+        try:
+            return await self._call_once()
+        except NotInvoked as error:
+            if isinstance(error, InvokeNotSent):
+                self._trial.in_vain(monotonic())
+            return Outcome(failure=error)
+
+    async def _call_once(self) -> Outcome:
+        try:
+            result = await self._invoker.invoke(self._invocation)
+        except NotInvoked:
+            raise
+        except (GatewayError, InvokeOutcomeUnknown) as error:
+            if isinstance(error, FunctionUnreachable):
+                self._trial.in_vain(monotonic())
+            return outcome_of_failure(error)
+        except Exception as error:
+            log.exception("the invoker of route %s failed", self._lane.route.path)
+            return outcome_of_failure(error)
+        outcome = read_outcome(result)
+        self._judge(outcome)
+        return outcome
+
+    def _pause(self, attempt: int) -> float:
+        """Full jitter: whoever was refused together does not come back together."""
+        return uniform(0.0, self._lane.timing.retry_pause * 2**attempt)  # noqa: S311 - no secret
+
+    def _judge(self, outcome: Outcome) -> None:
+        """Tell the breaker what the return of the function proves."""
+        receipt = outcome.receipt
+        if outcome.answer is not None:
+            self._trial.answered()
+        elif receipt is None:
+            self._trial.ran()
+        elif receipt.dial is not None and receipt.tail is None:
+            self._trial.in_vain(monotonic())
+        else:
+            self._trial.reached()
+
+    def _count_ignored(self, seconds: float) -> None:
+        if seconds > self._lane.timing.cancel_grace:
+            self._lane.telemetry.cancel_ignored_seconds += seconds
