@@ -114,10 +114,10 @@ class Browser:
         self._left = True
         self._reading.set()
         with suppress(OSError):  # closed by the other side
+            if abort:
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
             self._socket.shutdown(socket.SHUT_RD)  # wakes the thread, and says nothing to the peer
         self._thread.join(PATIENCE)
-        if abort:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
         if self._response is not None:
             self._response.close()
         self._connection.close()

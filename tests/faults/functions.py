@@ -68,6 +68,11 @@ class Ask:
         self.total = int(self._query.get("total", 0))
         self.gates = [gate for gate in self._query.get("gates", "").split(",") if gate]
         self.seconds = float(self._query.get("seconds", 0))
+        self.status = int(self._query.get("status", 200))
+        self.headers = {
+            "content-type": "application/octet-stream",
+            **json.loads(self._query.get("headers", "{}")),
+        }
         self.room.note("pid", str(os.getpid()))
 
 
@@ -91,7 +96,7 @@ def stream(event: Event, context: object) -> Iterator[Event | bytes]:
     ask = Ask(event)
     body, sent = body_of(ask.total), 0
     try:
-        yield {"statusCode": 200, "headers": {"content-type": "application/octet-stream"}}
+        yield {"statusCode": ask.status, "headers": ask.headers}
         for gate in ask.gates:
             upto = ask.total if gate == "end" else int(gate)
             yield from pieces(body[sent:upto])
@@ -160,10 +165,15 @@ async def polite(event: Event, context: object) -> AsyncIterator[bytes]:
 def hash_upload(event: Event, context: object) -> Event:
     """What came, as its digest."""
     ask, digest, size = Ask(event), hashlib.sha256(), 0
-    for chunk in request_body(event):
-        digest.update(chunk)
-        size += len(chunk)
-        ask.room.note("size", str(size))
+    try:
+        for chunk in request_body(event):
+            digest.update(chunk)
+            size += len(chunk)
+            ask.room.note("size", str(size))
+    except Exception as error:
+        ask.room.note("raised", type(error).__name__)
+        raise
+    ask.room.note("whole")
     return {"statusCode": 200, "body": json.dumps([size, digest.hexdigest()])}
 
 
