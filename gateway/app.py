@@ -141,6 +141,7 @@ class App:
         Those get a moment only: one that goes on without a client may go on for minutes.
         """
         await asyncio.gather(self._handler.idle(), self._endpoint.connections.close_parked())
+        await self.edge.flushed()
         return await self._driver.returned(FLUSH_SECONDS)
 
     async def cut(self) -> None:

@@ -24,6 +24,9 @@ KEEP_ALIVE_SECONDS = 75.0
 """Longer than the idle time of the load balancers and CDNs that may stand before us (60 s at most by
 default): whoever reuses a connection must be the one to close it first."""
 
+FLUSH_STEP = 0.05
+"""Seconds between two looks at what slow clients have left, while the gateway stops."""
+
 LINE_MAX = 16 * 1024
 """Bytes in a request line or header: what AWS load balancers let through."""
 
@@ -57,6 +60,13 @@ class EdgeServer(web.Server):
         for transport in list(self._open.values()):
             reset_on_close(transport)
             transport.abort()
+
+    async def flushed(self) -> None:
+        """Wait until the kernel has all that was written: slow clients of whole responses get theirs."""
+        while any(  # noqa: ASYNC110 - transports tell nobody when they are empty
+            transport.get_write_buffer_size() for transport in self._open.values()
+        ):
+            await asyncio.sleep(FLUSH_STEP)
 
     async def disconnected(self) -> None:
         """Wait until every connection has ended."""

@@ -48,7 +48,7 @@ class Seen:
         body: its bytes, without framing.
         end: how it ended; None as long as it has not.
         left: the client went away first.
-        disturbed: its connection was not left alone by the network.
+        disturbed: its connection was not left alone by the network, or by the end of the gateway.
     """
 
     status: int | None = None

@@ -73,6 +73,7 @@ class Gateway:
         try:
             async with asyncio.timeout(seconds):
                 await asyncio.gather(self._handler.idle(), self.endpoint.connections.close_parked())
+                await self.edge.flushed()
                 await self.driver.returned(FLUSH_SECONDS)
         except TimeoutError:
             if self.driver.cut():

@@ -128,3 +128,13 @@ def test_a_client_that_drains_a_large_write_slowly_gets_all_of_it(seed: int) -> 
     report = play(Scenario(seed, [act]))
     assert report.problems == []
     assert ("client", f"saw 0: 200 {len(body)} Saw.CLEAN") in {line[1:] for line in report.trace}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_gateway_that_stops_lets_slow_clients_have_what_is_complete(seed: int) -> None:
+    """Its exchange is over, since the transport holds the rest; two seconds later it was reset."""
+    body = BLOB[: 100 * KIB]
+    act = Act(0, 0.0, False, Habits(rate=10 * KIB), Deed("answer", body), Fate())
+    report = play(Scenario(seed, [act], stops=(1.0, 60.0)))
+    assert report.problems == []
+    assert ("client", f"saw 0: 200 {len(body)} Saw.CLEAN") in {line[1:] for line in report.trace}

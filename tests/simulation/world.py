@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import math
 import random
 import socket
 from dataclasses import dataclass, field
@@ -108,6 +109,7 @@ class World:
         self.seen: dict[int, Seen] = {}
         self.problems: list[str] = []
         self._stopping: asyncio.Task[None] | None = None
+        self._cut_off = math.inf  # when a gateway that stops waits no more
         self.gateway = self.do(self._build(), self.gateway_loop)
         self._visits: dict[Visit, Wire] = {}
         self.network.on_wire = self._on_wire
@@ -145,6 +147,7 @@ class World:
 
     def _stop(self, seconds: float) -> None:
         self.scheduler.note("gateway", f"is to stop within {seconds:g} s")
+        self._cut_off = self.scheduler.now + seconds
         self._stopping = self.gateway_loop.create_task(self.gateway.stop(seconds))
 
     async def _acts(self) -> None:
@@ -182,7 +185,7 @@ class World:
             self._visits[visit].client.reads = max(1, int(act.habits.rate))
         seen = self.seen[act.number] = Seen()
         seen = self.seen[act.number] = await visit.ask(act.habits, f"/{act.number}")
-        seen.disturbed = self._visits[visit].faulty
+        seen.disturbed = self._visits[visit].faulty or self.scheduler.now > self._cut_off
         if seen.disturbed and not {"content-length", "transfer-encoding"} & seen.headers.keys():
             seen.end = Saw.BROKEN  # the FIN may be that of a box between: HTTP/1.0 cannot tell
         self.scheduler.note(
