@@ -64,7 +64,7 @@ class LeftOver:
 
 @dataclass
 class Report:
-    """Everything that is told at the end; `finish` nothing: it is added up as it happens.
+    """Everything that is told at the end, added up as it happens.
 
     Attributes:
         seconds: how long faults were injected.

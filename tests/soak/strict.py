@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -40,7 +40,6 @@ class Response:
     headers: dict[str, str]
     _reader: asyncio.StreamReader
     _transport: asyncio.WriteTransport
-    _left: int = field(default=0, init=False)
 
     def leave(self) -> None:
         """Hang up without a word, as the kernel does for a client that was killed."""

@@ -82,9 +82,5 @@ async def test_no_clean_end(answer: bytes) -> None:
 async def test_a_reset_is_no_clean_end_where_a_close_is_one() -> None:
     async with server(HEAD + b"\r\nhello", reset=True) as url:
         with pytest.raises(Broken):
-            async with request(url, method="POST", length=5, body=_late()) as response:
+            async with request(url, method="POST", length=5, body=[b"hello"]) as response:
                 await response.read()
-
-
-def _late() -> list[bytes]:
-    return [b"hello"]

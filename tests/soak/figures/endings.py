@@ -52,8 +52,7 @@ that break the protocol by hand (wrong CRC, wrong length, gap, bytes beyond the 
 malformed and text messages, false receipts), callbacks cut for good, and the gateway itself killed by SIGKILL.
 Framed by chunks, by Content-Length, by the end of the connection (HTTP/1.0), or as server-sent events; judged in turn
 by a client of our own, by curl (exit code 0) and by aiohttp (no exception; not of HTTP/1.0, where its client takes a
-reset for an end). Falsely complete is a clean end of a body
-that is not whole and does not end in an error event."""
+reset for an end). Falsely complete is a clean end of a body that is not whole."""
 
 
 class Scene:

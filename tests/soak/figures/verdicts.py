@@ -46,8 +46,7 @@ class Endings:
     def add(self, kind: str, judge: str, wanted: Wanted, judged: Judged) -> None:
         """Judge one."""
         expected, body = wanted.body(), bytes(judged.body)
-        told = wanted.framing == "events" and ERROR_EVENT in body
-        said = body[: body.index(ERROR_EVENT)] if told else body
+        said = body.partition(ERROR_EVENT)[0] if wanted.framing == "events" else body
         if judged.status >= 400 or (not body and judged.clean is False):
             self.early[kind] += 1
             return
@@ -55,11 +54,11 @@ class Endings:
             self._note(self.hung, kind, judge, wanted, judged)
         elif judged.clean and body == expected:
             self.whole[kind] += 1
-        elif judged.clean and not told:
+        elif judged.clean:
             self._note(self.false, kind, judge, wanted, judged)
         else:
             self.broken[kind] += 1
-        if kind != LYING and not expected.startswith(said.rstrip(b"\n") if told else said):
+        if kind != LYING and not expected.startswith(said):
             self._note(self.wrong, kind, judge, wanted, judged)
 
     def _note(
