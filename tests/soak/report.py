@@ -128,11 +128,17 @@ class Report:
             "no byte invented": self.invented == 0,
             "no response falsely complete": not self.falsely_complete,
             "nothing broke without a reason": not self.failed,
+            "refused only for want of functions": self.refused <= self._functions_taken,
             "nothing hung": not self.hung,
             "nothing left over": not self.left_over.more,
             "the gateway does not grow": not judged or self.memory.slope <= GROWTH_MAX,
             "the run proves something": bool(self.completed and self.faults and self.resumes),
         }
+
+    @property
+    def _functions_taken(self) -> int:
+        """How often a function was not there when it was due, because we stopped or killed it."""
+        return self.faults["frozen"] + self.faults["killed"]
 
     @property
     def kept(self) -> bool:

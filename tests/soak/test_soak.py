@@ -40,6 +40,7 @@ async def test_nothing_is_lost_under_random_faults(
         ("no byte invented", lambda report: setattr(report, "invented", 1)),
         ("no response falsely complete", lambda report: report.falsely_complete.append("one")),
         ("nothing broke without a reason", lambda report: report.failed.append("one")),
+        ("refused only for want of functions", lambda report: setattr(report, "refused", 1)),
         ("nothing hung", lambda report: report.hung.append("one")),
         ("nothing left over", lambda report: report.left_over.after.update(descriptors=1)),
         ("the gateway does not grow", lambda report: setattr(report.memory, "slope", 9e9)),

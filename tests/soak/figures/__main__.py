@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.soak.figures import cancel, cuts, endings, page, slow, stale
+from tests.soak.figures import cancel, cuts, endings, page, silent, slow, stale
 
 if TYPE_CHECKING:
     from tests.soak.figures.figure import Found
@@ -26,6 +26,7 @@ COMMANDS = {
     "cancel": cancel.measure,
     "endings": endings.measure,
     "slow": slow.measure,
+    "silent": silent.measure,
     "stale": stale.measure,
 }
 

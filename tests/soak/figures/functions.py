@@ -1,9 +1,7 @@
 """The functions behind the figures, one handler for all of them; what they see goes into a file.
 
 /cancel/KIND?id=     writes without end, and notes when it was told to stop, and its `finally`
-/unthrottled?mib=    zeros, as fast as they are taken
-/borrowed            passes its envelope to the process at $PEER, and returns what that returns
-/hangs               takes its envelope, and never dials
+/silent?id=          notes that it was called, and streams more than fits an inline answer
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from lambda_client import ClientGone, streamify_response, streaming
+from protocol.limits import INLINE_ANSWER_MAX
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -100,7 +99,15 @@ async def async_writer(event: Event, stream: AsyncResponseStream, context: objec
         note(event, "finally")
 
 
+@streaming
+def silent(event: Event, context: object) -> Iterator[Event | bytes]:
+    note(event, "called")
+    yield HEAD
+    yield bytes(2 * INLINE_ANSWER_MAX)
+
+
 WORKS = {
+    "/silent": silent,
     "/cancel/sync-generator": sync_generator,
     "/cancel/async-generator": async_generator,
     "/cancel/sync-writer": sync_writer,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.soak.figures import cancel, cuts, endings, slow, stale
+from tests.soak.figures import cancel, cuts, endings, silent, slow, stale
 
 MIB = 1 << 20
 
@@ -49,3 +49,12 @@ async def test_a_connection_that_died_in_silence_is_no_hindrance() -> None:
     found = await stale.run(rounds=2)
     assert found.right == found.asked == 7
     assert len(found.stale) == len(found.fresh) == 2
+
+
+async def test_a_function_that_cannot_dial_is_not_called_in_vain_for_long() -> None:
+    found = await silent.run(requests=300)
+    assert sum(found.answers.values()) == 300
+    assert 0 < found.invocations < 100
+    assert (found.twice, found.attached) == (0, 0)
+    assert found.openings >= 1
+    assert found.answers[503] > 200
