@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.errors import FunctionFailed, FunctionTimedOut, GatewayError
+from gateway.errors import FunctionFailed, FunctionTimedOut, FunctionUnreachable, GatewayError
 from gateway.invoke.base import InvokeOutcomeUnknown
 from gateway.invoke.result import BufferedResponse, parse_result, plain_json
 from protocol.envelope import KEY, Envelope
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 TIMEOUT_TYPES = frozenset({"Sandbox.Timedout", "Function.Timedout"})
 """errorType of a function that ran into its own timeout (AWS Lambda, Invoke API)."""
+
+NOT_DIALLED = "the function could not dial back to the gateway"
+"""What clients are told then."""
+
+UNREACHED_TYPE = "GatewayUnreachable"
+"""errorType of a function that could not dial back, with a body too large to return instead: the name
+of that exception in `lambda_client`, which this package does not import."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +124,6 @@ def _function_error(result: InvokeResult) -> GatewayError:
     except (ValueError, AttributeError, RecursionError):
         kind, text = "Unknown", ""
     detail = f"{shorten(kind)}: {shorten(text)} (request {result.request_id})"
+    if kind == UNREACHED_TYPE:
+        return FunctionUnreachable(detail, public=NOT_DIALLED)
     return FunctionTimedOut(detail) if kind in TIMEOUT_TYPES else FunctionFailed(detail)

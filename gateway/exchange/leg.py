@@ -108,6 +108,8 @@ class InvokeLeg:
         receipt = outcome.receipt
         if outcome.answer is not None:
             self._trial.answered()
+        elif isinstance(outcome.failure, FunctionUnreachable):
+            self._trial.in_vain(monotonic())
         elif receipt is None:
             self._trial.ran()
         elif receipt.dial is not None and receipt.tail is None:

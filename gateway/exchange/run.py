@@ -19,6 +19,7 @@ from gateway.errors import (
     GatewayError,
 )
 from gateway.exchange.forwarder import Forwarder
+from gateway.exchange.invocation import NOT_DIALLED
 from gateway.exchange.states import Event, State
 from gateway.journal.memory import MemoryJournal
 from protocol.errors import CancelCode, ProtocolError, ResetCode
@@ -214,10 +215,7 @@ class ExchangeRun:
         detail = f"the function returned {what}"
         failure: GatewayError = FunctionFailed(detail)
         if dial is not None:
-            failure = FunctionUnreachable(
-                f"{detail}: {shorten(dial)}",
-                public="the function could not dial back to the gateway",
-            )
+            failure = FunctionUnreachable(f"{detail}: {shorten(dial)}", public=NOT_DIALLED)
         self.happen(Event.INVOKE_FAILED, failure)
 
     def _response_began(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import aiohttp
@@ -12,6 +13,7 @@ from gateway.errors import FunctionUnreachable, InvokeNotSent, Throttled
 from gateway.exchange.breaker import IN_VAIN_MAX
 from gateway.invoke.base import InvokeOutcomeUnknown, InvokeResult
 from gateway.timing import Timing
+from lambda_client import GatewayUnreachable
 from protocol.errors import CancelCode, ResetCode
 from tests.gateway.exchange.asking import answer_of, eventually, get
 from tests.gateway.exchange.peer import GatewayUnderTest, Peer, gateway, inline
@@ -117,7 +119,14 @@ async def not_sent(peer: Peer) -> Any:
     raise InvokeNotSent("connection refused")
 
 
-@pytest.mark.parametrize("function", [cannot_dial, unknown, forbidden, not_sent])
+async def cannot_dial_and_returns_too_much(peer: Peer) -> Any:
+    error = {"errorType": GatewayUnreachable.__name__, "errorMessage": "refused"}
+    return InvokeResult(json.dumps(error).encode(), "Unhandled", "r")
+
+
+@pytest.mark.parametrize(
+    "function", [cannot_dial, cannot_dial_and_returns_too_much, unknown, forbidden, not_sent]
+)
 async def test_calls_in_vain_stop_until_a_probe_comes_through(function: Any) -> None:
     async def repaired_later(peer: Peer) -> Any:
         return inline(peer, 200, b"") if repaired else await function(peer)
