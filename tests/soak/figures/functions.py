@@ -1,7 +1,7 @@
 """The functions behind the figures, one handler for all of them; what they see goes into a file.
 
 /cancel/KIND?id=     writes without end, and notes when it was told to stop, and its `finally`
-/silent?id=          notes that it was called, and streams more than fits an inline answer
+/silent?id=          notes that it was called, and streams more than a receipt can carry
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from lambda_client import ClientGone, streamify_response, streaming
-from protocol.limits import INLINE_ANSWER_MAX
+from protocol.limits import RECEIPT_BODY_MAX
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -103,7 +103,7 @@ async def async_writer(event: Event, stream: AsyncResponseStream, context: objec
 def silent(event: Event, context: object) -> Iterator[Event | bytes]:
     note(event, "called")
     yield HEAD
-    yield bytes(2 * INLINE_ANSWER_MAX)
+    yield bytes(RECEIPT_BODY_MAX + 1)
 
 
 WORKS = {
