@@ -95,11 +95,11 @@ class App:
         telemetry.watch_callbacks("parked", lambda: self._endpoint.connections.parked)
         telemetry.watch_tasks(lambda: len(asyncio.all_tasks()))
         telemetry.watch_memory(budget)
-        self._handler = EdgeHandler(routes, self._driver, telemetry)
+        self._handler = EdgeHandler(routes, self._driver, telemetry, settings.timing)
         self._admin = Admin(telemetry, self._list_exchanges, page_origins)
         self._invoke_api = _invoke_api(self._functions) if development else None
         self._admin_runner = self._make_admin_runner()
-        self.edge = EdgeServer(self._handler, telemetry)
+        self.edge = EdgeServer(self._handler, telemetry, settings.timing)
         self.callback = web.Server(self._endpoint.handle, access_log=None)
 
     @property

@@ -65,6 +65,8 @@ The file:
   [gateway.timing]                                # seconds
   resume_grace = 30                               # for a lost callback to come back
   attach_timeout = 20                             # for one, when the call's own outcome is unknown
+  request_head = 30                               # for a new connection to send a request
+  upload_grace = 30                               # for a slow request body; then 1,000 bytes a second
   write_stall = 300                               # for a client that takes nothing
   ping = 10                                       # silence of a busy callback before it is asked
   dead = 10                                       # and so much later it is lost

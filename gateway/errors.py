@@ -5,6 +5,7 @@ GatewayError
  |- NotFound               404
  |- RequestBodyTooLarge    413
  |- ClientBodyError        400  (the client broke off in the middle of its body)
+ |   |- UploadTooSlow      408
  |- UpgradeNotSupported    501
  |- CodingNotSupported     501  (a transfer coding that nobody here would undo)
  |- Overloaded             503  + Retry-After
@@ -54,6 +55,13 @@ class ClientBodyError(BadRequest):
     """The client broke off in the middle of its request body, or framed it wrongly."""
 
     public = "the request body ended early or was malformed"
+
+
+class UploadTooSlow(ClientBodyError):
+    """The client sends its request body more slowly than anyone who means it."""
+
+    status = 408
+    public = "the request body came too slowly"
 
 
 class NotFound(GatewayError):

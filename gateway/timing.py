@@ -22,6 +22,10 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             up to 10 s, and its dial another few.
         resume_grace: for a lost callback to come back: twice as long as the function tries, so that
             the tail in its receipt still finds the exchange.
+        request_head: for a new connection to send its first request head (a later one has the 75 s of
+            keep-alive): nobody's network takes longer, and a socket is all that such a client costs.
+        upload_grace: for a client that keeps the function waiting for its request body; beyond, 1,000
+            bytes a second are wanted. A phone that changes its network is back within it.
         write_stall: for a client that takes nothing: five minutes, as long as the most patient
             proxies (Envoy) wait.
         ping: silence on a callback with an active stream before a PING asks: load balancers cut a
@@ -39,6 +43,8 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     attach_timeout: Seconds = 20.0
     resume_grace: Seconds = 30.0
+    request_head: Seconds = 30.0
+    upload_grace: Seconds = 30.0
     write_stall: Seconds = 300.0
     ping: Seconds = 10.0
     dead: Seconds = 10.0

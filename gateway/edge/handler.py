@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gateway.messages import EdgeRequest, ResponseSink
     from gateway.routes import Route, RouteTable
     from gateway.telemetry import Telemetry
+    from gateway.timing import Timing
 
 log = logging.getLogger("dialback.edge")
 
@@ -64,10 +65,13 @@ class Driver(Protocol):
 class EdgeHandler:
     """The handler of the edge listener; one object for all requests."""
 
-    def __init__(self, routes: RouteTable, driver: Driver, telemetry: Telemetry) -> None:
+    def __init__(
+        self, routes: RouteTable, driver: Driver, telemetry: Telemetry, timing: Timing
+    ) -> None:
         self._routes = routes
         self._driver = driver
         self._telemetry = telemetry
+        self._upload_grace = timing.upload_grace
         self._draining = False
         self._hangups = HangupWatch()
         self._open: dict[Sink, asyncio.Task[object] | None] = {}
@@ -100,7 +104,7 @@ class EdgeHandler:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serve one request, whatever becomes of it."""
         sink = Sink(request, secrets.token_hex(16), keep_alive=not self._draining)
-        body = StreamedBody(request, lambda: sink.started)
+        body = StreamedBody(request, lambda: sink.started, self._upload_grace)
         self._open[sink] = asyncio.current_task()
         self._idle.clear()
         try:
@@ -118,6 +122,7 @@ class EdgeHandler:
             sink.abort()
             sink.close_after()
         finally:
+            body.close()
             del self._open[sink]
             if not self._open:
                 self._idle.set()

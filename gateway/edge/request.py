@@ -9,7 +9,8 @@ from aiohttp import web
 from aiohttp.client_exceptions import ClientPayloadError
 from aiohttp.http_exceptions import HttpProcessingError
 
-from gateway.errors import ClientBodyError
+from gateway.edge.pace import Pace
+from gateway.errors import ClientBodyError, UploadTooSlow
 from gateway.messages import EdgeRequest
 from protocol.headers import strip_hop_by_hop
 
@@ -37,9 +38,12 @@ class StreamedBody:
     Args:
         request: whose body it is.
         head_sent: whether the response has begun: too late for an interim response.
+        grace: seconds that the client may keep its reader waiting before its rate counts.
     """
 
-    def __init__(self, request: web.BaseRequest, head_sent: Callable[[], bool]) -> None:
+    def __init__(
+        self, request: web.BaseRequest, head_sent: Callable[[], bool], grace: float
+    ) -> None:
         self._request = request
         self._head_sent = head_sent
         self._reader = request.content
@@ -51,6 +55,8 @@ class StreamedBody:
             and self._length != 0
         )
         self._ahead = b""
+        self._pace: Pace | None = None
+        self._grace = grace
 
     @property
     def length(self) -> int | None:
@@ -103,10 +109,27 @@ class StreamedBody:
             return piece
         if self._wants_continue:
             self._send_continue()
+        if self._reader.at_eof():
+            return b""
+        if self._pace is None:
+            self._pace = Pace(self._grace, self._on_too_slow)
+        self._pace.wait()
         try:
-            return b"" if self._reader.at_eof() else await self._reader.readany()
+            piece = await self._reader.readany()
+        except UploadTooSlow:
+            raise
         except _BODY_FAILURES as error:
             raise ClientBodyError(f"{type(error).__name__}: {error}") from error
+        self._pace.came(len(piece))
+        return piece
+
+    def close(self) -> None:
+        """Nobody reads it any more."""
+        if self._pace is not None:
+            self._pace.close()
+
+    def _on_too_slow(self) -> None:
+        self._reader.set_exception(UploadTooSlow("less than 1,000 bytes a second"))
 
     def _send_continue(self) -> None:
         self._wants_continue = False

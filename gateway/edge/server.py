@@ -17,6 +17,7 @@ from gateway.errors import BadRequest
 if TYPE_CHECKING:
     from gateway.edge.handler import EdgeHandler
     from gateway.telemetry import Telemetry
+    from gateway.timing import Timing
 
 log = logging.getLogger("dialback.edge")
 
@@ -37,7 +38,7 @@ class EdgeServer(web.Server):
     A handler is cancelled when its client leaves; bodies are passed on as they came.
     """
 
-    def __init__(self, handler: EdgeHandler, telemetry: Telemetry) -> None:
+    def __init__(self, handler: EdgeHandler, telemetry: Telemetry, timing: Timing) -> None:
         super().__init__(
             handler.handle,
             handler_cancellation=True,
@@ -51,6 +52,7 @@ class EdgeServer(web.Server):
             max_field_size=LINE_MAX,
         )
         self.telemetry = telemetry
+        self.request_head = timing.request_head
         self._gone = asyncio.Event()
         self._gone.set()
         self._open: dict[web.RequestHandler, asyncio.Transport] = {}
@@ -93,11 +95,34 @@ class EdgeServer(web.Server):
 
 
 class _Connection(web.RequestHandler):
-    """aiohttp's connection, mended in three places.
+    """aiohttp's connection, mended in four places.
 
     Its error page is text that repeats what the client sent; whoever reads a body that breaks the
-    framing half-way is left waiting; and one that gave up waiting for room cancels the wait of the next.
+    framing half-way is left waiting; one that gave up waiting for room cancels the wait of the next;
+    and a client that never sends a head may stay for ever.
     """
+
+    _first_head: asyncio.TimerHandle | None = None
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if isinstance(self._manager, EdgeServer):
+            self._first_head = self._loop.call_later(self._manager.request_head, self._no_head)
+
+    @override
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._stop_waiting_for_head()
+        super().connection_lost(exc)
+
+    def _no_head(self) -> None:
+        log.debug("a connection without a request was closed")
+        self.force_close()
+
+    def _stop_waiting_for_head(self) -> None:
+        if self._first_head is not None:
+            self._first_head.cancel()
+            self._first_head = None
 
     @override
     async def _drain_helper(self) -> None:
@@ -108,6 +133,8 @@ class _Connection(web.RequestHandler):
     @override
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self._first_head is not None and self._messages:
+            self._stop_waiting_for_head()
         if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
             # The parser gave up: in the body of the request before, unless that had ended.
             if len(self._messages) > 1:

@@ -56,8 +56,10 @@ class Gateway:
         self.endpoint = CallbackEndpoint(self.store, tokens, self.telemetry, limits)
         offer = CallbackOffer((f"ws://{CALLBACK[0]}",), scenario.window, limits)
         self.driver = Driver({"/": invoker}, self.store, tokens, self.telemetry, offer, TIMING)
-        self._handler = EdgeHandler(RouteTable([_route(scenario)]), self.driver, self.telemetry)
-        self.edge = EdgeServer(self._handler, self.telemetry)
+        self._handler = EdgeHandler(
+            RouteTable([_route(scenario)]), self.driver, self.telemetry, TIMING
+        )
+        self.edge = EdgeServer(self._handler, self.telemetry, TIMING)
         self.callback = web.Server(self.endpoint.handle, access_log=None)
         self._edge_listener = Listener(loop, self.edge, EDGE_USER_TIMEOUT)
         self._callback_listener = Listener(loop, self.callback, CALLBACK_USER_TIMEOUT)

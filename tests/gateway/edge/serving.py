@@ -12,6 +12,7 @@ from gateway.edge.handler import EdgeHandler
 from gateway.edge.server import EdgeServer
 from gateway.routes import LocalTarget, Route, RouteTable
 from gateway.telemetry import Telemetry
+from gateway.timing import Timing
 from tests.settling import settle
 
 if TYPE_CHECKING:
@@ -104,12 +105,13 @@ class Client:
 
 
 @asynccontextmanager
-async def edge(serve: Serve, **route: Any) -> AsyncIterator[Edge]:
+async def edge(serve: Serve, timing: Timing | None = None, **route: Any) -> AsyncIterator[Edge]:
     """Listen on a free port with routes ``/`` and ``/chat``."""
     driver = ScriptedDriver(serve)
-    telemetry = Telemetry()
-    handler = EdgeHandler(RouteTable([_route("/", **route), _route("/chat")]), driver, telemetry)
-    server = EdgeServer(handler, telemetry)
+    telemetry, timing = Telemetry(), timing or Timing()
+    routes = RouteTable([_route("/", **route), _route("/chat")])
+    handler = EdgeHandler(routes, driver, telemetry, timing)
+    server = EdgeServer(handler, telemetry, timing)
     listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     try:
         port = listener.sockets[0].getsockname()[1]

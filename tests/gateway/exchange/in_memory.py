@@ -237,8 +237,8 @@ class MemoryGateway:
             {"/": self.function}, self.store, Tokens(), self.telemetry, offer, timing
         )
         routes = RouteTable([route_of_test(concurrency=1, queue=0)])
-        self.handler = EdgeHandler(routes, self.driver, self.telemetry)
-        self._server = EdgeServer(self.handler, self.telemetry)
+        self.handler = EdgeHandler(routes, self.driver, self.telemetry, timing)
+        self._server = EdgeServer(self.handler, self.telemetry, timing)
 
     async def ask(self) -> Wire:
         """Send a request; returns when the function has been called."""

@@ -241,8 +241,8 @@ async def gateway(
     callback_port = await _listen(callback_runner)
     offer = CallbackOffer((f"ws://127.0.0.1:{callback_port}",), INITIAL_WINDOW, limits)
     driver = Driver({"/": invoker}, store, tokens, telemetry, offer, timing)
-    handler = EdgeHandler(RouteTable([route_of_test(**route)]), driver, telemetry)
-    edge_runner = web.ServerRunner(EdgeServer(handler, telemetry))
+    handler = EdgeHandler(RouteTable([route_of_test(**route)]), driver, telemetry, timing)
+    edge_runner = web.ServerRunner(EdgeServer(handler, telemetry, timing))
     port = await _listen(edge_runner)
     try:
         yield GatewayUnderTest(

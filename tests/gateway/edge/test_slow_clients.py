@@ -1,0 +1,144 @@
+"""Clients that send a little, or nothing: of a head, of a body."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.edge.pace import RATE_MIN, Pace
+from gateway.errors import UploadTooSlow
+from gateway.timing import Timing
+from tests.gateway.edge.serving import PLAIN, Client, answer, edge, get, sized
+from tests.gateway.edge.test_request import refusal
+
+if TYPE_CHECKING:
+    from gateway.messages import EdgeRequest, ResponseSink
+
+HASTY = Timing(upload_grace=0.2, request_head=0.2)
+
+
+async def read_all(request: EdgeRequest, sink: ResponseSink) -> None:
+    body, _ = await request.body.read_up_to(2**20)
+    await sink.start(200, PLAIN, length=None)
+    sink.write([b"%d bytes" % len(body)])
+    sink.end()
+
+
+@pytest.mark.fault(32)
+async def test_a_body_that_does_not_come_is_408() -> None:
+    async with edge(read_all, HASTY) as it, Client(it.port) as client:
+        client.send(get("/", "Content-Length: 9", method="POST") + b"abc")
+        status, fields = refusal(await client.rest())
+    assert (status, fields["error"]) == (408, "the request body came too slowly")
+
+
+@pytest.mark.fault(32)
+async def test_a_trickle_is_408_although_it_never_stops() -> None:
+    async with edge(read_all, HASTY) as it, Client(it.port) as client:
+        client.send(get("/", "Content-Length: 999999", method="POST"))
+        answered = asyncio.create_task(client.rest())
+        while not answered.done():
+            client.send(b"x")
+            await asyncio.sleep(0.01)
+        assert refusal(await answered)[0] == 408
+
+
+@pytest.mark.fault(32)
+async def test_a_slow_body_is_taken_as_long_as_it_keeps_the_pace() -> None:
+    pieces = 40  # each pays for the pause before it, and more; all together last twice the grace
+    async with edge(read_all, HASTY) as it, Client(it.port) as client:
+        client.send(get("/", f"Content-Length: {pieces * 100}", method="POST"))
+        for _ in range(pieces):
+            await asyncio.sleep(0.01)
+            client.send(b"x" * 100)
+        assert b"4000 bytes" in await client.rest()
+
+
+@pytest.mark.fault(32)
+async def test_a_function_that_reads_late_is_not_its_clients_fault() -> None:
+    async def read_late(request: EdgeRequest, sink: ResponseSink) -> None:
+        body, _ = await request.body.read_up_to(3)
+        await asyncio.sleep(2 * HASTY.upload_grace)
+        rest = [chunk async for chunk in request.body.chunks()]
+        await sink.start(200, PLAIN, length=None)
+        sink.write([body, *rest])
+        sink.end()
+
+    async with edge(read_late, HASTY) as it, Client(it.port) as client:
+        client.send(get("/", "Content-Length: 6", method="POST") + b"abcdef")
+        assert b"abcdef" in (await client.rest()).replace(b"\r\n", b"")
+
+
+@pytest.mark.fault(32)
+async def test_a_body_that_stops_after_the_head_breaks_the_response() -> None:
+    async def stream(request: EdgeRequest, sink: ResponseSink) -> None:
+        await sink.start(200, PLAIN, length=None)
+        sink.write([b"so far"])
+        await request.body.read_up_to(1000)
+
+    async with edge(stream, HASTY) as it, Client(it.port) as client:
+        client.send(get("/", "Content-Length: 9", method="POST") + b"abc")
+        assert b"so far" in await client.until(b"so far\r\n")
+        with pytest.raises(ConnectionResetError):
+            await client.rest()
+
+
+async def test_the_pace_counts_waiting_only_and_the_bytes_that_came() -> None:
+    slow: list[float] = []
+    loop = asyncio.get_running_loop()
+    pace = Pace(0.1, lambda: slow.append(loop.time()))
+    begun = loop.time()
+    for _ in range(4):  # 0.1 s of grace, and 0.2 s that these bytes are worth
+        pace.wait()
+        await asyncio.sleep(0.01)
+        pace.came(RATE_MIN // 20)
+        await asyncio.sleep(0.05)
+    pace.wait()
+    while not slow:
+        await asyncio.sleep(0.01)
+    # Waited for: 0.3 s in all, of some 0.24 s that were over before the last wait 0.04.
+    assert slow[0] - begun >= 0.1 + 0.2 + 4 * 0.05 - 0.01
+    pace.close()
+
+
+async def test_nothing_is_told_after_the_close() -> None:
+    slow: list[str] = []
+    pace = Pace(0.01, lambda: slow.append("slow"))
+    pace.wait()
+    pace.close()
+    await asyncio.sleep(0.05)
+    assert slow == []
+
+
+@pytest.mark.fault(32)
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: exa"])
+async def test_a_connection_without_a_head_is_closed(sent: bytes) -> None:
+    async with edge(sized(b"ok"), HASTY) as it, Client(it.port) as client:
+        client.send(sent)
+        assert await client.rest() == b""
+        assert it.driver.requests == []
+
+
+async def test_a_connection_that_had_a_request_is_kept() -> None:
+    async with edge(sized(b"ok"), HASTY) as it, Client(it.port) as client:
+        client.send(get("/", "Connection: keep-alive"))
+        assert (await client.head()).startswith(b"HTTP/1.1 200 ")
+        assert await client.exactly(2) == b"ok"
+        await asyncio.sleep(2 * HASTY.request_head)
+        client.send(get("/next"))
+        assert b"ok" in await client.rest()
+
+
+async def test_a_stream_that_is_longer_than_the_patience_for_heads_goes_on() -> None:
+    async def slowly(request: EdgeRequest, sink: ResponseSink) -> None:
+        await asyncio.sleep(2 * HASTY.request_head)
+        await answer(b"late")(request, sink)
+
+    async with edge(slowly, HASTY) as it:
+        assert b"late" in await it.ask(get())
+
+
+def test_too_slow_is_a_body_error_of_its_own() -> None:
+    assert UploadTooSlow.status == 408
