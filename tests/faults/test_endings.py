@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MIB = 1 << 20
+CANCEL_GRACE = 2.0
+"""Seconds that user code has to stop; then the library answers for it."""
+
 AT_ONCE = 2.0
 """Seconds: far below every timer that could have ended it instead."""
 
@@ -162,6 +165,7 @@ def test_a_function_that_ignores_the_cancel_is_given_up(stage: Stage) -> None:
     assert stage.grown("dialback_invokes_total") == 0
     stage.open("deaf")
     stage.assert_over()
+    assert stage.grown("dialback_cancel_ignored_seconds_total") > CANCEL_GRACE / 2
 
 
 # ---------------------------------------------------------------- silence
