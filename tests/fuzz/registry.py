@@ -49,8 +49,8 @@ TARGETS = {
         Target("receipt", 768),
         Target("token", 256),
         Target("outcome", 768),
-        Target("gateway_stream", 512),
-        Target("function_stream", 512),
+        Target("gateway_stream", 192),
+        Target("function_stream", 192),
         Target("http1", 512),
         Target("sse", 128),
     )

@@ -55,8 +55,8 @@ def read(message: bytes, frames: dict[str, Any], max_frame: int) -> dict[str, An
     try:
         stream = io.BytesIO(message)
         items = unpack(stream)
-        assert type(items[0]) is int and message[0] != 0xDD and not stream.read()
-        assert count(items) <= 1024
+        assert type(items) is list and message[0] != 0xDD and not stream.read()
+        assert type(items[0]) is int and count(items) <= 1024
         if 64 <= items[0] <= 127:
             return {"ignored": True}
         frame, fields = frames[str(items[0])], {}

@@ -11,9 +11,10 @@ from zlib import crc32
 
 from protocol.connection import FunctionConnection
 from protocol.envelope import Envelope
-from protocol.errors import RemoteProtocolError, ResetCode
+from protocol.errors import RemoteProtocolError, ResetCode, StreamFailed
 from protocol.frames import (
     Attached,
+    AttachedFlag,
     Cancel,
     Data,
     End,
@@ -68,6 +69,7 @@ class _World:
         self.credit = self.envelope.window
         self.head_out = self.end_out = self.attached = False
         self.read = 0
+        self.may_reset = False
         self.lied = False  # the gateway sent other request bytes than the pattern
         self.before = self._counters()
 
@@ -76,7 +78,9 @@ class _World:
     def step(self) -> None:
         steps = (
             self.attach,
+            self.go_on,
             self.produce,
+            self.end,
             self.send,
             self.hear_attached,
             self.hear_window,
@@ -103,14 +107,17 @@ class _World:
         stream, choices = self.stream, self.choices
         if not stream.started:
             stream.start(200, ((b"a", b"b"),))
-        elif choices.byte() > 220 and not stream.ended:
-            stream.end()
-        elif not stream.ended:
+        if not stream.ended:
             self.written += stream.write(made.PATTERN[self.written :][: choices.below(256)])
+
+    def end(self) -> None:
+        if self.stream.started and not self.stream.ended:
+            self.stream.end()
 
     def finish(self) -> None:
         how = self.choices.below(4)
         if how == 0:
+            self.may_reset = True
             self.stream.reset(ResetCode.HANDLER_ERROR, "x" * self.choices.below(400))
         elif how == 1:
             self.stream.buffer_for_receipt()
@@ -144,25 +151,40 @@ class _World:
     # ------------------------------------------------------------ what the gateway says
 
     def hear_attached(self) -> None:
-        choices, at = self.choices, self.sent
-        recv = choices.near(0, self.acked, self.written, at)
-        crc = choices.near(crc32(made.PATTERN[:recv]), high=2**32 - 1)
+        choices = self.choices
+        recv = choices.near(0, self.acked, self.written)
         frame = Attached(
             self.sid or 1,
             recv,
-            crc,
+            choices.near(crc32(made.PATTERN[:recv]), high=2**32 - 1),
             choices.near(recv + 100, self.credit),
             choices.below(16),
             choices.near(0, self.read),
             made.LIMITS,
         )
+        self.answer(frame)
+
+    def answer(self, frame: Attached) -> None:
         before = self.stream.state
+        self.may_reset |= frame.crc != crc32(made.PATTERN[: frame.recv])
         self.hear(frame)
         if before is FunctionState.ATTACHING and self.stream.state is FunctionState.ATTACHED:
             self.attached = True
             self.credit = max(self.credit, frame.max)
             if not (self.envelope.inv == 1 and self.sid == 1):
-                self.sent, self.head_out = recv, bool(frame.flags & 1)
+                self.sent, self.head_out = frame.recv, bool(frame.flags & 1)
+
+    def go_on(self) -> None:
+        """What an honest gateway does after a cut: it goes on where it stands, and takes more."""
+        held = self.acked + self.choices.below(max(self.sent - self.acked, 0) + 1)
+        flags = AttachedFlag.HEAD_KNOWN if self.head_out else AttachedFlag(0)
+        self.attach()
+        if self.envelope.inv == 1 and self.sid == 1:
+            held = 0
+        crc = crc32(made.PATTERN[:held])
+        self.answer(Attached(self.sid or 1, held, crc, held + 200, flags, 0, made.LIMITS))
+        self.produce()
+        self.send()
 
     def hear_window(self) -> None:
         ack = self.choices.near(self.sent, self.acked, self.written)
@@ -210,7 +232,8 @@ class _World:
             if wanted is None:
                 return False
             self.stream.receive(wanted, self.now)
-        except RemoteProtocolError:
+        except RemoteProtocolError as error:
+            self.may_reset |= isinstance(error, StreamFailed)
             self.lose()
             return False
         return True
@@ -239,6 +262,7 @@ class _World:
                 assert self.stream.upload_ended
             case _:
                 assert isinstance(frame, Reset)
+                assert self.may_reset, "broken off for no reason"
 
     def require_receipt(self) -> None:
         """At any moment the function can return something true."""
