@@ -60,9 +60,10 @@ def check_head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> HeaderLis
     """
     if not MIN_STATUS <= status <= MAX_STATUS:
         raise HeadError(f"status {status} is not {MIN_STATUS} to {MAX_STATUS}")
+    headers = tuple(headers)
+    if len(headers) > MAX_HEADERS:
+        raise HeadError(f"{len(headers)} headers are more than {MAX_HEADERS}")
     checked = tuple(_check_header(name, value) for name, value in headers)
-    if len(checked) > MAX_HEADERS:
-        raise HeadError(f"{len(checked)} headers are more than {MAX_HEADERS}")
     total = sum(len(name) + len(value) for name, value in checked)
     if total > MAX_HEAD_SIZE:
         raise HeadError(f"{total} bytes of headers are more than {MAX_HEAD_SIZE}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -117,13 +116,20 @@ def outcome_of_failure(error: Exception) -> Outcome:
     return Outcome(failure=FunctionFailed(f"the invoke failed: {error!r}"))
 
 
+class _FunctionError(msgspec.Struct):
+    """AWS's error object, without the stack trace."""
+
+    errorType: str | None = None  # noqa: N815 - Amazon's name
+    errorMessage: str | None = None  # noqa: N815 - Amazon's name
+
+
 def _function_error(result: InvokeResult) -> GatewayError:
     try:
-        described = json.loads(result.payload)
-        kind, text = str(described.get("errorType")), str(described.get("errorMessage"))
-    except (ValueError, AttributeError, RecursionError):
-        kind, text = "Unknown", ""
-    detail = f"{shorten(kind)}: {shorten(text)} (request {result.request_id})"
+        described = msgspec.json.decode(result.payload, type=_FunctionError)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        described = _FunctionError("Unknown", "")
+    kind, text = (shorten(str(said)) for said in (described.errorType, described.errorMessage))
+    detail = f"{kind}: {text} (request {result.request_id})"
     if kind == UNREACHED_TYPE:
         return FunctionUnreachable(detail, public=NOT_DIALLED)
     return FunctionTimedOut(detail) if kind in TIMEOUT_TYPES else FunctionFailed(detail)

@@ -9,19 +9,29 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
+from msgspec import Raw
 
 from gateway.errors import FunctionFailed
 from protocol.headers import HeadError, check_head
+from protocol.limits import MAX_HEAD_SIZE
 
 if TYPE_CHECKING:
     from protocol.headers import HeaderList
 
 _JSON_TYPE = (b"content-type", b"application/json")
 _RECEIPT_KEY = "dialback"
+# A head of 48 KiB may be written in escapes, six characters for one or two bytes, with quotes around.
+_HEAD_JSON_MAX = 8 * MAX_HEAD_SIZE
+_STATUS = re.compile(rb"[2-5][0-9]{2}")
+_FALSE = (b"", b"null", b"false", b"0", b'""')
+_SHOWN_MAX = 61
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +63,52 @@ class PossibleReceipt:
     payload: bytes
 
 
+class _Result(msgspec.Struct):
+    """The keys of a result that mean something, not decoded yet; whatever else is there is skipped.
+
+    A few megabytes of empty arrays take a hundred in memory, and seconds of the event loop. So nothing
+    is decoded but what is needed, and no more of that than a response can hold.
+    """
+
+    statusCode: Raw = Raw()  # noqa: N815 - Amazon's name
+    headers: Raw = Raw()
+    cookies: Raw = Raw()
+    body: Raw = Raw()
+    isBase64Encoded: Raw = Raw()  # noqa: N815 - Amazon's name
+    dialback: Raw = Raw()
+
+
+class _Receipt(msgspec.Struct):
+    v: Raw = Raw()
+    xid: Raw = Raw()
+    inv: Raw = Raw()
+    status: Raw = Raw()
+    code: Raw = Raw()
+    final: Raw = Raw()
+    crc: Raw = Raw()
+    head: Raw = Raw()
+    dial: Raw = Raw()
+    tail: Raw = Raw()
+
+
+class _OnlyReceipt(msgspec.Struct, forbid_unknown_fields=True):
+    dialback: _Receipt
+
+
+class _Tail(msgspec.Struct):
+    offset: int | float | str | bool | None = None
+    base64: str | None = None
+
+
+_ANY = msgspec.json.Decoder(Raw)
+_RESULT = msgspec.json.Decoder(_Result)
+_ONLY_RECEIPT = msgspec.json.Decoder(_OnlyReceipt)
+_TAIL = msgspec.json.Decoder(_Tail)
+_TEXT = msgspec.json.Decoder(str)
+
+
 def parse_result(payload: bytes) -> BufferedResponse | PossibleReceipt:
-    """Read a function's return value, parsing the JSON once.
+    """Read a function's return value.
 
     Args:
         payload: the JSON bytes that the invoke returned.
@@ -63,16 +117,47 @@ def parse_result(payload: bytes) -> BufferedResponse | PossibleReceipt:
         FunctionFailed: it is no JSON, or a payload 2.0 response of a wrong shape. The detail names
             what is wrong.
     """
+    if not payload:
+        return plain_json(payload)
     try:
-        value = msgspec.json.decode(payload) if payload else None
+        payload.decode()
+        _ANY.decode(payload)
+        result = _decoded(_RESULT, payload)
+        if result is not None and result.statusCode:
+            return _payload_response(result)
+        receipt = _decoded(_ONLY_RECEIPT, payload) if result and result.dialback else None
+        if receipt is not None:
+            return PossibleReceipt({_RECEIPT_KEY: _receipt_fields(receipt.dialback)}, payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FunctionFailed(f"the function's result is not JSON: {error}") from None
-    if isinstance(value, dict):
-        if "statusCode" in value:
-            return _payload_response(value)
-        if len(value) == 1 and isinstance(value.get(_RECEIPT_KEY), dict):
-            return PossibleReceipt(value, payload)
     return plain_json(payload)
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], payload: bytes | Raw) -> T | None:
+    """Return what valid JSON says, or None if it is of another shape."""
+    try:
+        return decoder.decode(payload)
+    except msgspec.ValidationError:
+        return None
+
+
+def _receipt_fields(receipt: _Receipt) -> dict[str, Any]:
+    fields = {
+        key: _value(key, raw)
+        for key in _Receipt.__struct_fields__
+        if key != "tail" and (raw := getattr(receipt, key))
+    }
+    if not _is_null(receipt.tail):
+        tail = _decoded(_TAIL, receipt.tail) or _Tail()
+        fields["tail"] = {"offset": tail.offset, "base64": tail.base64}
+    return fields
+
+
+def _value(name: str, raw: Raw) -> Any:
+    """Decode what belongs to a head, or is a number or a short text."""
+    if len(raw) > _HEAD_JSON_MAX:
+        raise FunctionFailed(f"{name} is longer than any response head")
+    return msgspec.json.decode(raw) if raw else None
 
 
 def plain_json(payload: bytes) -> BufferedResponse:
@@ -80,12 +165,14 @@ def plain_json(payload: bytes) -> BufferedResponse:
     return BufferedResponse(200, (_JSON_TYPE,), payload or b"null")
 
 
-def _payload_response(value: dict[str, Any]) -> BufferedResponse:
-    status = value["statusCode"]
-    if type(status) is not int or not 200 <= status <= 599:
-        raise FunctionFailed(f"statusCode must be an integer from 200 to 599, not {_show(status)}")
-    body = _body(value.get("body"), value.get("isBase64Encoded"))
-    pairs = _headers(value.get("headers")) + _cookies(value.get("cookies"))
+def _payload_response(result: _Result) -> BufferedResponse:
+    if not _STATUS.fullmatch(result.statusCode):
+        shown = _show_json(result.statusCode)
+        raise FunctionFailed(f"statusCode must be an integer from 200 to 599, not {shown}")
+    status = int(bytes(result.statusCode))
+    body = _body(result.body, is_base64=bytes(result.isBase64Encoded) not in _FALSE)
+    pairs = _headers(_value("headers", result.headers))
+    pairs += _cookies(_value("cookies", result.cookies))
     try:
         headers = check_head(status, tuple(pairs))
     except HeadError as error:
@@ -127,11 +214,12 @@ def _cookies(value: object) -> list[tuple[bytes, bytes]]:
     return [(b"set-cookie", item.encode()) for item in value]
 
 
-def _body(value: object, is_base64: object) -> bytes:
-    if value is None:
+def _body(raw: Raw, *, is_base64: bool) -> bytes:
+    if _is_null(raw):
         return b""
-    if not isinstance(value, str):
-        raise FunctionFailed(f"body must be a string, not {_show(value)}")
+    value = _decoded(_TEXT, raw)
+    if value is None:
+        raise FunctionFailed(f"body must be a string, not {_show_json(raw)}")
     if not is_base64:
         return value.encode()
     try:
@@ -140,6 +228,18 @@ def _body(value: object, is_base64: object) -> bytes:
         raise FunctionFailed(f"isBase64Encoded is set, but the body is not: {error}") from None
 
 
+def _show_json(raw: Raw) -> str:
+    return _shortened(bytes(memoryview(raw)[:_SHOWN_MAX]).decode(errors="replace"))
+
+
+def _is_null(raw: Raw) -> bool:
+    """Whether a key is missing, or null."""
+    return bytes(memoryview(raw)[:5]) in (b"", b"null")
+
+
 def _show(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return _shortened(repr(value))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) < _SHOWN_MAX else f"{text[: _SHOWN_MAX - 4]}..."

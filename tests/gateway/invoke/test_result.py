@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from gateway.errors import FunctionFailed
+from gateway.exchange.invocation import read_outcome
+from gateway.invoke.base import InvokeResult
 from gateway.invoke.result import BufferedResponse, PossibleReceipt, parse_result, plain_json
+from tests.fuzz.allocation import measured_peak
 
 JSON_TYPE = (b"content-type", b"application/json")
 
@@ -132,3 +135,37 @@ def test_a_wrong_shape_is_named(fields: dict[str, Any], said: str) -> None:
 def test_what_is_no_json_is_refused(payload: bytes) -> None:
     with pytest.raises(FunctionFailed, match="not JSON"):
         parse_result(payload)
+
+
+MANY = b"[" + b"[]," * 300_000 + b"[]]"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        MANY,
+        b'{"statusCode":200,"other":' + MANY + b"}",
+        b'{"statusCode":' + MANY + b"}",
+        b'{"statusCode":200,"headers":' + MANY + b"}",
+        b'{"statusCode":200,"cookies":' + MANY + b"}",
+        b'{"statusCode":200,"body":' + MANY + b"}",
+        b'{"dialback":{"v":1,"status":' + MANY + b"}}",
+        b'{"dialback":{"v":1,"tail":' + MANY + b"}}",
+        b'{"dialback":' + MANY + b"}",
+        b'{"errorType":"E","stackTrace":' + MANY + b"}",
+        b'{"errorType":' + MANY + b"}",
+    ],
+    ids=lambda payload: payload[:40].decode(),
+)
+@pytest.mark.parametrize("error", [None, "Unhandled"])
+def test_a_result_costs_no_more_memory_than_its_size(payload: bytes, error: str | None) -> None:
+    with measured_peak() as peak:
+        outcome = read_outcome(InvokeResult(payload, error, "id"))
+    assert error is None or outcome.failure is not None
+    assert peak.bytes < 3 * len(payload), "decoded into objects"
+
+
+def test_a_long_error_of_a_function_is_cut_for_the_log() -> None:
+    payload = json.dumps({"errorType": "E", "errorMessage": "x" * 10**6}).encode()
+    failure = read_outcome(InvokeResult(payload, "Unhandled", "id")).failure
+    assert len(str(failure)) < 2000
