@@ -39,7 +39,8 @@ def slow(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def ticks(event: dict[str, Any], context: Any) -> Iterator[bytes]:
     """Streams until a file appears, and says if it is stopped before."""
     try:
-        while not os.path.exists(os.environ["GATE"]):
+        gate = event.get("queryStringParameters", {}).get("gate", os.environ["GATE"])
+        while not os.path.exists(gate):
             yield b"tick\n"
             time.sleep(0.02)
         yield b"finished\n"

@@ -14,6 +14,7 @@ import pytest
 
 from tests.faults.behind import dialback_behind_proxy
 from tests.faults.kinds import RESET
+from tests.gateway.cli.test_processes import in_background
 from tests.system.running import Dialback, eventually, running_dialback
 
 if TYPE_CHECKING:
@@ -80,15 +81,23 @@ def draining(dialback: Dialback) -> None:
 
 
 @pytest.mark.fault(20)
-def test_a_stream_under_way_finishes(tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    with running_dialback(f"{FUNCTIONS}:ticks", f"--env=GATE={gate}") as dialback:
-        with asking(dialback) as client:
+def test_a_stream_under_way_finishes_and_its_callback_is_not_kept(tmp_path: Path) -> None:
+    gate, other = tmp_path / "gate", tmp_path / "other"
+    with running_dialback(
+        f"{FUNCTIONS}:ticks", f"--route=/slow={FUNCTIONS}:slow", f"--env=GATE={other}"
+    ) as dialback:
+        _, slow = in_background(f"{dialback.url}/slow")  # keeps the gateway draining
+        dialback.process.wait_for("slow has begun")
+        with asking(dialback, f"/?gate={gate}") as client:
             draining(dialback)
             seen = len(client.lines)
             eventually(lambda: len(client.lines) > seen)
             gate.touch()
         assert (client.status, client.clean) == (200, True)
+        eventually(lambda: dialback.metric("dialback_callbacks", state="open") == 0)
+        assert dialback.process.popen.poll() is None
+        other.touch()
+        slow.join(20)
         assert client.lines[-1] == b"finished\n"
         assert dialback.process.wait() == 0
     assert "ticks was stopped" not in dialback.stdout + dialback.stderr
