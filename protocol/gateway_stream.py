@@ -29,7 +29,7 @@ from protocol.frames import (
 )
 from protocol.limits import INITIAL_WINDOW, MAX_PROTOCOL_ERRORS, Limits, shorten
 from protocol.response_intake import ResponseIntake
-from protocol.upload_source import UploadSource
+from protocol.upload_source import RequestHalf
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 Record = Head | Data | End | Reset
 
 
-class GatewayStream:
+class GatewayStream(RequestHalf):
     """The gateway's side of one exchange.
 
     Attributes:
@@ -74,6 +74,7 @@ class GatewayStream:
             check_length: hold the body against Content-Length; False for the answer to a HEAD
                 request, whose Content-Length speaks of another body (RFC 9110 section 9.3.2).
         """
+        super().__init__(limits.max_frame, streamed=upload)
         self.xid = xid
         self.bound: Hashable | None = None
         self.failed: ResetCode | None = None
@@ -90,7 +91,6 @@ class GatewayStream:
         self._end_ack_due = False
         self._end_acked = False  # on the bound connection
         self._cancel_due = False
-        self._upload = UploadSource(limits.max_frame, streamed=upload)
 
     @property
     def position(self) -> int:
@@ -331,42 +331,6 @@ class GatewayStream:
         """Return when to call `frames_to_send` although nothing else happens; None: never."""
         return self._response.body.next_deadline() if self._open else None
 
-    # ------------------------------------------------------------------ the request body
-
-    @property
-    def upload_room(self) -> int:
-        """Bytes that `upload` accepts now; 0 as long as no function is attached."""
-        return self._upload.body.room
-
-    @property
-    def upload_kept(self) -> int:
-        """Request bytes that are kept here, until the function acknowledges them."""
-        return self._upload.body.written - self._upload.body.acked
-
-    @property
-    def upload_acknowledged(self) -> bool:
-        """Whether the function has the whole request body."""
-        return self._upload.acknowledged
-
-    def upload(self, data: bytes | memoryview) -> int:
-        """Accept request bytes for the function.
-
-        Returns:
-            How many were accepted, from the front; 0: wait for credit.
-
-        Raises:
-            LocalProtocolError: after `finish_upload`.
-        """
-        return self._upload.body.write(data)
-
-    def finish_upload(self) -> None:
-        """Declare the request body complete.
-
-        Raises:
-            LocalProtocolError: a second time.
-        """
-        self._upload.body.finish()
-
     # ------------------------------------------------------------------ endings
 
     def cancel(self, code: CancelCode, message: str) -> None:
@@ -385,10 +349,6 @@ class GatewayStream:
         """Leave a tombstone: every further ATTACH gets `reject`, a repeated END its END_ACK."""
         self.terminal = reject
         self._forget_upload()
-
-    def _forget_upload(self) -> None:
-        """Drop the request bytes that were kept for resending: nobody asks for them any more."""
-        self._upload = UploadSource(self._limits.max_frame, streamed=False)
 
     def _fail(self, code: ResetCode) -> None:
         self.failed = code

@@ -67,3 +67,49 @@ class UploadSource:
             self._end_sent = True
             frames.append(End(sid, body.written, body.crc_at(body.written)))
         return frames
+
+
+class RequestHalf:
+    """The half of `protocol.gateway_stream.GatewayStream` that has the request body."""
+
+    def __init__(self, max_frame: int, *, streamed: bool) -> None:
+        self._max_frame = max_frame
+        self._upload = UploadSource(max_frame, streamed=streamed)
+
+    @property
+    def upload_room(self) -> int:
+        """Bytes that `upload` accepts now; 0 as long as no function is attached."""
+        return self._upload.body.room
+
+    @property
+    def upload_kept(self) -> int:
+        """Request bytes that are kept here, until the function acknowledges them."""
+        return self._upload.body.written - self._upload.body.acked
+
+    @property
+    def upload_acknowledged(self) -> bool:
+        """Whether the function has the whole request body."""
+        return self._upload.acknowledged
+
+    def upload(self, data: bytes | memoryview) -> int:
+        """Accept request bytes for the function.
+
+        Returns:
+            How many were accepted, from the front; 0: wait for credit.
+
+        Raises:
+            LocalProtocolError: after `finish_upload`.
+        """
+        return self._upload.body.write(data)
+
+    def finish_upload(self) -> None:
+        """Declare the request body complete.
+
+        Raises:
+            LocalProtocolError: a second time.
+        """
+        self._upload.body.finish()
+
+    def _forget_upload(self) -> None:
+        """Drop the request bytes that were kept for resending: nobody asks for them any more."""
+        self._upload = UploadSource(self._max_frame, streamed=False)

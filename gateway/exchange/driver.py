@@ -175,13 +175,13 @@ class Driver:
 
         This comes before the gate: a client that sends slowly holds no place that others could use.
         """
-        self._refuse_when_draining()
+        self._check_open()
         lane.check()
         read = await _read_body(request, lane.route)
-        self._refuse_when_draining()
+        self._check_open()
         return read
 
-    def _refuse_when_draining(self) -> None:
+    def _check_open(self) -> None:
         if self._draining:
             raise Overloaded("draining", public=SHUTTING_DOWN, retry_after=RETRY_AFTER)
         if not self._store.budget.admit():
