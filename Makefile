@@ -40,6 +40,7 @@ simulate: $(INSTALLED)  ## whole exchanges under random faults in virtual time: 
 
 model: $(INSTALLED)  ## every state of larger worlds, and longer random runs of both ends; ten minutes
 	$(BIN)/python -m tests.model
+	DIALBACK_EXAMPLES=5000 DIALBACK_WALKS=20000 $(BIN)/python -m pytest -q tests/protocol/test_stream_machine.py tests/protocol/test_stream_walks.py
 
 fuzz: $(INSTALLED)  ## FUZZ_SECONDS=60 for each parser; a finding is kept, with the command that replays it
 	$(BIN)/python -m tests.fuzz --all --seconds $(FUZZ_SECONDS)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protocol.errors import RemoteProtocolError, ResetCode
+from protocol.errors import CancelCode, RemoteProtocolError, ResetCode
 from protocol.function_stream import FunctionState
 from tests.protocol.exchanges import BODY, UPLOAD, Exchange
 from tests.protocol.wires import Wire
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: Nobody needs more rounds of `World.settle`: a window of 64 carries 400 bytes in 13.
 ROUNDS = 60
-#: After so many a copy whose exchange is spoilt runs into its own timeout.
+#: After so many a spoilt exchange and its copies run into their timeouts.
 PATIENCE = 40
 
 
@@ -115,6 +115,8 @@ class World:
                 self._let_act(copy, patient=turn < PATIENCE or not copy.exchange.excuses)
             self.move(3)
             for exchange in self.exchanges:
+                if turn > PATIENCE and exchange.excuses and exchange.outcome is None:
+                    exchange.gateway.cancel(CancelCode.TIMEOUT, "the route's")
                 exchange.client_takes(BODY)
                 exchange.client_uploads(UPLOAD)
                 if exchange.main.receipt is not None and not exchange.receipt_taken:
