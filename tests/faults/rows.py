@@ -103,6 +103,3 @@ ROWS = (
     Row("67", "A forged or repeated xid", "", "the token is bound: REJECT", ""),
     Row("68", "Body bytes for HEAD, 204, 304", "a correct empty body", "drops and counts them", ""),
 )  # fmt: skip
-
-OPEN_ROWS = ""
-"""Rows that still want a test. It only ever gets shorter."""
