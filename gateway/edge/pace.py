@@ -16,6 +16,9 @@ RATE_MIN = 1000
 """Bytes a second, after the grace: a modem's pace. Whoever sends less holds a function, which is billed
 by the millisecond, and most often means to."""
 
+CLOSE_TO_NONE = 0.001
+"""Seconds of allowance that count as none: what rounding leaves would only ring the timer again."""
+
 
 class Pace:
     """Watches one body.
@@ -62,7 +65,7 @@ class Pace:
         now = self._loop.time()
         self._allowance -= now - self._since
         self._since = now
-        if self._allowance <= 0:
+        if self._allowance < CLOSE_TO_NONE:
             self._too_slow()
         else:
             self._arm()

@@ -60,6 +60,11 @@ def test_every_key(file: Path) -> None:
         attach_timeout = 1
         resume_grace = 2.5
         write_stall = 3
+        request_head = 7
+        upload_grace = 8
+        retry_pause = 9
+        cancel_grace = 10
+        breaker_pause = 11
         ping = 4
         dead = 5
         park_ttl = 6
@@ -87,7 +92,19 @@ def test_every_key(file: Path) -> None:
         drain_deadline=5.0,
         log_level="debug",
         log_format="json",
-        timing=Timing(1, 2.5, 3, 4, 5, 6),
+        timing=Timing(
+            attach_timeout=1,
+            resume_grace=2.5,
+            request_head=7,
+            upload_grace=8,
+            write_stall=3,
+            ping=4,
+            dead=5,
+            park_ttl=6,
+            retry_pause=9,
+            cancel_grace=10,
+            breaker_pause=11,
+        ),
     )
     (route,) = settings.routes
     assert route.where == f"{file}: routes[0]"

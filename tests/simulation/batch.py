@@ -25,6 +25,8 @@ NEVER: dict[Transition, str] = {
     ("streaming", "answered"): "the library returns a receipt once it has attached",
     ("detached", "answered"): "the library returns a receipt once it has attached",
     ("detached", "stream_failed"): "needs a function that comes back with a gap",
+    ("streaming", "head_expired"): "the simulated route has no head_timeout",
+    ("detached", "head_expired"): "the simulated route has no head_timeout",
 }
 """Transitions that no fault brings about while both ends keep the rules, and why."""
 

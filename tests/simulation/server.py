@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 EDGE = ("edge", 80)
 CALLBACK = ("callback", 80)
-TIMING = Timing(write_stall=30.0)
+# Simulated clients may send as slowly as they like: what a slow one gets has tests of its own.
+TIMING = Timing(write_stall=30.0, upload_grace=3600.0)
 """As a gateway has them, but for clients that stall: they are noticed before the kernel notices them."""
 
 
