@@ -82,6 +82,9 @@ class Reach:
 
     def _on_wanted(self, connection: Connection) -> None:
         """A dial that an earlier invocation began was quicker than ours."""
+        if connection.url not in self._session.envelope.urls:
+            self._io.park(connection, lambda: None)
+            return
         self._drop_dial()
         self._bind(connection, reused=False)
 
@@ -231,7 +234,8 @@ class Reach:
     def _give_up(self, why: str) -> None:
         self._drop_dial()
         self.stop()
-        if self._session.phase is Phase.DIALLING and not self._unknown:
+        unwanted = self._unknown and not self._route.open  # nobody knows of this exchange
+        if self._session.phase is Phase.DIALLING and not unwanted:
             self._session.unreachable(why)
             if not self._session.user_done:
                 return  # user code goes on, for the receipt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -208,9 +209,7 @@ def test_a_cancel_that_is_repeated_starts_nothing_anew(gateway: Gateway, hurry: 
 
     def repeatedly() -> None:
         sid = sid_of(exchange)
-        for number in range(30):
-            if exchange.resets:
-                break
+        for number in itertools.takewhile(lambda _: not exchange.resets, range(500)):
             gateway.say(encode(Cancel(sid, CancelCode.CLIENT_GONE, f"cancel {number}")))
             threading.Event().wait(0.02)
 

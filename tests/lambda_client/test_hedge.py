@@ -157,10 +157,58 @@ def test_a_connection_to_another_gateway_is_not_used(gateway: Gateway) -> None:
     eventually(lambda: gateway.parked)
     with Gateway() as other:
         stream(other.exchange())
+        assert sum(isinstance(frame, Attach) for frame in gateway.frames) == 1
         eventually(lambda: other.parked)
         stream(other.exchange())
         assert len(other.requests) == 1
         assert len(gateway.requests) == 1
+
+
+def test_a_dial_left_behind_may_be_the_one_that_wins(gateway: Gateway, proxy: Proxy) -> None:
+    proxy.plan(Point(DOWN, 0, PAUSE))  # the answer to the first dial is late
+    proxy.plan(Point(UP, 0, SWALLOW))  # that to the second one never comes
+
+    @streaming
+    def small(event: Any, context: Any) -> Iterator[bytes]:
+        yield b"small"
+        eventually(lambda: proxy.connections)
+
+    def answer() -> None:
+        eventually(lambda: len(proxy.connections) == 2)
+        proxy.connections[0].resume()
+
+    assert call(small, gateway.exchange(urls=(proxy.url,))).tail == (0, b"small")
+    thread = threading.Thread(target=answer)
+    thread.start()
+    exchange = gateway.exchange(urls=(proxy.url,))
+    stream(exchange)
+    thread.join()
+    assert len(proxy.connections) == 2
+    eventually(lambda: sockets(proxy) == 1)
+
+
+def test_a_dial_left_behind_for_another_gateway_is_not_taken(
+    gateway: Gateway, proxy: Proxy
+) -> None:
+    proxy.plan(Point(DOWN, 0, PAUSE))
+
+    @streaming
+    def small(event: Any, context: Any) -> Iterator[bytes]:
+        yield b"small"
+        eventually(lambda: proxy.connections)
+
+    assert call(small, gateway.exchange(urls=(proxy.url,))).tail == (0, b"small")
+    with Gateway() as other:
+        release = threading.Event()
+
+        def late(_: Any) -> None:
+            proxy.connections[0].resume()
+            eventually(lambda: gateway.sockets)
+            release.wait(0.2)
+
+        other.refuse = late
+        stream(other.exchange())
+    assert not any(isinstance(frame, Attach) for frame in gateway.frames)
 
 
 def test_a_connection_parked_for_half_of_its_time_is_not_tried(gateway: Gateway) -> None:

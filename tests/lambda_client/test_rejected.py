@@ -130,6 +130,22 @@ def test_an_address_that_does_not_know_it_leaves_the_others(
     assert (len(other.requests), len(gateway.requests)) == (1, 1)
 
 
+def test_a_stranger_and_an_address_that_nobody_answers_are_no_end(
+    gateway: Gateway, other: Gateway, hurry: Hurry
+) -> None:
+    """The one that would know may only be out of reach: the receipt goes there another way."""
+    hurry(patience=0.4)
+    exchange = gateway.exchange(urls=("ws://127.0.0.1:9", other.url))
+    stranger = other.exchange()
+    stranger.envelope = exchange.envelope
+    other.exchanges[exchange.stream.xid] = stranger
+    refuse(stranger, *[RejectCode.UNKNOWN] * 10)
+    receipt = call(streaming(lambda e, c: {"statusCode": 200, "body": CHUNK * 100}), exchange)
+    assert (receipt.status, receipt.tail) == ("end", (0, CHUNK * 100))
+    assert receipt.dial is not None
+    assert len(other.requests) == 1
+
+
 # ---------------------------------------------------------------- for good
 
 
