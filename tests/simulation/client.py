@@ -240,6 +240,7 @@ class Visit(asyncio.Protocol):
         self._habits = Habits()
         self._transport: asyncio.Transport
         self._lost = False
+        self._whole = True  # the request was sent to its end
         self._said = False
         self._writable = asyncio.Event()
         self._writable.set()
@@ -249,7 +250,7 @@ class Visit(asyncio.Protocol):
     @property
     def usable(self) -> bool:
         """Whether another request may be sent."""
-        return not self._lost and (self._parser is None or self._parser.reusable)
+        return not self._lost and self._whole and (self._parser is None or self._parser.reusable)
 
     async def ask(self, habits: Habits, path: str = "/") -> Seen:
         """Send one request and take its response."""
@@ -265,6 +266,7 @@ class Visit(asyncio.Protocol):
         try:
             await self.over
         finally:
+            self._whole = body.done()
             body.cancel()
             for limit in limits:
                 limit.cancel()
