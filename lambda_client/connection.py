@@ -191,7 +191,7 @@ class Connection(asyncio.Protocol):
             then, self._when_flushed = self._when_flushed, None
             if self._transport is not None:
                 self._transport.set_write_buffer_limits(high=HIGH_WATER)
-            then()
+            self._loop.call_soon(then)  # asyncio's transport does not stand to be closed in here
         elif self.owner is not None:
             self.owner.flush()
 

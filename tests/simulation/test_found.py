@@ -69,6 +69,26 @@ def test_a_closed_connection_that_was_flushed_in_time_is_not_aborted_any_more(pa
     assert pair.errors() == []
 
 
+def test_a_connection_may_be_closed_once_it_is_flushed(pair: Pair) -> None:
+    async def connect() -> Connection:
+        uri = parse_uri(URL + ATTACH_PATH)
+        made = Connection(URL, uri, "token", Limits())
+        await pair.network.connect(pair.here, ("there", 1), lambda: made)
+        return made
+
+    connection = pair.do(connect())
+    pair.until(lambda: bool(pair.accepted))
+    pair.accepted[0].transport.pause_reading()
+    transport = connection._transport
+    assert transport is not None
+    transport.write(bytes(1_000_000))
+    connection.when_flushed(lambda: connection._hang_up(transport))
+    pair.accepted[0].transport.resume_reading()
+    pair.scheduler.rest(10)
+    assert pair.accepted[0].end is None
+    assert pair.errors() == []
+
+
 def test_a_function_that_leaves_in_the_middle_of_the_handshake_is_no_error(
     pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
