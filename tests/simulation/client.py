@@ -305,7 +305,7 @@ class Visit(asyncio.Protocol):
 
     async def _write_body(self, piece: bytes, *, sized: bool) -> None:
         await self._writable.wait()
-        if piece and not self._lost:
+        if piece and not self._transport.is_closing():
             self._transport.write(piece if sized else b"%x\r\n%s\r\n" % (len(piece), piece))
 
     def _leave(self, parser: ResponseParser | None) -> None:

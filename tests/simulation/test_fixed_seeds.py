@@ -12,8 +12,11 @@ import pytest
 from tests.simulation.batch import NEVER, Batch, transitions
 from tests.simulation.world import simulate
 
-SHARES, SHARE = 8, 300
+SHARES, SHARE = 16, 150
 """Some 25 seconds on one core of 2024, in parts that stay far below the timeout of a test."""
+
+MORE = 16
+"""Shares that are added where the first ones miss a transition: some come once in a thousand."""
 
 
 @functools.cache
@@ -30,14 +33,15 @@ def test_no_byte_is_lost_and_none_invented(share: int) -> None:
 @pytest.mark.timeout(300)  # alone, it plays everything
 def test_a_batch_reaches_every_transition_that_faults_bring_about() -> None:
     whole = Batch()
-    for share in range(SHARES):
-        whole.visited += play(share).visited
+    for share in range(SHARES + MORE):
+        if share < SHARES or whole.missed():
+            whole.visited += play(share).visited
     assert not whole.missed()
     assert not NEVER.keys() & whole.visited.keys()
     assert NEVER.keys() <= transitions()
 
 
-@pytest.mark.parametrize("seed", range(5000, 5020))
+@pytest.mark.parametrize("seed", range(5000, 5010))
 def test_a_seed_is_played_the_same_way_each_time(seed: int) -> None:
     assert simulate(seed).trace == simulate(seed).trace
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.simulation.batch import Batch
 
-SHARES, SHARE = 6, 250
+SHARES, SHARE = 10, 150
 
 
 @pytest.mark.parametrize("share", range(SHARES))
