@@ -24,8 +24,6 @@ NEVER: dict[Transition, str] = {
     ("detached", "invoke_returned"): "is told only after the end",
     ("streaming", "answered"): "the library returns a receipt once it has attached",
     ("detached", "answered"): "the library returns a receipt once it has attached",
-    ("streaming", "head_expired"): "the route of a simulation has no head_timeout",
-    ("detached", "head_expired"): "the route of a simulation has no head_timeout",
     ("detached", "stream_failed"): "needs a function that comes back with a gap",
     ("streaming", "head_expired"): "the simulated route has no head_timeout",
     ("detached", "head_expired"): "the simulated route has no head_timeout",
