@@ -82,6 +82,15 @@ The file:
   queue = 128
   sse_error_event = true                          # tell readers of an event stream that breaks off
 
+  [[routes]]
+  path = "/orders"
+  target = "aws:orders:live"                      # name or ARN, with or without version or alias
+  region = "eu-west-1"                            # or by the ARN, or AWS_REGION
+
+Functions on AWS are called by the Invoke API, with the credentials that AWS's own tools would find
+(environment, profile, container, web identity, instance); they need lambda:InvokeFunction. Set
+callback_url to what those functions can reach.
+
 Variables that override [gateway]: {variables}.
 
 SIGTERM or SIGINT: no new requests; what is begun has drain_deadline seconds (25) to finish, and is then
@@ -129,8 +138,9 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check_config(options: argparse.Namespace) -> int:
-    from gateway.app import check_handlers, read_tokens
+    from gateway.app import read_tokens
     from gateway.config import load
+    from gateway.functions import check_handlers
     from gateway.routes import build_routes
 
     settings = load(options.file, os.environ)

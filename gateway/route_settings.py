@@ -45,7 +45,7 @@ class RouteSettings:
     Attributes:
         where: how to name this table in an error, e.g. ``dialback.toml: routes[0]``.
         path: the prefix that it serves.
-        target: the function, e.g. ``local:app.py:handler``.
+        target: the function, e.g. ``local:app.py:handler`` or ``aws:orders:live``.
         base: the directory that a relative target file starts from.
         function_timeout: seconds the function may run.
         timeout: seconds the route waits for the call.
@@ -56,6 +56,8 @@ class RouteSettings:
         queue: requests that wait for one of those.
         sse_error_event: tell the reader of an event stream that breaks off, with an event of its own.
         env: variables for an emulated function.
+        region: AWS region of an ``aws:`` target whose name does not tell.
+        endpoint: URL of another Lambda API than the region's, for an ``aws:`` target.
     """
 
     where: str
@@ -71,6 +73,8 @@ class RouteSettings:
     sse_error_event: bool = True
     head_timeout: float | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    region: str | None = None
+    endpoint: str | None = None
 
 
 class RouteTable(msgspec.Struct, forbid_unknown_fields=True):
@@ -87,6 +91,8 @@ class RouteTable(msgspec.Struct, forbid_unknown_fields=True):
     queue: Annotated[int, msgspec.Meta(ge=0, le=CONCURRENCY_MAX)] = DEFAULT_QUEUE
     sse_error_event: bool = True
     env: dict[str, str] = {}
+    region: str | None = None
+    endpoint: Annotated[str, msgspec.Meta(pattern="^https?://[^/]")] | None = None
 
 
 def route_timeout(function_timeout: float) -> float:
@@ -111,6 +117,8 @@ def read_route(table: RouteTable, where: str, base: Path) -> RouteSettings:
         head_timeout=table.head_timeout,
         sse_error_event=table.sse_error_event,
         env=dict(table.env),
+        region=table.region,
+        endpoint=table.endpoint,
     )
 
 

@@ -7,6 +7,7 @@ botocore's chain is used whole: environment, profile, container, web identity, i
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any
 
 from botocore.auth import SigV4Auth
@@ -49,6 +50,8 @@ class Account:
         Raises:
             ConfigError: no region is given anywhere, or it is none.
         """
+        # botocore itself knows AWS_DEFAULT_REGION only; containers and functions are told AWS_REGION.
+        region = region or os.environ.get("AWS_REGION")
         region = region or self._session.get_config_variable("region")
         if not region:
             raise ConfigError(

@@ -13,13 +13,20 @@ from typing import TYPE_CHECKING
 import aiohttp
 from yarl import URL
 
-from gateway.errors import FunctionFailed, FunctionUnreachable, RequestBodyTooLarge, Throttled
+from gateway.errors import (
+    FunctionFailed,
+    FunctionUnreachable,
+    InvokeNotSent,
+    RequestBodyTooLarge,
+    Throttled,
+)
+from gateway.invoke.aws.address import invoke_url
 from gateway.invoke.base import InvokeOutcomeUnknown, InvokeResult
 
 if TYPE_CHECKING:
     from gateway.invoke.aws.account import Account
-    from gateway.invoke.aws.address import FunctionReference
     from gateway.invoke.base import Invocation
+    from gateway.targets import AwsTarget
 
 ANSWER_MAX = 6 * 1024 * 1024 + 64 * 1024
 """Bytes of an answer that are read: a payload of 6 MB (Lambda quotas) and some air."""
@@ -64,7 +71,7 @@ class AwsFunction:
     """One function of an account.
 
     Args:
-        reference: which.
+        target: which.
         region: where it is.
         endpoint: URL of the Lambda API there.
         account: signs.
@@ -73,15 +80,15 @@ class AwsFunction:
 
     def __init__(
         self,
-        reference: FunctionReference,
+        target: AwsTarget,
         region: str,
         endpoint: str,
         account: Account,
         session: aiohttp.ClientSession,
     ) -> None:
         self._region = region
-        self._url = reference.invoke_url(endpoint)
-        self._name = reference.short_name
+        self._url = invoke_url(target, endpoint)
+        self._name = target.short_name
         self._account = account
         self._session = session
 
@@ -98,7 +105,7 @@ class AwsFunction:
         try:
             return await self._post(headers, invocation.event, timeout)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise FunctionUnreachable(f"the Invoke API was not reached: {error}") from error
+            raise InvokeNotSent(f"the Invoke API was not reached: {error}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise InvokeOutcomeUnknown(f"the invoke leg broke: {error!r}") from error
 

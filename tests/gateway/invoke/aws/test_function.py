@@ -17,13 +17,20 @@ from botocore.session import Session
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.errors import FunctionFailed, FunctionUnreachable, RequestBodyTooLarge, Throttled
+from gateway.errors import (
+    FunctionFailed,
+    FunctionUnreachable,
+    InvokeNotSent,
+    RequestBodyTooLarge,
+    Throttled,
+)
 from gateway.invoke.aws.account import Account
-from gateway.invoke.aws.address import FunctionReference
+from gateway.invoke.aws.address import invoke_url
 from gateway.invoke.aws.function import ANSWER_MAX, AwsFunction
 from gateway.invoke.aws.http import open_session
 from gateway.invoke.base import Invocation, InvokeOutcomeUnknown
 from gateway.invoke.local.invoke_api import INVOKE_PATH, InvokeApi
+from gateway.targets import AwsTarget
 from tests.gateway.invoke.aws.api import KEY, SECRET, Seen, checking
 
 if TYPE_CHECKING:
@@ -64,8 +71,7 @@ async def function(
     url: str, name: str = "fn", owner: Account | None = None
 ) -> AsyncIterator[AwsFunction]:
     async with open_session() as session:
-        reference = FunctionReference.parse(name)
-        yield AwsFunction(reference, "eu-west-1", url, owner or account(), session)
+        yield AwsFunction(AwsTarget.parse(name), "eu-west-1", url, owner or account(), session)
 
 
 def invocation(event: Any = None, **fields: Any) -> Invocation:
@@ -163,7 +169,7 @@ def test_url_and_signature_are_botocores(
     expected = oracle.request(FunctionName=name, Payload=body, **more)
     oracle.close()
     text = name if qualifier is None else f"{name}:{qualifier}"
-    url = FunctionReference.parse(text).invoke_url("http://127.0.0.1:1")
+    url = invoke_url(AwsTarget.parse(text), "http://127.0.0.1:1")
     assert url == expected.url
     signed = signed_alike(expected, url, body, token)
     assert signed["Authorization"] == expected.headers["Authorization"].decode()
@@ -255,7 +261,7 @@ async def test_nobody_listens_and_nothing_ran() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         async with function(f"http://127.0.0.1:{taken.getsockname()[1]}") as aws:
-            with pytest.raises(FunctionUnreachable, match="was not reached"):
+            with pytest.raises(InvokeNotSent, match="was not reached"):
                 await aws.invoke(invocation())
 
 
@@ -311,7 +317,7 @@ async def test_connections_are_reused_and_watched() -> None:
     app = web.Application()
     app.router.add_post(INVOKE_PATH, answer)
     async with api(app) as url, open_session() as session:
-        aws = AwsFunction(FunctionReference.parse("fn"), "eu-west-1", url, account(), session)
+        aws = AwsFunction(AwsTarget.parse("fn"), "eu-west-1", url, account(), session)
         for _ in range(3):
             await aws.invoke(invocation())
         assert session.connector is not None
