@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from typing_extensions import override
 
+from gateway import cli_doctor
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -271,6 +273,8 @@ def _parser() -> argparse.ArgumentParser:
     check.description = CHECK
     check.add_argument("file", type=Path, metavar="FILE.toml")
     check.set_defaults(run=_check_config)
+    doctor = _plain(commands.add_parser("doctor", help="find out why a function does not stream"))
+    cli_doctor.add_arguments(doctor, _seconds)
     return parser
 
 

@@ -34,6 +34,9 @@ ANSWER_MAX = 6 * 1024 * 1024 + 64 * 1024
 ERROR_SHOWN = 300
 """Characters of an error message of AWS that reach the log."""
 
+CHECK_SECONDS = 10.0
+"""How long a dry run may take: nothing is started for it."""
+
 RETRY_AFTER_MAX = 60
 """Seconds: what a client is told at most."""
 
@@ -92,25 +95,40 @@ class AwsFunction:
         self._account = account
         self._session = session
 
+    async def check(self) -> None:
+        """See whether the function could be called; it does not run (API reference, DryRun).
+
+        Raises:
+            GatewayError: it could not; the text is AWS's.
+            InvokeOutcomeUnknown: the network failed.
+        """
+        event = b"{}"
+        headers = {"Content-Type": "application/json", "X-Amz-Invocation-Type": "DryRun"}
+        signed = await self._account.sign(self._url, headers, event, region=self._region)
+        await self._send(signed, event, CHECK_SECONDS, expected=204)
+
     async def invoke(self, invocation: Invocation) -> InvokeResult:
         """Call the function and wait for what it returns; see `gateway.invoke.base.Invoker`."""
         headers = await self._account.sign(
             self._url, _headers(invocation), invocation.event, region=self._region
         )
+        return await self._send(headers, invocation.event, invocation.timeout)
+
+    async def _send(
+        self, headers: dict[str, str], event: bytes, seconds: float, *, expected: int = 200
+    ) -> InvokeResult:
         timeout = aiohttp.ClientTimeout(
-            total=None,
-            connect=self._session.timeout.connect,
-            sock_read=invocation.timeout,
+            total=None, connect=self._session.timeout.connect, sock_read=seconds
         )
         try:
-            return await self._post(headers, invocation.event, timeout)
+            return await self._post(headers, event, timeout, expected)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise InvokeNotSent(f"the Invoke API was not reached: {error}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise InvokeOutcomeUnknown(f"the invoke leg broke: {error!r}") from error
 
     async def _post(
-        self, headers: dict[str, str], event: bytes, timeout: aiohttp.ClientTimeout
+        self, headers: dict[str, str], event: bytes, timeout: aiohttp.ClientTimeout, expected: int
     ) -> InvokeResult:
         # The URL is signed as it stands: yarl must not write it anew.
         url = URL(self._url, encoded=True)
@@ -118,7 +136,7 @@ class AwsFunction:
             url, data=event, headers=headers, timeout=timeout, allow_redirects=False
         ) as answer:
             payload = await _read(answer)
-            if answer.status != 200:
+            if answer.status != expected:
                 raise self._refusal(answer, payload)
             return InvokeResult(
                 payload=payload,
