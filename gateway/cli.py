@@ -83,6 +83,7 @@ The file:
   concurrency = 16
   queue = 128
   sse_error_event = true                          # tell readers of an event stream that breaks off
+  sse_heartbeat = 15                              # seconds of silence before a comment; 0: none
 
   [[routes]]
   path = "/orders"

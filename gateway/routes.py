@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.errors import ConfigError
+from gateway.route_settings import SSE_HEARTBEAT
 from gateway.targets import parse_target
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Route:
         request_body: ``inline``, ``spill`` or ``stream``.
         inline_body_max: bytes of request body that fit the event.
         sse_error_event: tell the reader of an event stream that breaks off, with an event of its own.
+        sse_heartbeat: seconds of silence in an event stream before a comment; 0 for none.
     """
 
     path: str
@@ -50,6 +52,7 @@ class Route:
     request_body: RequestBodyMode
     inline_body_max: int
     sse_error_event: bool = True
+    sse_heartbeat: float = SSE_HEARTBEAT
     head_timeout: float | None = None
 
 
@@ -121,6 +124,7 @@ def _route(one: RouteSettings, path: str, names: set[str]) -> Route:
         inline_body_max=one.inline_body_max,
         head_timeout=one.head_timeout,
         sse_error_event=one.sse_error_event,
+        sse_heartbeat=one.sse_heartbeat,
     )
 
 
