@@ -7,12 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 from lambda_client.invocation import read_invocation
 from lambda_client.response import Buffer
+from lambda_client.result import payload_for
 from lambda_client.running import running
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from lambda_client.response import Outlet
+
+    Handler = Callable[[Any, Any], Any]
+
+ENTRY_POINT = "__dialback__"
+"""The attribute of a handler that streams by itself, and needs no decorator any more."""
+
+
+def entry_point(handler: Handler) -> Handler:
+    """Mark a handler as one that streams by itself."""
+    setattr(handler, ENTRY_POINT, True)
+    return handler
 
 
 def answer(event: Any, context: Any, respond: Callable[[Outlet], Any]) -> Any:
@@ -25,11 +37,7 @@ def answer(event: Any, context: Any, respond: Callable[[Outlet], Any]) -> Any:
     """
     invocation = read_invocation(event, context, now=time.monotonic())
     if invocation.envelope is None:
-        return respond(Buffer())
-    if invocation.envelope.probe_ms is not None:
-        from lambda_client.probe import answer_probe
-
-        return answer_probe(invocation.envelope)
+        return respond(Buffer(payload_for(event)))
     from lambda_client.session import Session
 
     session = Session(invocation, invocation.envelope)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from lambda_client import result
-from lambda_client.entry import answer, run_async
+from lambda_client.entry import answer, entry_point, run_async
 from lambda_client.response import AsyncResponseStream, ResponseStream
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def streaming(handler: Handler) -> Handler:
     def entry(event: Any, context: Any = None) -> Any:
         return answer(event, context, lambda outlet: _answer(outlet, handler(event, context)))
 
-    return entry
+    return entry_point(entry)
 
 
 def streamify_response(handler: StreamHandler) -> Handler:
@@ -67,7 +67,7 @@ def streamify_response(handler: StreamHandler) -> Handler:
     def entry(event: Any, context: Any = None) -> Any:
         return answer(event, context, lambda outlet: write(outlet, event, context))
 
-    return entry
+    return entry_point(entry)
 
 
 def _settle(outlet: Outlet, value: Any) -> Any:

@@ -23,7 +23,7 @@ def run_async(value: Awaitable[Any], watch: Callable[[Callable[[], None] | None]
         value: what the async handler returned.
         watch: told how to cancel it from another thread, and with None that it is over.
     """
-    loop = _main_loop()
+    loop = main_loop()
     task = loop.create_task(_await(value))
 
     def cancel() -> None:
@@ -40,7 +40,8 @@ async def _await(value: Awaitable[Any]) -> Any:
     return await value
 
 
-def _main_loop() -> asyncio.AbstractEventLoop:
+def main_loop() -> asyncio.AbstractEventLoop:
+    """Return the loop, made on first use and again after a fork."""
     global _loop  # noqa: PLW0603 - one per process is the point
     if _loop is None or _loop[0] != os.getpid() or _loop[1].is_closed():
         _loop = os.getpid(), asyncio.new_event_loop()

@@ -25,6 +25,16 @@ class RequestBody:
         self._inline = inline
         self._session = session
 
+    @property
+    def streamed(self) -> bool:
+        """Whether it comes over the callback, piece by piece; else it is here as a whole."""
+        return self._session is not None
+
+    @property
+    def length(self) -> int | None:
+        """Bytes of the whole, until any were read; None if the client did not say how many come."""
+        return len(self._inline) if self._session is None else self._session.envelope.body_length
+
     def __iter__(self) -> Self:
         """Return itself."""
         return self

@@ -76,11 +76,16 @@ class Outlet(Protocol):
 
 
 class Buffer:
-    """The outlet without a gateway: the whole body becomes one buffered payload 2.0 answer."""
+    """The outlet without a gateway: the whole body becomes one buffered answer.
+
+    Args:
+        payload: makes it of status, headers and body; payload 2.0 by default.
+    """
 
     ordinary = True
 
-    def __init__(self) -> None:
+    def __init__(self, payload: result.Payload = result.payload) -> None:
+        self._payload = payload
         self._head: tuple[int, HeaderList] | None = None
         self._body = bytearray()
         self._ended = False
@@ -120,9 +125,9 @@ class Buffer:
         """Nobody ever cancels."""
 
     def finish(self) -> dict[str, Any]:
-        """Return the payload 2.0 answer."""
+        """Return the buffered answer."""
         assert self._head is not None  # noqa: S101 - every path starts the response first
-        return result.payload(*self._head, bytes(self._body))
+        return self._payload(*self._head, bytes(self._body))
 
 
 class _Response:

@@ -1,4 +1,4 @@
-"""What user code returned, made into a head and a body; and the buffered payload 2.0 answer. Pure.
+"""What user code returned, made into a head and a body; and the buffered answer. Pure.
 
 The rules are those of Lambda Function URLs (AWS, "Invoking Lambda function URLs", response payload
 format 2.0), so that a function answers alike with and without the gateway.
@@ -12,11 +12,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
     from typing import BinaryIO
 
     from protocol.headers import HeaderList
 
+    Payload = Callable[[int, HeaderList, bytes], dict[str, Any]]
     Streamed = Iterable[bytes | str] | AsyncIterable[bytes | str] | BinaryIO
 
 STREAM_TYPE = "application/octet-stream"
@@ -134,21 +135,63 @@ def file_chunks(file: BinaryIO) -> Iterator[bytes]:
         yield chunk
 
 
+def payload_for(event: object) -> Payload:
+    """Return what makes the buffered answer to an event, in the format of whoever sent it."""
+    if not isinstance(event, dict) or "httpMethod" not in event:
+        return payload
+    balanced = "elb" in (event.get("requestContext") or {})
+    return payload_1_single if balanced and "multiValueHeaders" not in event else payload_1
+
+
 def payload(status: int, headers: HeaderList, body: bytes) -> dict[str, Any]:
     """Return a buffered payload 2.0 response; a body that is not UTF-8 text travels as base64."""
     joined: dict[str, str] = {}
     cookies: list[str] = []
-    for name_bytes, value_bytes in headers:
-        name, value = name_bytes.decode("latin-1"), value_bytes.decode()
+    for name, value in _texts(headers):
         if name == "set-cookie":
             cookies.append(value)
         else:
             joined[name] = f"{joined[name]}, {value}" if name in joined else value
-    try:
-        text, encoded = body.decode(), False
-    except UnicodeDecodeError:
-        text, encoded = base64.b64encode(body).decode(), True
-    answer = {"statusCode": status, "headers": joined, "body": text, "isBase64Encoded": encoded}
+    answer = {"statusCode": status, "headers": joined, **_body_fields(body)}
     if cookies:
         answer["cookies"] = cookies
     return answer
+
+
+def payload_1(status: int, headers: HeaderList, body: bytes) -> dict[str, Any]:
+    """Return a buffered payload 1.0 response, as REST APIs and load balancers take it."""
+    several: dict[str, list[str]] = {}
+    for name, value in _texts(headers):
+        several.setdefault(name, []).append(value)
+    return {"statusCode": status, "multiValueHeaders": several, **_body_fields(body)}
+
+
+def payload_1_single(status: int, headers: HeaderList, body: bytes) -> dict[str, Any]:
+    """Return a response for a load balancer whose target group has no multi-value headers.
+
+    It sends on one value for each name, and tells names by their exact spelling: so cookies are kept
+    apart by their letters' case.
+    """
+    answer = payload(status, headers, body)
+    for number, cookie in enumerate(answer.pop("cookies", [])):
+        answer["headers"][_spelling("set-cookie", number)] = cookie
+    return answer
+
+
+def _spelling(name: str, number: int) -> str:
+    """Return the name in one of its many cases: bit n of `number` raises its nth letter."""
+    letters = [place for place, letter in enumerate(name) if letter.isalpha()]
+    raised = {place for bit, place in enumerate(letters) if number >> bit & 1}
+    return "".join(c.upper() if place in raised else c for place, c in enumerate(name))
+
+
+def _texts(headers: HeaderList) -> Iterator[tuple[str, str]]:
+    for name, value in headers:
+        yield name.decode("latin-1"), value.decode()
+
+
+def _body_fields(body: bytes) -> dict[str, Any]:
+    try:
+        return {"body": body.decode(), "isBase64Encoded": False}
+    except UnicodeDecodeError:
+        return {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}

@@ -123,7 +123,6 @@ class EdgeHandler:
             sink.close_after()
         finally:
             body.close()
-            sink.close()
             del self._open[sink]
             if not self._open:
                 self._idle.set()
@@ -159,7 +158,7 @@ class EdgeHandler:
         self, edge_request: EdgeRequest, body: StreamedBody, route: Route, sink: Sink
     ) -> None:
         begun = time.monotonic()
-        sink.tell_events, sink.heartbeat = route.sse_error_event, route.sse_heartbeat
+        sink.tell_events = route.sse_error_event
         outcome, note = "failed", ""
         try:
             note = await self._drive(edge_request, body, route, sink)

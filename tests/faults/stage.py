@@ -120,12 +120,7 @@ class Stage:
 
     def link(self, number: int) -> Link:
         """One of them; waits until it is there."""
-        try:
-            self.proxy.wait(lambda: len(self.links) > number)
-        except AssertionError as error:
-            ports = [(one.number, one.closed, one.up.sent) for one in self.proxy.connections]
-            error.add_note(f"{ports}, {self.before} before\n{self.dialback.stderr[-LOGGED:]}")
-            raise
+        self.proxy.wait(lambda: len(self.links) > number)
         return self.links[number]
 
     def stands(self, number: Callable[[], int]) -> int:

@@ -187,6 +187,7 @@ class Gateway:
             window=window,
             max_frame=changes.pop("max_frame", self.limits.max_frame),
             body="inline" if upload is None else "stream",
+            body_length=changes.pop("body_length", None),
         )
         stream = GatewayStream(
             xid, window=window, limits=self.limits, upload=upload is not None, check_length=True

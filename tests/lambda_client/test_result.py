@@ -118,6 +118,44 @@ def test_payload_of_text_and_of_bytes() -> None:
     assert result.body_of(answer) == EVERY_BYTE
 
 
+HEADERS = ((b"vary", b"a"), (b"vary", b"b"), (b"set-cookie", b"c=1"), (b"set-cookie", b"d=2"))
+
+
+def test_payload_1_repeats_headers() -> None:
+    assert result.payload_1(200, HEADERS, b"x") == {
+        "statusCode": 200,
+        "multiValueHeaders": {"vary": ["a", "b"], "set-cookie": ["c=1", "d=2"]},
+        "body": "x",
+        "isBase64Encoded": False,
+    }
+
+
+def test_without_multi_value_headers_cookies_differ_by_their_names_case() -> None:
+    answer = result.payload_1_single(200, HEADERS, b"x")
+    assert answer["headers"] == {"vary": "a, b", "set-cookie": "c=1", "Set-cookie": "d=2"}
+    assert "cookies" not in answer
+    many = result.payload_1_single(200, tuple((b"set-cookie", b"%d" % n) for n in range(50)), b"")
+    assert sorted(map(int, many["headers"].values())) == list(range(50))
+    assert {name.lower() for name in many["headers"]} == {"set-cookie"}
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        ({"version": "2.0", "requestContext": {"http": {}}}, result.payload),
+        ("anything", result.payload),
+        ({"httpMethod": "GET", "requestContext": None}, result.payload_1),
+        ({"httpMethod": "GET", "requestContext": {"elb": {}}}, result.payload_1_single),
+        (
+            {"httpMethod": "GET", "requestContext": {"elb": {}}, "multiValueHeaders": {}},
+            result.payload_1,
+        ),
+    ],
+)
+def test_an_event_is_answered_in_its_senders_format(event: object, expected: object) -> None:
+    assert result.payload_for(event) is expected
+
+
 def test_json_as_the_runtime_writes_it() -> None:
     assert json.loads(result.to_json({"a": Decimal("1.5"), "b": "ä"})) == {"a": 1.5, "b": "ä"}
     with pytest.raises(TypeError, match="object"):
