@@ -131,8 +131,10 @@ class Pump:
     # ------------------------------------------------------------ reading
 
     async def _read(self) -> None:
-        while self._closing is None:
+        while True:
             message = await self._socket.receive()
+            if self._closing is not None:  # an ATTACH that is read now would be bound to nothing
+                return
             if message.type is WSMsgType.BINARY:
                 self._take(message.data)
             elif message.type is WSMsgType.TEXT:

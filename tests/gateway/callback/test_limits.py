@@ -128,6 +128,37 @@ async def test_a_flood_of_attaches_or_resets_ends_its_connection_and_no_other() 
     assert codes == [CloseCode.TOO_FAST, CloseCode.TOO_FAST]
 
 
+async def test_an_attach_that_meets_its_connections_close_is_not_bound_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    states: list[str] = []
+    receive = aiohttp.web.WebSocketResponse.receive
+
+    async def close_meanwhile(socket: Any, timeout: float | None = None) -> Any:
+        message = await receive(socket, timeout)
+        running.connections.shed(1)  # nothing, unless the message is the ATTACH behind a PARK
+        return message
+
+    monkeypatch.setattr(aiohttp.web.WebSocketResponse, "receive", close_meanwhile)
+
+    async def function(peer: Peer) -> Any:
+        await peer.dial(attach=False)
+        await peer.send(Park())
+        await eventually(lambda: running.connections.parked == 1)
+        await peer.attach()
+        assert await peer.closed() == CloseCode.GOING_AWAY
+        states.extend(running.states)
+        peer.stream.detach()
+        await peer.dial()
+        await peer.attached()
+        await peer.start()
+        return await peer.end()
+
+    async with gateway(function) as running:
+        assert (await get(running.url))[0].status == 200
+    assert states == ["invoking"]
+
+
 def unknown(peer: Peer, sid: int) -> Attach:
     return replace(peer.stream.attach(sid), xid=bytes(16))
 
