@@ -17,11 +17,9 @@ from gateway.edge.server import EdgeServer
 from gateway.errors import ConfigError
 from gateway.exchange.driver import Driver
 from gateway.exchange.invocation import CallbackOffer
-from gateway.invoke.local.function import LocalFunction
-from gateway.invoke.local.handler_check import check_handler
+from gateway.functions import Functions
 from gateway.invoke.local.invoke_api import INVOKE_PATH, InvokeApi
 from gateway.invoke.local.limits import REQUEST_MAX
-from gateway.invoke.local.spec import FunctionSpec
 from gateway.journal.budget import MemoryBudget
 from gateway.journal.store import JournalStore
 from gateway.telemetry import Telemetry
@@ -34,7 +32,8 @@ if TYPE_CHECKING:
 
     from gateway.config import GatewaySettings
     from gateway.exchange.exchange import Exchange
-    from gateway.routes import Route, RouteTable
+    from gateway.invoke.local.function import LocalFunction
+    from gateway.routes import RouteTable
 
 log = logging.getLogger("dialback.app")
 
@@ -79,11 +78,9 @@ class App:
         budget = MemoryBudget(settings.memory_budget)
         budget.on_tight = self.shed
         store = JournalStore(budget)
-        self._functions = {
-            route.path: LocalFunction(_spec(route), reload=development) for route in routes
-        }
+        self._functions = Functions(routes, reload=development)
         self._driver = Driver(
-            self._functions,
+            self._functions.invokers,
             store,
             tokens,
             telemetry,
@@ -97,7 +94,7 @@ class App:
         telemetry.watch_memory(budget)
         self._handler = EdgeHandler(routes, self._driver, telemetry, settings.timing)
         self._admin = Admin(telemetry, self._list_exchanges, page_origins)
-        self._invoke_api = _invoke_api(self._functions) if development else None
+        self._invoke_api = _invoke_api(self._functions.local) if development else None
         self._admin_runner = self._make_admin_runner()
         self.edge = EdgeServer(self._handler, telemetry, settings.timing)
         self.callback = web.Server(self._endpoint.handle, access_log=None)
@@ -113,10 +110,7 @@ class App:
     async def start(self) -> None:
         """Start the functions, and wait until each has a worker or has said why not."""
         await self._admin_runner.setup()
-        problems = await asyncio.gather(*(one.start() for one in self._functions.values()))
-        for path, problem in zip(self._functions, problems, strict=True):
-            if problem is not None:
-                log.error("the function of route %s cannot start: %s", path, problem)
+        await self._functions.start()
 
     def accepting(self) -> None:
         """Everything listens: say so to whoever asks."""
@@ -158,8 +152,7 @@ class App:
         """End whatever is left, visibly broken where it is not complete, and every process."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._admin_runner.cleanup)
-            for function in self._functions.values():
-                stack.push_async_callback(function.aclose)
+            stack.push_async_callback(self._functions.close)
             if self._invoke_api is not None:
                 stack.push_async_callback(self._invoke_api.aclose)
             stack.push_async_callback(self._driver.close)
@@ -185,18 +178,6 @@ class App:
         return [_describe(exchange, now) for exchange in self._driver.exchanges()]
 
 
-def check_handlers(routes: Iterable[Route]) -> None:
-    """See that every local function can be imported and called; blocks while it looks.
-
-    Raises:
-        ConfigError: one cannot; the first of them, by file.
-    """
-    for route in routes:
-        problem = check_handler(_spec(route))
-        if problem is not None:
-            raise ConfigError(f"route {route.path}: {problem}")
-
-
 def read_tokens(files: Iterable[Path]) -> Tokens:
     """Make the tokens from key files.
 
@@ -214,17 +195,6 @@ def read_tokens(files: Iterable[Path]) -> Tokens:
         return Tokens(keys)
     except ValueError as error:
         raise ConfigError(f"gateway.token_keys: {error}") from error
-
-
-def _spec(route: Route) -> FunctionSpec:
-    return FunctionSpec(
-        name=route.name,
-        file=route.target.file,
-        handler=route.target.handler,
-        timeout=route.function_timeout,
-        concurrency=route.concurrency,
-        env=route.target.env,
-    )
 
 
 def _invoke_api(functions: dict[str, LocalFunction]) -> InvokeApi:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from typing_extensions import override
 
+from gateway import cli_doctor
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -81,6 +83,16 @@ The file:
   concurrency = 16
   queue = 128
   sse_error_event = true                          # tell readers of an event stream that breaks off
+  sse_heartbeat = 15                              # seconds of silence before a comment; 0: none
+
+  [[routes]]
+  path = "/orders"
+  target = "aws:orders:live"                      # name or ARN, with or without version or alias
+  region = "eu-west-1"                            # or by the ARN, or AWS_REGION
+
+Functions on AWS are called by the Invoke API, with the credentials that AWS's own tools would find
+(environment, profile, container, web identity, instance); they need lambda:InvokeFunction. Set
+callback_url to what those functions can reach.
 
 Variables that override [gateway]: {variables}.
 
@@ -129,8 +141,9 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check_config(options: argparse.Namespace) -> int:
-    from gateway.app import check_handlers, read_tokens
+    from gateway.app import read_tokens
     from gateway.config import load
+    from gateway.functions import check_handlers
     from gateway.routes import build_routes
 
     settings = load(options.file, os.environ)
@@ -261,6 +274,8 @@ def _parser() -> argparse.ArgumentParser:
     check.description = CHECK
     check.add_argument("file", type=Path, metavar="FILE.toml")
     check.set_defaults(run=_check_config)
+    doctor = _plain(commands.add_parser("doctor", help="find out why a function does not stream"))
+    cli_doctor.add_arguments(doctor, _seconds)
     return parser
 
 

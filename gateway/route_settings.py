@@ -34,6 +34,10 @@ LAMBDA_TIMEOUT_MAX = 900.0
 ROUTE_TIMEOUT_MAX = 86_400.0
 """Seconds; a day. A larger number is a mistake in the unit, such as milliseconds."""
 
+SSE_HEARTBEAT = 15.0
+"""Seconds: a quarter of the shortest idle time of common proxies (nginx and AWS's load balancers: 60), and
+what the HTML standard suggests for such comments (section 9.2.7)."""
+
 CONCURRENCY_MAX = 100_000
 """A larger number than any account has; it is a slip of the keyboard."""
 
@@ -45,7 +49,7 @@ class RouteSettings:
     Attributes:
         where: how to name this table in an error, e.g. ``dialback.toml: routes[0]``.
         path: the prefix that it serves.
-        target: the function, e.g. ``local:app.py:handler``.
+        target: the function, e.g. ``local:app.py:handler`` or ``aws:orders:live``.
         base: the directory that a relative target file starts from.
         function_timeout: seconds the function may run.
         timeout: seconds the route waits for the call.
@@ -55,7 +59,10 @@ class RouteSettings:
         concurrency: calls of the function at a time.
         queue: requests that wait for one of those.
         sse_error_event: tell the reader of an event stream that breaks off, with an event of its own.
+        sse_heartbeat: seconds of silence in an event stream before a comment; 0 for none.
         env: variables for an emulated function.
+        region: AWS region of an ``aws:`` target whose name does not tell.
+        endpoint: URL of another Lambda API than the region's, for an ``aws:`` target.
     """
 
     where: str
@@ -69,8 +76,11 @@ class RouteSettings:
     concurrency: int = DEFAULT_CONCURRENCY
     queue: int = DEFAULT_QUEUE
     sse_error_event: bool = True
+    sse_heartbeat: float = SSE_HEARTBEAT
     head_timeout: float | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    region: str | None = None
+    endpoint: str | None = None
 
 
 class RouteTable(msgspec.Struct, forbid_unknown_fields=True):
@@ -86,7 +96,10 @@ class RouteTable(msgspec.Struct, forbid_unknown_fields=True):
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=CONCURRENCY_MAX)] = DEFAULT_CONCURRENCY
     queue: Annotated[int, msgspec.Meta(ge=0, le=CONCURRENCY_MAX)] = DEFAULT_QUEUE
     sse_error_event: bool = True
+    sse_heartbeat: Annotated[float, msgspec.Meta(ge=0, le=ROUTE_TIMEOUT_MAX)] = SSE_HEARTBEAT
     env: dict[str, str] = {}
+    region: str | None = None
+    endpoint: Annotated[str, msgspec.Meta(pattern="^https?://[^/]")] | None = None
 
 
 def route_timeout(function_timeout: float) -> float:
@@ -110,7 +123,10 @@ def read_route(table: RouteTable, where: str, base: Path) -> RouteSettings:
         queue=table.queue,
         head_timeout=table.head_timeout,
         sse_error_event=table.sse_error_event,
+        sse_heartbeat=table.sse_heartbeat,
         env=dict(table.env),
+        region=table.region,
+        endpoint=table.endpoint,
     )
 
 

@@ -3,61 +3,24 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.errors import ConfigError
+from gateway.route_settings import SSE_HEARTBEAT
+from gateway.targets import parse_target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
 
     from gateway.route_settings import RequestBodyMode, RouteSettings
+    from gateway.targets import Target
 
-_LATER_TARGETS = ("aws:", "function_url:")
 _PATH = re.compile(r"/[^\s?#\x00-\x1f\x7f]*")
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
 FUNCTION_NAME_MAX = 64
 """Characters in the name of a Lambda function (API reference, CreateFunction: FunctionName)."""
-
-
-@dataclass(frozen=True, slots=True)
-class LocalTarget:
-    """A function that the emulated Lambda runs.
-
-    Attributes:
-        file: the Python file, absolute.
-        handler: the name in that file, dots allowed.
-        env: variables added to the function's environment.
-    """
-
-    file: Path
-    handler: str
-    env: Mapping[str, str] = field(default_factory=dict, hash=False)
-
-    @classmethod
-    def parse(cls, text: str, base: Path, env: Mapping[str, str] | None = None) -> LocalTarget:
-        """Read ``local:FILE.py:HANDLER`` or ``FILE.py:HANDLER``.
-
-        Args:
-            text: the target.
-            base: the directory that a relative file starts from.
-            env: variables added to the function's environment.
-
-        Raises:
-            ValueError: it is not that, or is a kind of target that comes with a later release.
-        """
-        for kind in _LATER_TARGETS:
-            if text.startswith(kind):
-                raise ValueError(
-                    f"target {text!r}: {kind} targets come with a later release;"
-                    " use local:FILE.py:HANDLER"
-                )
-        file, colon, handler = text.removeprefix("local:").rpartition(":")
-        if not colon or not file.endswith(".py") or not _is_dotted_name(handler):
-            raise ValueError(f"target {text!r} is not FILE.py:HANDLER, such as app.py:handler")
-        return cls((base / file).resolve(), handler, dict(env or {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +39,12 @@ class Route:
         request_body: ``inline``, ``spill`` or ``stream``.
         inline_body_max: bytes of request body that fit the event.
         sse_error_event: tell the reader of an event stream that breaks off, with an event of its own.
+        sse_heartbeat: seconds of silence in an event stream before a comment; 0 for none.
     """
 
     path: str
     name: str
-    target: LocalTarget
+    target: Target
     timeout: float
     function_timeout: float
     concurrency: int
@@ -88,6 +52,7 @@ class Route:
     request_body: RequestBodyMode
     inline_body_max: int
     sse_error_event: bool = True
+    sse_heartbeat: float = SSE_HEARTBEAT
     head_timeout: float | None = None
 
 
@@ -142,7 +107,9 @@ def build_routes(settings: Iterable[RouteSettings]) -> RouteTable:
 
 def _route(one: RouteSettings, path: str, names: set[str]) -> Route:
     try:
-        target = LocalTarget.parse(one.target, one.base, one.env)
+        target = parse_target(
+            one.target, one.base, env=one.env, region=one.region, endpoint=one.endpoint
+        )
     except ValueError as error:
         raise ConfigError(f"{one.where}: {error}") from error
     return Route(
@@ -157,6 +124,7 @@ def _route(one: RouteSettings, path: str, names: set[str]) -> Route:
         inline_body_max=one.inline_body_max,
         head_timeout=one.head_timeout,
         sse_error_event=one.sse_error_event,
+        sse_heartbeat=one.sse_heartbeat,
     )
 
 
@@ -168,8 +136,8 @@ def _normal_path(one: RouteSettings) -> str:
     return one.path.rstrip("/") or "/"
 
 
-def _unique_name(target: LocalTarget, names: set[str]) -> str:
-    plain = _NOT_IN_A_NAME.sub("-", f"{target.file.stem}-{target.handler}")
+def _unique_name(target: Target, names: set[str]) -> str:
+    plain = _NOT_IN_A_NAME.sub("-", target.short_name)
     name = plain = plain[: FUNCTION_NAME_MAX - 4]
     number = 1
     while name in names:
@@ -177,7 +145,3 @@ def _unique_name(target: LocalTarget, names: set[str]) -> str:
         name = f"{plain}-{number}"
     names.add(name)
     return name
-
-
-def _is_dotted_name(text: str) -> bool:
-    return all(part.isidentifier() for part in text.split("."))

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.address import Address
-from gateway.app import App, check_handlers, read_tokens
+from gateway.app import App, read_tokens
 from gateway.errors import ConfigError
+from gateway.functions import check_handlers
 from gateway.heap import keep_freed_pages
 from gateway.listener import Listener
+from gateway.targets import LocalTarget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine
@@ -162,8 +164,8 @@ def _introduction(job: Job, sockets: dict[str, socket.socket]) -> list[str]:
         f"admin     {urls['admin']}  (/healthz /readyz /metrics /exchanges)",
     ]
     for route in job.routes:
-        lines.append(f"route     {route.path} -> {route.target.file}:{route.target.handler}")
-        if job.development:
+        lines.append(f"route     {route.path} -> {route.target}")
+        if job.development and isinstance(route.target, LocalTarget):
             path = f"/2015-03-31/functions/{route.name}/invocations"
             lines.append(f"invoke    {urls['admin']}{path}")
     return [*lines, "ready"]

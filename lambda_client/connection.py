@@ -185,8 +185,11 @@ class Connection(asyncio.Protocol):
         self.paused = True
 
     def resume_writing(self) -> None:
-        """The transport wants more."""
+        """The transport wants more. It must not be closed before it has returned from here."""
         self.paused = False
+        self._loop.call_soon(self._resumed)
+
+    def _resumed(self) -> None:
         if self._when_flushed is not None:
             then, self._when_flushed = self._when_flushed, None
             if self._transport is not None:

@@ -38,6 +38,10 @@ def answer(event: Any, context: Any, respond: Callable[[Outlet], Any]) -> Any:
     invocation = read_invocation(event, context, now=time.monotonic())
     if invocation.envelope is None:
         return respond(Buffer(payload_for(event)))
+    if invocation.envelope.probe_ms is not None:
+        from lambda_client.probe import answer_probe
+
+        return answer_probe(invocation.envelope)
     from lambda_client.session import Session
 
     session = Session(invocation, invocation.envelope)

@@ -10,7 +10,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from protocol.errors import RemoteProtocolError
-from protocol.limits import MAX_INT, MAX_MAX_FRAME, MAX_TOKEN, MAX_URL, MAX_URLS, MIN_MAX_FRAME
+from protocol.limits import (
+    MAX_INT,
+    MAX_MAX_FRAME,
+    MAX_PROBE_MS,
+    MAX_TOKEN,
+    MAX_URL,
+    MAX_URLS,
+    MIN_MAX_FRAME,
+)
 
 #: The key under which envelope and receipt stand.
 KEY = "dialback"
@@ -35,6 +43,8 @@ class Envelope:
         max_frame: largest DATA payload in bytes.
         body: where the request body is: in the event, or coming over the callback.
         body_length: its length in bytes when it is streamed and its length is known.
+        probe_ms: this is no request: report how the callback URLs are reached (see `protocol.probe`),
+            after so many milliseconds of silence on each connection; None for a request.
     """
 
     xid: str
@@ -45,6 +55,7 @@ class Envelope:
     max_frame: int
     body: Literal["inline", "stream"] = "inline"
     body_length: int | None = None
+    probe_ms: int | None = None
 
     @property
     def xid_bytes(self) -> bytes:
@@ -53,6 +64,7 @@ class Envelope:
 
     def to_json(self) -> dict[str, object]:
         """Return the JSON object."""
+        probe = {} if self.probe_ms is None else {"probe": self.probe_ms}
         return {
             "v": VERSION,
             "xid": self.xid,
@@ -63,6 +75,7 @@ class Envelope:
             "max_frame": self.max_frame,
             "body": self.body,
             "body_length": self.body_length,
+            **probe,
         }
 
     @classmethod
@@ -83,6 +96,7 @@ class Envelope:
             max_frame=fields.integer("max_frame", MIN_MAX_FRAME, MAX_MAX_FRAME),
             body=_body(fields),
             body_length=fields.optional_integer("body_length"),
+            probe_ms=fields.optional_integer("probe", MAX_PROBE_MS),
         )
 
 

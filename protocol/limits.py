@@ -63,6 +63,8 @@ MAX_URL = 2048
 #: A token is a few hundred characters; it must fit ClientContext (3,583 bytes) with the envelope.
 MAX_TOKEN = 2048
 MAX_URLS = 4
+#: As long as a function may run: a probe can watch a connection for no longer.
+MAX_PROBE_MS = 900_000
 
 #: A quiet stream acknowledges this many seconds after its last WINDOW; a busy one by bytes.
 ACK_DELAY = 0.1

@@ -4,6 +4,7 @@
 set -u
 wanted=()
 command -v chromium >/dev/null 2>&1 || wanted+=(chromium)
+command -v nginx >/dev/null 2>&1 || wanted+=(nginx-light)
 command -v curl >/dev/null 2>&1 || wanted+=(curl)
 command -v openssl >/dev/null 2>&1 || wanted+=(openssl)
 [ ${#wanted[@]} -eq 0 ] && exit 0

@@ -123,6 +123,7 @@ class EdgeHandler:
             sink.close_after()
         finally:
             body.close()
+            sink.close()
             del self._open[sink]
             if not self._open:
                 self._idle.set()
@@ -158,7 +159,7 @@ class EdgeHandler:
         self, edge_request: EdgeRequest, body: StreamedBody, route: Route, sink: Sink
     ) -> None:
         begun = time.monotonic()
-        sink.tell_events = route.sse_error_event
+        sink.tell_events, sink.heartbeat = route.sse_error_event, route.sse_heartbeat
         outcome, note = "failed", ""
         try:
             note = await self._drive(edge_request, body, route, sink)

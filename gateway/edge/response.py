@@ -26,6 +26,7 @@ from gateway.edge.head import (
     is_event_stream,
     render_head,
 )
+from gateway.edge.heartbeat import COMMENT, Heartbeat
 from gateway.edge.sse import EventBoundary
 from protocol.headers import content_length
 
@@ -76,6 +77,7 @@ class Sink:
         outcome: how it ended.
         facts: what the access line says of it beside.
         tell_events: whether the reader of an event stream is told when it breaks off.
+        heartbeat: seconds of silence in an event stream before a comment; 0 for none.
     """
 
     def __init__(
@@ -92,7 +94,9 @@ class Sink:
         self._head = b""
         self._head_timer: asyncio.Handle | None = None
         self._boundary: EventBoundary | None = None
+        self._heartbeat: Heartbeat | None = None
         self.tell_events = True
+        self.heartbeat = 0.0
         self.facts: dict[str, object] = {}
         self.status: int | None = None
         self.body_bytes = 0
@@ -140,7 +144,7 @@ class Sink:
         self._head = render_head(self._request.version, status, headers, ours)
         self._framing, self._remaining = framing, promised or 0
         if framing is not Framing.NONE and is_event_stream(headers) and not is_coded(headers):
-            self._boundary = EventBoundary() if self.tell_events else None
+            self._follow_events()
         self.status = status
         self._head_timer = self._loop.call_soon(self._flush_head)
 
@@ -148,6 +152,8 @@ class Sink:
         """Hand body bytes to the transport; all `parts` make one chunk."""
         if self._framing is Framing.NONE or self.outcome is not Outcome.OPEN:
             return
+        if self._heartbeat is not None:
+            parts = self._heartbeat.pass_on(parts)
         size = sum(map(len, parts))
         if self._framing is Framing.SIZED:
             # What the transport might not take at once may still be lost: then no end has been sent.
@@ -192,6 +198,8 @@ class Sink:
         if self._framing is Framing.SIZED and self._remaining:
             self.abort()
             return False
+        if self._heartbeat is not None and (rest := self._heartbeat.rest()):
+            self.write((rest,))
         self.outcome = Outcome.COMPLETED
         if self._framing is Framing.CLOSE and self._transport is not None:
             reset_on_close(self._transport, wanted=False)
@@ -241,16 +249,13 @@ class Sink:
         In the middle of an event there is no place: an empty line would dispatch the half of it. The
         connection must be closed afterwards, and the body is broken however that is done.
         """
-        if self._boundary is None or not self._boundary.between_events or not self._alive:
-            return False
-        if self.outcome is not Outcome.OPEN:
+        if not self.tell_events or not self._between_events:
             return False
         event = f"event: error\ndata: {self._describe(public)}\n\n".encode()
         if self._framing is Framing.SIZED and len(event) >= self._remaining:
             return False
         self._fail()
-        chunked = self._framing is Framing.CHUNKED
-        self._send((b"%x\r\n" % len(event), event, b"\r\n") if chunked else (event,))
+        self._insert(event)
         return True
 
     def send_error(self, status: int, public: str, retry_after: int | None = None) -> None:
@@ -263,7 +268,39 @@ class Sink:
         self.write((text.encode(),), last=True)
         self.end()
 
+    def close(self) -> None:
+        """Nothing more is sent, however it ended."""
+        if self._heartbeat is not None:
+            self._heartbeat.close()
+
     # ------------------------------------------------------------ inside
+
+    def _follow_events(self) -> None:
+        self._boundary = EventBoundary()
+        # What the length of a sized body counts is the function's alone.
+        if self.heartbeat and self._framing is not Framing.SIZED:
+            self._heartbeat = Heartbeat(self.heartbeat, self._beat)
+
+    def _beat(self) -> bool:
+        """Send a comment, unless bytes are on their way yet: those would tell as much.
+
+        And who takes nothing is found out by what the transport holds, which no comment may change.
+        """
+        fits = self._between_events and not self.pending
+        if fits:
+            self._insert(COMMENT)
+        return fits
+
+    @property
+    def _between_events(self) -> bool:
+        """Whether something of ours may stand here, in an event stream that goes on."""
+        open_ = self.outcome is Outcome.OPEN and self._alive
+        return open_ and self._boundary is not None and self._boundary.between_events
+
+    def _insert(self, event: bytes) -> None:
+        """Send what is not the function's."""
+        chunked = self._framing is Framing.CHUNKED
+        self._send((b"%x\r\n" % len(event), event, b"\r\n") if chunked else (event,))
 
     @property
     def _alive(self) -> bool:

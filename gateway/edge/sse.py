@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
+"""The byte order mark in UTF-8. One at the beginning is no part of the stream."""
+
 # A line ends with LF, CR, or both; an event ends with an empty line. A CR at the very end counts: should
 # an LF follow, it belongs to the same line end, and whatever came between stands behind it.
 _EMPTY_LINE = (b"\n\n", b"\r\r", b"\n\r", b"\n\r\n", b"\r\r\n")
@@ -36,9 +38,9 @@ class EventBoundary:
         return self._tail.endswith(_EMPTY_LINE)
 
     def _begin(self, start: bytes) -> None:
-        if start != _BOM and _BOM.startswith(start):
+        if start != BOM and BOM.startswith(start):
             self._start = start
             self._tail = b"\n\n" + start
         else:
             self._start = None
-            self._tail = (b"\n\n" + start.removeprefix(_BOM)[-_TAIL:])[-_TAIL:]
+            self._tail = (b"\n\n" + start.removeprefix(BOM)[-_TAIL:])[-_TAIL:]

@@ -92,7 +92,7 @@ ROWS = (
     Row("56", "Request smuggling", "400, closed", "refuses what is ambiguous", "never sees it"),
     Row("57", "A flood of ATTACH or RESET", "others notice nothing", "closes 4420", ""),
     Row("58", "All functions reconnect at once", "a short delay", "takes them at a rate, REJECT OVERLOADED", "full jitter"),
-    Row("59", "A load balancer cuts quiet connections", "", "PING on quiet callbacks", "PONG"),
+    Row("59", "A load balancer cuts quiet connections", "", "PING on quiet callbacks, an SSE comment after 15 s", "PONG"),
     Row("60", "Proxies buffer or compress SSE", "", "X-Accel-Buffering: no, Cache-Control: no-transform, every event leaves at once", ""),
     _later("61", "Two clients resume one stream", "both get every byte", "two readers of one log", ""),
     _later("62", "A resume beyond the log, before it, or by another user", "410, 410, 403", "", ""),

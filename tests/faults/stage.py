@@ -120,7 +120,12 @@ class Stage:
 
     def link(self, number: int) -> Link:
         """One of them; waits until it is there."""
-        self.proxy.wait(lambda: len(self.links) > number)
+        try:
+            self.proxy.wait(lambda: len(self.links) > number)
+        except AssertionError as error:
+            ports = [(one.number, one.closed, one.up.sent) for one in self.proxy.connections]
+            error.add_note(f"{ports}, {self.before} before\n{self.dialback.stderr[-LOGGED:]}")
+            raise
         return self.links[number]
 
     def stands(self, number: Callable[[], int]) -> int:

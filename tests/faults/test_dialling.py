@@ -98,6 +98,7 @@ def test_an_environment_that_ends_while_parked_leaves_nothing(stage: Stage) -> N
     assert stage.link(0).closed is False
     opened = stage.dialback.metric("dialback_callbacks", state="open")
     process.kill()
+    eventually(lambda: not process.is_running())  # and so the gateway knows
     eventually(lambda: stage.dialback.metric("dialback_callbacks", state="open") == opened - 1)
     second = stage.browse("stream", total=MIB)
     stage.assert_clean(second)

@@ -100,7 +100,9 @@ def test_a_function_that_returns_in_mid_stream_is_a_visible_break_at_once(stage:
     assert browser.wait_end() == "broken"
     assert monotonic() - returned < AT_ONCE
     assert stage.wait_state("failed")["bytes"] == len(browser.body) == 1000
-    stage.function.kill()  # its stream is still there, and would go on with the next invocation
+    process = stage.function
+    process.kill()  # its stream is still there, and would go on with the next invocation
+    eventually(lambda: not process.is_running())  # else that one might still be given to it
     stage.assert_over()
 
 

@@ -43,10 +43,12 @@ HEADS = (
 )
 
 
-def data(choices: Choices, sid: int, *offsets: int) -> Data:
-    """Bytes of the pattern where they belong, mostly."""
+def data(choices: Choices, sid: int, *offsets: int, credit: int) -> Data:
+    """Bytes of the pattern where they belong, mostly; now and then up to where credit ends, or so."""
     offset = choices.near(*offsets)
-    size = choices.below(64)
+    size = choices.below(72)
+    if size >= 64:
+        size = max(1, credit - offset + size - 68)
     honest = PATTERN[offset : offset + size]
     return Data(sid, offset, choices.some(64) if choices.byte() > 240 else honest)
 

@@ -79,6 +79,7 @@ def test_every_key(file: Path) -> None:
         concurrency = 2
         queue = 0
         sse_error_event = false
+        sse_heartbeat = 0
         env = { STAGE = "test" }
         """,
     )
@@ -116,7 +117,7 @@ def test_every_key(file: Path) -> None:
     assert (route.timeout, route.function_timeout) == (910, 60.5)
     assert (route.request_body, route.inline_body_max) == ("stream", 1000)
     assert (route.concurrency, route.queue, route.env) == (2, 0, {"STAGE": "test"})
-    assert not route.sse_error_event
+    assert (route.sse_error_event, route.sse_heartbeat) == (False, 0)
 
 
 def test_defaults(file: Path) -> None:
@@ -126,6 +127,7 @@ def test_defaults(file: Path) -> None:
     assert (route.timeout, route.function_timeout) == (40, 30)
     assert (route.request_body, route.inline_body_max) == ("inline", 4 * 1024 * 1024)
     assert (route.concurrency, route.queue) == (16, 128)
+    assert (route.sse_error_event, route.sse_heartbeat) == (True, 15)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +156,7 @@ def test_one_timeout_sets_the_other(file: Path, given: str, function: float, rou
         (ROUTE + 'timeout = "30"', "FILE: routes[0].timeout: expected float, got str"),
         (ROUTE + "timeout = 0", "FILE: routes[0].timeout: expected float > 0.0"),
         (ROUTE + "timeout = 99999999", "FILE: routes[0].timeout: expected float <= 86400.0"),
+        (ROUTE + "sse_heartbeat = -1", "FILE: routes[0].sse_heartbeat: expected float >= 0.0"),
         (ROUTE + "concurrency = true", "FILE: routes[0].concurrency: expected int, got bool"),
         (ROUTE + "concurrency = 0", "FILE: routes[0].concurrency: expected int >= 1"),
         (ROUTE + "inline_body_max = 5000000", "FILE: routes[0].inline_body_max: expected int <= 4194304"),

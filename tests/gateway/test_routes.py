@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.errors import ConfigError
 from gateway.route_settings import RouteSettings
-from gateway.routes import LocalTarget, RouteTable, build_routes
+from gateway.routes import RouteTable, build_routes
+from gateway.targets import AwsTarget, LocalTarget
 
 BASE = Path("/srv/site")
+ARN = "arn:aws:lambda:us-east-1:123456789012:function:orders"
 
 
 def settings(path: str, target: str = "app.py:handler") -> RouteSettings:
@@ -72,16 +76,40 @@ def test_an_absolute_file_stays() -> None:
     "text", ["", "app.py", "app:handler", "app.py:", "app.py:1x", "app.py:a-b"]
 )
 def test_what_is_no_target_is_an_error(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"routes\[0\]: target .* is not FILE.py:HANDLER"):
+    with pytest.raises(ConfigError, match=r"routes\[0\]: target .* is neither FILE.py:HANDLER"):
         build_routes([settings("/", text)])
+
+
+def test_a_function_url_comes_later() -> None:
+    with pytest.raises(ConfigError, match="targets come with a later release"):
+        build_routes([settings("/", "function_url:https://x")])
+
+
+def test_an_aws_target_may_name_region_and_endpoint() -> None:
+    one = settings("/", "aws:orders:live")
+    one = replace(one, region="eu-west-1", endpoint="http://127.0.0.1:4566")
+    (route,) = build_routes([one])
+    assert route.target == AwsTarget(
+        "orders", "orders", "live", "eu-west-1", "http://127.0.0.1:4566"
+    )
+    assert (route.name, str(route.target)) == ("orders", "aws:orders:live")
 
 
 @pytest.mark.parametrize(
-    "text", ["aws:arn:aws:lambda:eu-west-1:1:function:f", "function_url:https://x"]
+    ("target", "more", "reason"),
+    [
+        ("aws:a b", {}, "after aws: the name or the ARN"),
+        (f"aws:{ARN}", {"region": "eu-west-1"}, "is in us-east-1, not in eu-west-1"),
+        ("aws:orders", {"env": {"A": "b"}}, "env is for local functions; set it on AWS"),
+        ("app.py:handler", {"region": "eu-west-1"}, "region and endpoint are for aws: targets"),
+        ("app.py:handler", {"endpoint": "http://x"}, "region and endpoint are for aws: targets"),
+    ],
 )
-def test_targets_of_a_later_release_are_refused_by_name(text: str) -> None:
-    with pytest.raises(ConfigError, match="targets come with a later release"):
-        build_routes([settings("/", text)])
+def test_settings_of_another_kind_of_target_are_errors(
+    target: str, more: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        build_routes([replace(settings("/", target), **more)])
 
 
 def test_names_of_functions_are_unique_and_fit_the_api() -> None:

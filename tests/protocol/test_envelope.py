@@ -10,7 +10,8 @@ from tests.protocol.link import envelope
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"body": "stream"}, {"body": "stream", "body_length": 7, "inv": 3}]
+    "changes",
+    [{}, {"body": "stream"}, {"body": "stream", "body_length": 7, "inv": 3}, {"probe_ms": 0}],
 )
 def test_round_trip_through_json(changes: dict[str, object]) -> None:
     one = envelope(**changes)

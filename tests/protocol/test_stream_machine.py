@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,7 +22,7 @@ from hypothesis.stateful import (
 )
 from typing_extensions import override
 
-from protocol.codec import decode
+from protocol.codec import decode, encode
 from protocol.errors import CancelCode, ResetCode
 from protocol.frames import Attach, Data, End
 from protocol.function_stream import FunctionState
@@ -229,17 +230,23 @@ class StreamMachine(RuleBasedStateMachine):
         for message in pick(self.attaches, number):
             frame = decode(message)
             assert isinstance(frame, Attach)
-            if self.world.find(frame.xid).gateway.pair[0] == frame.inv:
-                self.world.dial().replay(message.replace(frame.secret, b"?" * 16))
+            gateway = self.world.find(frame.xid).gateway
+            if gateway.pair[0] == frame.inv:
+                newer = replace(frame, epoch=frame.epoch + 100, hi=gateway.position, flags=1)
+                self.world.dial().replay(encode(replace(newer, secret=b"?" * 16)))
 
     def _a_byte_is_falsified(self, number: int, up: int) -> None:
-        for wire in pick([w for w in self.world.wires if w.copy], number):
-            messages = wire.up.messages if up % 2 else wire.down.messages
-            for at, message in enumerate(messages):
-                if isinstance(decode(message), Data) and wire.copy is not None:
-                    wire.copy.exchange.excuses.add("falsified")
-                    messages[at] = message[:-1] + bytes([message[-1] ^ 1])
-                    return
+        found = [
+            (wire.copy, messages, at)
+            for wire in self.world.wires
+            if wire.copy is not None
+            for messages in [wire.up.messages if up % 2 else wire.down.messages]
+            for at, message in enumerate(messages)
+            if isinstance(decode(message), Data)
+        ]
+        for copy, messages, at in pick(found, number):
+            copy.exchange.excuses.add("falsified")
+            messages[at] = messages[at][:-1] + bytes([messages[at][-1] ^ 1])
 
     # ------------------------------------------------------------------ the network and the clock
 

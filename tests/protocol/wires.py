@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from protocol.connection import FunctionConnection, GatewayConnection
-from protocol.errors import RejectCode, StreamFailed
+from protocol.errors import RejectCode, RemoteProtocolError, StreamFailed
 from protocol.frames import Attach, Attached, End, EndAck, Frame, Park, Reset
 from protocol.function_stream import FunctionState
 from tests.protocol.link import LIMITS, Pipe
@@ -155,7 +155,11 @@ class Wire:
         else:
             honest = answer.code != RejectCode.GAP or exchange.excuses
             assert honest, "I1: an honest function is told of a gap"
-            self.gateway.refuse(answer, self.world.now)
+            try:
+                self.gateway.refuse(answer, self.world.now)
+            except RemoteProtocolError:
+                assert exchange.excuses, "an honest function is refused too often"
+                self.gateway_closes()
 
     def _exchange_takes(self, exchange: Exchange, frame: StreamFrame) -> None:
         stream = exchange.gateway

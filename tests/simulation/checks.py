@@ -39,6 +39,9 @@ KEPT = 45.0
 """Seconds for which the library may go on after user code: 15 s until the tail, 10 s for END_ACK, an
 attempt to dial, and a stall of the network."""
 
+MENDED = frozenset({"reset", "hang_up"})
+"""Faults of a callback after which the library is back in a few seconds."""
+
 PROMPT = 2.0
 """Seconds in which a cancellation crosses a network of up to 0.3 s, after a dial, and is in user code."""
 
@@ -137,6 +140,10 @@ def verify(world: World, watch: Watch) -> list[str]:
         problems += [f"act {act.number}: {one}" for one in _of_act(act, seen, runs, watch)]
     problems += _of_states(watch)
     problems += _of_time(world, watch)
+    for act in world.scenario.acts:
+        ended = world.seen[act.number].end
+        if ended is not Saw.CLEAN and act.number in world.functions.runs and _succeeds(world, act):
+            problems.append(f"act {act.number}: {ended}, though nothing stood in its way for good")
     problems += _of_counters(world, watch)
     return problems
 
@@ -276,6 +283,28 @@ def _of_counters(world: World, watch: Watch) -> Iterator[str]:
         yield f"{route.active} active, {route.queue_depth} queued at the end"
     if route.response_bytes != sum(one.body_bytes for one in exchanges):
         yield f"{route.response_bytes} bytes counted"
+
+
+def _succeeds(world: World, act: Act) -> bool:
+    """Whether an exchange has to end well: whatever went wrong could be mended, and in time."""
+    scenario, deed, fate, habits = world.scenario, act.deed, act.fate, act.habits
+    disturbances = (
+        scenario.stops,
+        any(one.refuses for one in scenario.acts),
+        world.seen[act.number].disturbed,
+        deed.kind != "stream",
+        (deed.fails_before, deed.stops_before) != (None, None),
+        (fate.lost_at, fate.dies_at, fate.duplicate_at) != (None, None, None),
+        (habits.leaves_at, habits.leaves_after, habits.stalls_after) != (None, None, None),
+        fate.freezes,
+        habits.upload is not None,
+        any(how not in MENDED for _, how in act.strikes),
+        any(how not in MENDED for how in act.planned),
+        len(act.strikes) + len(act.planned) > 3,
+        sum(pause for _, pause in deed.chunks) > 10.0,
+        min(scenario.timeout, scenario.function_timeout) < 40.0,
+    )
+    return not any(disturbances)
 
 
 # ---------------------------------------------------------------- at rest

@@ -92,6 +92,7 @@ class _Draw:
         act = Act(number, pause, waits, self._habits(deed), deed, self._fate())
         while self._goes_wrong(0.3, "") and len(act.cuts) < 6:
             act.cuts.append(self._cut(len(deed.body) + 2000))
+        act.planned = tuple(cut.how for cut in act.cuts)
         while self._goes_wrong(0.25, "away") and len(act.strikes) < 6:
             act.strikes.append((self._moment(), chance.choice(WIRE_FAULTS)))
         if self._goes_wrong(0.03, ""):

@@ -86,6 +86,7 @@ class Act:
         strikes: what happens to those that are open so many seconds after its begin.
         edge_cut: what happens to the client's connection.
         refuses: from when, for how long and how dialling back is refused.
+        planned: the kinds of `cuts`, kept when those have happened.
     """
 
     number: int
@@ -98,6 +99,7 @@ class Act:
     strikes: list[tuple[float, str]] = field(default_factory=list)
     edge_cut: Cut | None = None
     refuses: tuple[float, float, str] | None = None
+    planned: tuple[str, ...] = ()
 
 
 @dataclass

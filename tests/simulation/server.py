@@ -16,8 +16,9 @@ from gateway.edge.server import EdgeServer
 from gateway.exchange.driver import Driver
 from gateway.exchange.invocation import CallbackOffer
 from gateway.journal.store import JournalStore
-from gateway.routes import LocalTarget, Route, RouteTable
+from gateway.routes import Route, RouteTable
 from gateway.server import CALLBACK_USER_TIMEOUT, EDGE_USER_TIMEOUT
+from gateway.targets import LocalTarget
 from gateway.telemetry import Telemetry
 from gateway.timing import Timing
 from gateway.tokens import Tokens

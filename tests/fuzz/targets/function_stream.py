@@ -26,7 +26,7 @@ from protocol.frames import (
     Window,
 )
 from protocol.function_stream import FunctionState, FunctionStream
-from protocol.limits import MAX_WINDOW, RECEIPT_BODY_MAX
+from protocol.limits import INITIAL_WINDOW, MAX_WINDOW, RECEIPT_BODY_MAX
 from protocol.receipt import Receipt
 from tests.fuzz import made_frames as made
 from tests.fuzz.choices import Choices
@@ -198,7 +198,7 @@ class _World:
         choices, sid = self.choices, self.sid or 1
         held = self.read + self.stream.upload_waiting
         if choices.byte() < 200:
-            frame = made.data(choices, sid, held, 0)
+            frame = made.data(choices, sid, held, 0, credit=self.read + INITIAL_WINDOW)
             self.lied |= frame.data != made.PATTERN[frame.offset :][: len(frame.data)]
             self.hear(frame)
         else:

@@ -13,6 +13,7 @@ from protocol.errors import CancelCode, RejectCode, RemoteProtocolError, StreamF
 from protocol.frames import (
     Attach,
     Attached,
+    AttachFlag,
     Cancel,
     Data,
     End,
@@ -77,6 +78,7 @@ class _World:
 
     def step(self) -> None:
         steps = (
+            self.flow,
             self.attach,
             self.say_data,
             self.say_data,
@@ -111,9 +113,25 @@ class _World:
         )
         self.receive(at, frame)
 
+    def flow(self) -> None:
+        """What an honest function does: it attaches, gives a head, and fills the credit, or so."""
+        if self.stream.bound not in self.connections:
+            inv, epoch = self.stream.pair
+            self.sids[0] += 1
+            held, taken = self.stream.position, self.upload_at
+            flags = AttachFlag.HEAD_SENT
+            pair = max(inv, 1), epoch + 1
+            numbers = (held, held, flags, taken, taken + 50)
+            self.receive(0, Attach(self.sids[0], XID, *pair, "token", SECRET, *numbers))
+        at = self.speaker()
+        if not self.heads:
+            self.receive(at, Head(self.sids[at] or 1, 200, ()))
+        self.say_data()
+
     def say_data(self) -> None:
         at = self.speaker()
-        self.receive(at, made.data(self.choices, self.sids[at] or 1, self.stream.position, 0))
+        sid, held = self.sids[at] or 1, self.stream.position
+        self.receive(at, made.data(self.choices, sid, held, 0, credit=self.told))
 
     def say_end(self) -> None:
         at = self.speaker()

@@ -75,8 +75,11 @@ def test_help_teaches(command: list[str], taught: str) -> None:
         ("dev a.py:h --env A", "dialback: argument --env: 'A' is not NAME=VALUE"),
         ("dev a.py:h --route a=b.py:h", "dialback: argument --route: 'a=b.py:h' is not /PATH="),
         ("dev a.py:h --callback-url http://x", "dialback: --callback-url: 'http://x' is not a Web"),
-        ("dev a.py", "dialback: argument a.py: target 'a.py' is not FILE.py:HANDLER"),
-        ("dev aws:x", "dialback: argument aws:x: target 'aws:x': aws: targets come with a later"),
+        ("dev a.py", "dialback: argument a.py: target 'a.py' is neither FILE.py:HANDLER"),
+        (
+            "dev function_url:x",
+            "dialback: argument function_url:x: target 'function_url:x': function_url: targets come",
+        ),
         ("dev a.py:h --route /=b.py:h", "dialback: --route /=b.py:h: path / is there already"),
         ("serve", "dialback: the following arguments are required: --config"),
         ("serve --config gone.toml", "dialback: gone.toml: no such file"),

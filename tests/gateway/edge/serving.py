@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gateway.edge.handler import EdgeHandler
 from gateway.edge.server import EdgeServer
-from gateway.routes import LocalTarget, Route, RouteTable
+from gateway.routes import Route, RouteTable
+from gateway.targets import LocalTarget
 from gateway.telemetry import Telemetry
 from gateway.timing import Timing
 from tests.settling import settle

@@ -26,7 +26,8 @@ from gateway.exchange.driver import Driver
 from gateway.exchange.invocation import CallbackOffer
 from gateway.invoke.base import Invocation, Invoker, InvokeResult
 from gateway.journal.store import JournalStore
-from gateway.routes import LocalTarget, Route, RouteTable
+from gateway.routes import Route, RouteTable
+from gateway.targets import LocalTarget
 from gateway.telemetry import Telemetry
 from gateway.timing import Timing
 from gateway.tokens import Tokens

@@ -63,10 +63,23 @@ def test_a_binary_body() -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    [b'{"message": "hello"}', b'"hello"', b"null", b"[1, 2]", b"7.5", b"true", b"{}"],
+    [b'{"message":"hello you"}', b"null", b"[1,2]", b"7.5", b"true", b"{}"],
 )
 def test_any_other_json_is_the_body_itself(payload: bytes) -> None:
     assert parse_result(payload) == BufferedResponse(200, (JSON_TYPE,), payload)
+
+
+@pytest.mark.parametrize(
+    ("payload", "body"),
+    [
+        (b' { "a" : [ 1.0 , "b c" ] }\n', b'{"a":[1.0,"b c"]}'),
+        (b'"hello"', b"hello"),
+        (b' "" ', b""),
+        (b'"say \\"hi\\" \\u00e9"', 'say "hi" \u00e9'.encode()),
+    ],
+)
+def test_it_loses_its_blanks_and_a_string_its_quotes(payload: bytes, body: bytes) -> None:
+    assert parse_result(payload) == BufferedResponse(200, (JSON_TYPE,), body)
 
 
 def test_no_payload_at_all_is_null() -> None:
@@ -77,7 +90,7 @@ def test_a_possible_receipt_is_left_to_the_caller() -> None:
     payload = b'{"dialback": {"status": "end"}}'
     receipt = parse_result(payload)
     assert receipt == PossibleReceipt({"dialback": {"status": "end"}}, payload)
-    assert plain_json(payload) == BufferedResponse(200, (JSON_TYPE,), payload)
+    assert plain_json(payload).body == b'{"dialback":{"status":"end"}}'
 
 
 @pytest.mark.parametrize("payload", [b'{"dialback": 1}', b'{"dialback": {}, "more": 1}'])
@@ -103,7 +116,9 @@ def test_multi_value_headers_are_ignored_as_function_urls_do() -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"statusCode": "200"}, "statusCode"),
+        ({"statusCode": "2000"}, "statusCode"),
+        ({"statusCode": "OK"}, "statusCode"),
+        ({"statusCode": ""}, "statusCode"),
         ({"statusCode": 200.5}, "statusCode"),
         ({"statusCode": True}, "statusCode"),
         ({"statusCode": None}, "statusCode"),

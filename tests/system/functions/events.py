@@ -43,3 +43,13 @@ def midway(event: Event, context: object) -> Iterator[Event | bytes]:
 def whole(event: Event, context: object) -> Iterator[Event | bytes]:
     yield HEAD
     yield b"data: first\n\n"
+
+
+@streaming
+def quiet(event: Event, context: object) -> Iterator[Event | bytes]:
+    """Says nothing for 3 s before each of its events."""
+    yield HEAD
+    time.sleep(3)
+    yield b"data: first\n\n"
+    time.sleep(3)
+    yield b"event: last\ndata: second\n\n"

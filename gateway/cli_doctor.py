@@ -1,0 +1,66 @@
+"""The command line of ``dialback doctor``; what it does is in `gateway.doctor`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+DOCTOR = """\
+Look, leg by leg, at what stands between the gateway and its functions: credentials, the right to invoke,
+whether the function uses lambda_client, and how it reaches the callback URL, as the function itself sees
+it: DNS, TCP, TLS, token, idle timeouts. Run it where the gateway runs, beside it, with the same file.
+
+  dialback doctor --config dialback.toml
+  dialback doctor --config dialback.toml --route /orders --idle 120
+
+Code of yours does not run in functions that use lambda_client; others get one OPTIONS request.
+Exit code: 0 if all is well, 1 if not.
+"""
+
+
+def add_arguments(doctor: argparse.ArgumentParser, seconds: Callable[[str], float]) -> None:
+    """Describe the command; `seconds` reads a number of them."""
+    doctor.description = DOCTOR
+    doctor.add_argument("--config", type=Path, required=True, metavar="FILE.toml")
+    doctor.add_argument("--route", metavar="/PATH", help="only this one (all)")
+    doctor.add_argument(
+        "--idle",
+        type=seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="silence that a connection should survive, up to 900",
+    )
+    doctor.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from gateway import log
+    from gateway.app import read_tokens
+    from gateway.config import load
+    from gateway.doctor import Doctor
+    from gateway.errors import ConfigError
+    from gateway.routes import build_routes
+
+    settings = load(options.config, os.environ)
+    log.set_up("error", settings.gateway.log_format, sys.stderr)
+    routes = build_routes(settings.routes)
+    chosen = [route for route in routes if options.route in (None, route.path)]
+    if not chosen:
+        paths = ", ".join(route.path for route in routes)
+        raise ConfigError(f"--route {options.route}: there is none; the file has {paths}")
+    url = settings.gateway.callback_url or f"ws://{settings.gateway.callback}"
+    tokens = read_tokens(settings.gateway.token_keys)
+
+    async def examine() -> bool:
+        doctor = Doctor(routes, url, tokens, options.idle, lambda line: print(line, flush=True))
+        return await doctor.examine(chosen)
+
+    return 0 if asyncio.run(examine()) else 1

@@ -1,0 +1,221 @@
+"""``dialback doctor``: looks, leg by leg, at what stands between this gateway and its functions.
+
+The likeliest failure of a deployment is a function that cannot reach the gateway. Only the function can
+tell, so it is asked: its library takes the probe (protocol SPEC section 10) and user code does not run.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gateway.errors import GatewayError
+from gateway.functions import Functions
+from gateway.invoke.base import Invocation, InvokeOutcomeUnknown
+from gateway.targets import AwsTarget
+from protocol.envelope import KEY, Envelope
+from protocol.errors import ProtocolError
+from protocol.limits import DEFAULT_MAX_FRAME, INITIAL_WINDOW
+from protocol.probe import parse_report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gateway.invoke.base import Invoker, InvokeResult
+    from gateway.routes import Route, RouteTable
+    from gateway.tokens import Tokens
+    from protocol.probe import Step, UrlReport
+
+PROBE_SECONDS = 60.0
+"""How long a probe may take beyond its silence: a cold start, and five steps for each of four URLs."""
+
+HINTS = {
+    "credentials": "give the gateway a role, or set AWS_PROFILE or AWS_ACCESS_KEY_ID",
+    "permission": "allow lambda:InvokeFunction on this function to the gateway's role",
+    "function": "look into the function's own log",
+    "dns": "callback_url must be a name that the function's network knows",
+    "tcp": "open the callback port to the function: security groups, route tables, NAT; is the gateway up?",
+    "tls": "the certificate must be valid for the name in callback_url, for the function's CA bundle",
+    "upgrade": "a 401: gateway and doctor need the same gateway.token_keys; a 404 or 400: something"
+    " else answers there, or a proxy between does not pass WebSockets on",
+    "attach": "a proxy between them passes the upgrade, and no WebSocket messages",
+    "idle": "something between them cuts quiet connections: raise its idle timeout above 60 s",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        leg: what was looked at.
+        ok: whether it works.
+        text: what was found.
+        ms: how long it took.
+    """
+
+    leg: str
+    ok: bool
+    text: str
+    ms: int = 0
+
+
+class Doctor:
+    """Examines the functions of routes. Used on an event loop.
+
+    Args:
+        routes: whose functions.
+        callback_url: what they are told to dial.
+        tokens: made from the running gateway's keys.
+        idle: seconds of silence that a connection should survive; 0 not to ask.
+        say: prints one line.
+    """
+
+    def __init__(
+        self,
+        routes: RouteTable,
+        callback_url: str,
+        tokens: Tokens,
+        idle: float,
+        say: Callable[[str], None],
+    ) -> None:
+        self._functions = Functions(routes, reload=False)
+        self._callback_url = callback_url
+        self._tokens = tokens
+        self._idle = idle
+        self._say = say
+
+    async def examine(self, routes: list[Route]) -> bool:
+        """Report on each route; return whether all is well."""
+        await self._functions.start()
+        try:
+            well = True
+            for route in routes:
+                well &= await self._examine(route)
+            return well
+        finally:
+            await self._functions.close()
+
+    async def _examine(self, route: Route) -> bool:
+        self._say(f"route {route.path} -> {route.target}")
+        invoker = self._functions.invokers[route.path]
+        envelope = self._envelope(route)
+        well = True
+        if isinstance(route.target, AwsTarget):
+            well = self._tell("  ", await self._look_at_permission(invoker))
+        if well:
+            found, reports = await self._probe(invoker, route, envelope)
+            well = self._tell("  ", found)
+            for report in reports:
+                self._say(f"  callback {report.url}, as the function sees it")
+                for finding in _findings(report):
+                    well &= self._tell("    ", finding)
+        return well
+
+    def _tell(self, indent: str, finding: Finding) -> bool:
+        mark = "ok  " if finding.ok else "FAIL"
+        self._say(f"{indent}{mark}  {finding.leg:<11} {finding.text} ({finding.ms} ms)")
+        if not finding.ok:
+            self._say(f"{indent}      try: {HINTS[finding.leg]}")
+        return finding.ok
+
+    # ------------------------------------------------------------ the legs
+
+    async def _look_at_permission(self, invoker: Invoker) -> Finding:
+        from gateway.invoke.aws.function import AwsFunction
+
+        assert isinstance(invoker, AwsFunction)  # noqa: S101 - its target says so
+        begun = time.monotonic()
+        try:
+            await invoker.check()
+        except GatewayError as error:
+            leg = "credentials" if "credentials" in str(error) else "permission"
+            return Finding(leg, ok=False, text=str(error), ms=_since(begun))
+        except InvokeOutcomeUnknown as error:
+            return Finding("permission", ok=False, text=str(error), ms=_since(begun))
+        return Finding("permission", ok=True, text="may be invoked (dry run)", ms=_since(begun))
+
+    async def _probe(
+        self, invoker: Invoker, route: Route, envelope: Envelope
+    ) -> tuple[Finding, list[UrlReport]]:
+        begun = time.monotonic()
+        invocation = Invocation(
+            event=_event(route, envelope),
+            client_context=msgspec.json.encode({"custom": {KEY: envelope.to_json()}}),
+            timeout=PROBE_SECONDS + self._idle,
+        )
+        try:
+            result = await invoker.invoke(invocation)
+            reports = _read(result, envelope)
+        except (GatewayError, InvokeOutcomeUnknown, ProtocolError) as error:
+            return Finding("function", ok=False, text=str(error), ms=_since(begun)), []
+        if reports is None:
+            text = "answers without lambda_client: it works, buffered; decorate it to stream"
+            return Finding("function", ok=True, text=text, ms=_since(begun)), []
+        return Finding("function", ok=True, text="uses lambda_client", ms=_since(begun)), reports
+
+    def _envelope(self, route: Route) -> Envelope:
+        xid = secrets.token_bytes(16)
+        lifetime = route.timeout + PROBE_SECONDS + self._idle
+        return Envelope(
+            xid=xid.hex(),
+            inv=1,
+            urls=(self._callback_url,),
+            token=self._tokens.mint(xid, 1, now=time.time(), lifetime=lifetime),
+            window=INITIAL_WINDOW,
+            max_frame=DEFAULT_MAX_FRAME,
+            probe_ms=round(self._idle * 1000),
+        )
+
+
+def _findings(report: UrlReport) -> Iterator[Finding]:
+    for step in report.steps:
+        yield Finding(step.name, step.ok, _text(step), step.ms)
+
+
+def _text(step: Step) -> str:
+    return " ".join(step.detail.split())  # it came from the function: one line, whatever it holds
+
+
+def _read(result: InvokeResult, envelope: Envelope) -> list[UrlReport] | None:
+    if result.function_error is not None:
+        raise ProtocolError(f"it failed: {result.payload[:300].decode(errors='replace')}")
+    try:
+        return parse_report(msgspec.json.decode(result.payload), envelope)
+    except msgspec.DecodeError:
+        return None
+
+
+def _event(route: Route, envelope: Envelope) -> bytes:
+    """Write a request that an unaware function answers without doing anything, if any is such a one."""
+    path = route.path
+    return msgspec.json.encode(
+        {
+            "version": "2.0",
+            "routeKey": "$default",
+            "rawPath": path,
+            "rawQueryString": "",
+            "headers": {"host": "doctor.invalid", "user-agent": "dialback-doctor"},
+            "requestContext": {
+                "http": {
+                    "method": "OPTIONS",
+                    "path": path,
+                    "protocol": "HTTP/1.1",
+                    "sourceIp": "127.0.0.1",
+                    "userAgent": "dialback-doctor",
+                },
+                "requestId": envelope.xid,
+                "routeKey": "$default",
+                "stage": "$default",
+            },
+            "isBase64Encoded": False,
+        }
+    )
+
+
+def _since(begun: float) -> int:
+    return round((time.monotonic() - begun) * 1000)

@@ -1,0 +1,112 @@
+"""Every function that the routes point to, each behind an invoker of its kind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from gateway.errors import ConfigError
+from gateway.invoke.local.function import LocalFunction
+from gateway.invoke.local.handler_check import check_handler
+from gateway.invoke.local.spec import FunctionSpec
+from gateway.targets import AwsTarget, LocalTarget
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gateway.invoke.base import Invoker
+    from gateway.routes import Route, RouteTable
+
+log = logging.getLogger("dialback.app")
+
+
+class Functions:
+    """The invokers of one gateway. Made on its event loop.
+
+    Args:
+        routes: whose functions.
+        reload: run changed code of local ones at the next call.
+
+    Attributes:
+        invokers: by the route's path.
+        local: those that the emulated Lambda runs, likewise.
+    """
+
+    def __init__(self, routes: RouteTable, *, reload: bool) -> None:
+        """Make them; nothing is started.
+
+        Raises:
+            ConfigError: a function on AWS cannot be called from here.
+        """
+        self.local = {
+            route.path: LocalFunction(_spec(route, target), reload=reload)
+            for route in routes
+            if isinstance(target := route.target, LocalTarget)
+        }
+        self._stack = AsyncExitStack()
+        remote = {
+            route.path: target for route in routes if isinstance(target := route.target, AwsTarget)
+        }
+        self.invokers: dict[str, Invoker] = {**self.local, **self._on_aws(remote)}
+
+    async def start(self) -> None:
+        """Start the local ones, and wait until each has a worker or has said why not."""
+        problems = await asyncio.gather(*(one.start() for one in self.local.values()))
+        for path, problem in zip(self.local, problems, strict=True):
+            if problem is not None:
+                log.error("the function of route %s cannot start: %s", path, problem)
+
+    async def close(self) -> None:
+        """End every process and every connection of theirs."""
+        async with self._stack:
+            for function in self.local.values():
+                self._stack.push_async_callback(function.aclose)
+
+    def _on_aws(self, targets: Mapping[str, AwsTarget]) -> dict[str, Invoker]:
+        if not targets:
+            return {}
+        try:
+            from gateway.invoke.aws.account import Account
+        except ImportError as error:
+            raise ConfigError(
+                f"aws: targets need botocore ({error}); install dialback[gateway,aws]"
+            ) from error
+        from gateway.invoke.aws.function import AwsFunction
+        from gateway.invoke.aws.http import open_session
+
+        account = Account()
+        places = {path: account.endpoint(target.region) for path, target in targets.items()}
+        session = open_session()
+        self._stack.push_async_callback(session.close)
+        self._stack.push_async_callback(account.close)
+        return {
+            path: AwsFunction(target, region, target.endpoint or endpoint, account, session)
+            for path, target in targets.items()
+            for region, endpoint in (places[path],)
+        }
+
+
+def check_handlers(routes: Iterable[Route]) -> None:
+    """See that every local function can be imported and called; blocks while it looks.
+
+    Raises:
+        ConfigError: one cannot; the first of them, by file.
+    """
+    for route in routes:
+        if isinstance(route.target, LocalTarget):
+            problem = check_handler(_spec(route, route.target))
+            if problem is not None:
+                raise ConfigError(f"route {route.path}: {problem}")
+
+
+def _spec(route: Route, target: LocalTarget) -> FunctionSpec:
+    return FunctionSpec(
+        name=route.name,
+        file=target.file,
+        handler=target.handler,
+        timeout=route.function_timeout,
+        concurrency=route.concurrency,
+        env=target.env,
+    )

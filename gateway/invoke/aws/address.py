@@ -1,0 +1,23 @@
+"""Where a function of AWS is called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from gateway.targets import AwsTarget
+
+
+def invoke_url(target: AwsTarget, endpoint: str) -> str:
+    """Return the URL to POST an event to.
+
+    Args:
+        target: the function.
+        endpoint: scheme and host of the region's Lambda API, e.g.
+            ``https://lambda.eu-west-1.amazonaws.com``.
+    """
+    # Everything but RFC 3986's unreserved characters is escaped, as AWS's own clients do.
+    path = f"/2015-03-31/functions/{quote(target.name, safe='')}/invocations"
+    query = "" if target.qualifier is None else f"?Qualifier={quote(target.qualifier, safe='')}"
+    return endpoint.rstrip("/") + path + query

@@ -1,0 +1,193 @@
+"""Calls one function by the Invoke API, once.
+
+Every answer of the API says one of three things: the function ran and this came back; nothing ran;
+or nobody knows. Only AWS's own words count as proof that nothing ran (API reference, Invoke, Errors).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+
+import aiohttp
+from yarl import URL
+
+from gateway.errors import (
+    FunctionFailed,
+    FunctionUnreachable,
+    InvokeNotSent,
+    RequestBodyTooLarge,
+    Throttled,
+)
+from gateway.invoke.aws.address import invoke_url
+from gateway.invoke.base import InvokeOutcomeUnknown, InvokeResult
+
+if TYPE_CHECKING:
+    from gateway.invoke.aws.account import Account
+    from gateway.invoke.base import Invocation
+    from gateway.targets import AwsTarget
+
+ANSWER_MAX = 6 * 1024 * 1024 + 64 * 1024
+"""Bytes of an answer that are read: a payload of 6 MB (Lambda quotas) and some air."""
+
+ERROR_SHOWN = 300
+"""Characters of an error message of AWS that reach the log."""
+
+CHECK_SECONDS = 10.0
+"""How long a dry run may take: nothing is started for it."""
+
+RETRY_AFTER_MAX = 60
+"""Seconds: what a client is told at most."""
+
+_CONTEXT_HEADER = "X-Amz-Client-Context"
+#: Answers with a 5xx that say that the function was not started.
+_NOT_STARTED = frozenset(
+    {
+        "EC2AccessDeniedException",
+        "EC2UnexpectedException",
+        "EFSIOException",
+        "EFSMountConnectivityException",
+        "EFSMountFailureException",
+        "EFSMountTimeoutException",
+        "ENILimitReachedException",
+        "InvalidRuntimeException",
+        "InvalidSecurityGroupIDException",
+        "InvalidSubnetIDException",
+        "InvalidZipFileException",
+        "KMSAccessDeniedException",
+        "KMSDisabledException",
+        "KMSInvalidStateException",
+        "KMSNotFoundException",
+        "ResourceNotReadyException",
+        "SnapStartException",
+        "SnapStartNotReadyException",
+        "SnapStartTimeoutException",
+        "SubnetIPAddressLimitReachedException",
+    }
+)
+#: The same, and asking again soon may help.
+_NOT_STARTED_YET = frozenset({"EC2ThrottledException", "TooManyRequestsException"})
+
+
+class AwsFunction:
+    """One function of an account.
+
+    Args:
+        target: which.
+        region: where it is.
+        endpoint: URL of the Lambda API there.
+        account: signs.
+        session: sends (see `http.open_session`).
+    """
+
+    def __init__(
+        self,
+        target: AwsTarget,
+        region: str,
+        endpoint: str,
+        account: Account,
+        session: aiohttp.ClientSession,
+    ) -> None:
+        self._region = region
+        self._url = invoke_url(target, endpoint)
+        self._name = target.short_name
+        self._account = account
+        self._session = session
+
+    async def check(self) -> None:
+        """See whether the function could be called; it does not run (API reference, DryRun).
+
+        Raises:
+            GatewayError: it could not; the text is AWS's.
+            InvokeOutcomeUnknown: the network failed.
+        """
+        event = b"{}"
+        headers = {"Content-Type": "application/json", "X-Amz-Invocation-Type": "DryRun"}
+        signed = await self._account.sign(self._url, headers, event, region=self._region)
+        await self._send(signed, event, CHECK_SECONDS, expected=204)
+
+    async def invoke(self, invocation: Invocation) -> InvokeResult:
+        """Call the function and wait for what it returns; see `gateway.invoke.base.Invoker`."""
+        headers = await self._account.sign(
+            self._url, _headers(invocation), invocation.event, region=self._region
+        )
+        return await self._send(headers, invocation.event, invocation.timeout)
+
+    async def _send(
+        self, headers: dict[str, str], event: bytes, seconds: float, *, expected: int = 200
+    ) -> InvokeResult:
+        timeout = aiohttp.ClientTimeout(
+            total=None, connect=self._session.timeout.connect, sock_read=seconds
+        )
+        try:
+            return await self._post(headers, event, timeout, expected)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise InvokeNotSent(f"the Invoke API was not reached: {error}") from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise InvokeOutcomeUnknown(f"the invoke leg broke: {error!r}") from error
+
+    async def _post(
+        self, headers: dict[str, str], event: bytes, timeout: aiohttp.ClientTimeout, expected: int
+    ) -> InvokeResult:
+        # The URL is signed as it stands: yarl must not write it anew.
+        url = URL(self._url, encoded=True)
+        async with self._session.post(
+            url, data=event, headers=headers, timeout=timeout, allow_redirects=False
+        ) as answer:
+            payload = await _read(answer)
+            if answer.status != expected:
+                raise self._refusal(answer, payload)
+            return InvokeResult(
+                payload=payload,
+                function_error=answer.headers.get("X-Amz-Function-Error"),
+                request_id=answer.headers.get("x-amzn-RequestId", ""),
+            )
+
+    def _refusal(self, answer: aiohttp.ClientResponse, payload: bytes) -> Exception:
+        kind = answer.headers.get("x-amzn-ErrorType", "").partition(":")[0]
+        text = f"{self._name}: {answer.status} {kind} {_message(payload)}".strip()
+        if answer.status == 429 or kind in _NOT_STARTED_YET:
+            return Throttled(text, retry_after=_retry_after(answer))
+        if answer.status == 413:
+            return RequestBodyTooLarge(text)
+        if answer.status < 500 or kind in _NOT_STARTED:
+            return FunctionUnreachable(text)
+        return InvokeOutcomeUnknown(text)
+
+
+def _headers(invocation: Invocation) -> dict[str, str]:
+    headers = {"Content-Type": "application/json", "X-Amz-Invocation-Type": "RequestResponse"}
+    if invocation.client_context is not None:
+        headers[_CONTEXT_HEADER] = base64.b64encode(invocation.client_context).decode()
+    if invocation.trace_id is not None:
+        headers["X-Amzn-Trace-Id"] = invocation.trace_id
+    return headers
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    """Read an answer.
+
+    Raises:
+        FunctionFailed: it is larger than any that AWS sends.
+    """
+    parts, size = [], 0
+    async for part in answer.content.iter_any():
+        size += len(part)
+        if size > ANSWER_MAX:
+            raise FunctionFailed(f"the Invoke API answered with more than {ANSWER_MAX} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _message(payload: bytes) -> str:
+    try:
+        told = json.loads(payload)
+        return str(told.get("Message") or told.get("message") or "")[:ERROR_SHOWN]
+    except (ValueError, AttributeError):
+        return ""
+
+
+def _retry_after(answer: aiohttp.ClientResponse) -> int | None:
+    told = answer.headers.get("Retry-After", "")
+    return min(int(told), RETRY_AFTER_MAX) if told.isdecimal() else None
