@@ -135,10 +135,10 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if self.closed or self.state.goaway is not None or transport is None:
             return False
-        poll = select.poll()
+        poll, socket = select.poll(), transport.get_extra_info("socket")
         try:
-            poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-        except ValueError:  # the I/O thread has closed it just now
+            poll.register(-1 if socket is None else socket.fileno(), select.POLLIN)
+        except ValueError:  # the I/O thread has closed it just now; TLS forgets the socket then
             return False
         return not poll.poll(0)
 

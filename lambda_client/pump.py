@@ -182,6 +182,9 @@ class Pump:
     def lost(self, reason: str, code: int | None) -> None:
         """The connection is gone: get another one, or end without."""
         connection = self.unbind()
+        if self._session.stream_over:  # its END_ACK and this loss came in one read
+            self.settle()
+            return
         self._endings.lost()
         self._reach.lost(reason, code, connection)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from protocol.receipt import Receipt
 
-FINAL, BINARY, CONTINUED, PING, PONG = 0x80, 0x2, 0x0, 0x9, 0xA
+FINAL, BINARY, CONTINUED, CLOSING, PING, PONG = 0x80, 0x2, 0x0, 0x8, 0x9, 0xA
 """RFC 6455 section 5.2."""
 
 
@@ -122,10 +124,9 @@ def test_nobody_pings_a_parked_connection(gateway: Gateway) -> None:
     assert len(gateway.requests) == 1
 
 
-@pytest.mark.parametrize("trusted", [True, False])
-def test_tls_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool) -> None:
-    import ssl
-
+@pytest.fixture
+def certified(tmp_path: Path) -> tuple[Gateway, Path]:
+    """A gateway that speaks TLS, not yet started, and its certificate."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     subprocess.run(
@@ -149,11 +150,19 @@ def test_tls_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, truste
         check=True,
         capture_output=True,
     )
-    if trusted:
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     gateway = Gateway()
     gateway.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     gateway.tls.load_cert_chain(certificate, key)
+    return gateway, certificate
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_tls_is_verified(
+    certified: tuple[Gateway, Path], monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    gateway, certificate = certified
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with gateway:
         exchange = gateway.exchange()
         handler = streaming(lambda e, c: {"statusCode": 200, "body": b"x" * 500_000})
@@ -163,3 +172,29 @@ def test_tls_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, truste
         if not trusted:
             assert receipt.dial is not None
             assert "CERTIFICATE_VERIFY_FAILED" in receipt.dial
+
+
+def test_tls_may_have_forgotten_its_socket_when_a_parked_connection_is_looked_at(
+    certified: tuple[Gateway, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway, certificate = certified
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    found: list[bool] = []
+    with gateway:
+        warm(gateway)
+        io = loop.io_thread()
+        assert io._parked is not None
+        connection = io._parked.connection
+
+        def break_and_look() -> None:
+            assert connection._transport is not None
+            connection._transport.abort()
+            asyncio.get_running_loop().call_soon(look)  # TLS knows of it, the connection does not
+
+        def look() -> None:
+            assert not connection.closed
+            found.append(connection.untouched())
+
+        io.submit(break_and_look)
+        eventually(lambda: found)
+    assert found == [False]

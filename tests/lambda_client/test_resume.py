@@ -13,10 +13,14 @@ import pytest
 from aiohttp import web
 
 from lambda_client import request_body, streaming
-from protocol.frames import Attach, AttachFlag, End, Head
+from protocol.codec import encode
+from protocol.errors import CloseCode
+from protocol.frames import Attach, AttachFlag, End, EndAck, Head
 from tests.faults.kinds import CLOSE, DOWN, HALF_OPEN, RESET, UP, Fault, Point
 from tests.faults.proxy import Proxy, running_proxy
 from tests.lambda_client.gateway import Exchange, Gateway, eventually
+from tests.lambda_client.test_connection import BINARY, CLOSING, FINAL
+from tests.lambda_client.test_connection import frame as ws_frame
 from tests.lambda_client.test_endings import CHUNK
 from tests.lambda_client.test_streaming import attached, call
 
@@ -213,6 +217,32 @@ def test_an_end_ack_that_was_lost_is_asked_for_again(gateway: Gateway) -> None:
     thread.join()
     assert whole(exchange, receipt)
     assert sum(isinstance(frame, End) for frame in exchange.log) == 2
+
+
+@pytest.mark.fault(8)
+def test_a_goodbye_in_one_read_with_the_end_ack_is_no_loss(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    exchange = gateway.exchange(swallow_end=True)
+
+    def say_goodbye() -> None:
+        eventually(lambda: exchange.stream.ended)
+        ack = encode(EndAck(attaches(exchange)[0].sid, len(CHUNK)))
+        going = CloseCode.GOING_AWAY.to_bytes(2, "big")
+        gateway.say_raw(ws_frame(FINAL | BINARY, ack) + ws_frame(FINAL | CLOSING, going))
+
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[bytes]:
+        attached(exchange)
+        yield CHUNK
+
+    thread = threading.Thread(target=say_goodbye)
+    thread.start()
+    receipt = call(handler, exchange)
+    thread.join()
+    assert (receipt.status, receipt.final, receipt.tail) == ("end", len(CHUNK), None)
+    assert len(gateway.requests) == 1
+    assert not caplog.records
 
 
 @pytest.mark.fault(8)
