@@ -117,7 +117,7 @@ class Io:
 
     def _on_stray(self, outcome: Connection | DialError) -> None:
         self._stray = None
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, Exception) or outcome.closed:
             return
         if self.wanted is not None:
             self.wanted(outcome)

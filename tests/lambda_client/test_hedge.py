@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from aiohttp import web
+from websockets.utils import accept_key
 
 from lambda_client import loop, streaming
 from protocol.errors import RejectCode
 from protocol.frames import Attach, Reject
-from protocol.limits import Limits
+from protocol.limits import SUBPROTOCOL, Limits
 from tests.faults.kinds import DOWN, HALF_OPEN, PAUSE, SWALLOW, UP, Point
 from tests.faults.proxy import Proxy, running_proxy
 from tests.lambda_client.gateway import Exchange, Gateway, eventually
+from tests.lambda_client.test_connection import CLOSING, FINAL, frame
 from tests.lambda_client.test_endings import CHUNK
 from tests.lambda_client.test_streaming import call
 
@@ -185,6 +188,47 @@ def test_a_dial_left_behind_may_be_the_one_that_wins(gateway: Gateway, proxy: Pr
     thread.join()
     assert len(proxy.connections) == 2
     eventually(lambda: sockets(proxy) == 1)
+
+
+def test_a_dial_left_behind_that_was_closed_at_once_is_not_taken(
+    gateway: Gateway, proxy: Proxy
+) -> None:
+    proxy.plan(Point(DOWN, 0, PAUSE))
+    proxy.plan(Point(DOWN, 0, PAUSE))
+    gateway.refuse = lambda request: (
+        None if len(gateway.requests) > 1 else upgrade_and_close(request)
+    )
+
+    @streaming
+    def small(event: Any, context: Any) -> Iterator[bytes]:
+        yield b"small"
+        eventually(lambda: gateway.requests)
+
+    def answer() -> None:
+        eventually(lambda: len(gateway.requests) == 2)
+        proxy.connections[0].resume()
+        eventually(lambda: sockets(proxy) < 2)
+        proxy.connections[1].resume()
+
+    assert call(small, gateway.exchange(urls=(proxy.url,))).tail == (0, b"small")
+    thread = threading.Thread(target=answer)
+    thread.start()
+    stream(gateway.exchange(urls=(proxy.url,)))
+    thread.join()
+    assert len(proxy.connections) == 2
+
+
+def upgrade_and_close(request: web.BaseRequest) -> web.Response:
+    """Say yes and goodbye in one write."""
+    accept = accept_key(request.headers["Sec-WebSocket-Key"])
+    assert request.transport is not None
+    request.transport.write(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        + f"Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n".encode()
+        + frame(FINAL | CLOSING, b"\x03\xe9")
+    )
+    request.transport.close()
+    return web.Response()
 
 
 def test_a_dial_left_behind_for_another_gateway_is_not_taken(
