@@ -115,7 +115,7 @@ class Session(Shared):
 
     def write(self, data: bytes) -> None:
         """Take body bytes; block while there is no credit."""
-        if self.phase is Phase.IDLE and len(data) > INLINE_ANSWER_MAX:
+        if self.phase is Phase.IDLE and len(data) > min(self.stream.room, INLINE_ANSWER_MAX):
             self.open()
         rest = self._put(data)
         while rest:

@@ -281,6 +281,12 @@ def test_a_large_answer_is_streamed(gateway: Gateway, size: int) -> None:
         assert exchange.headers("content-type") == ["application/json"]
 
 
+def test_an_answer_beyond_the_first_window_is_streamed(gateway: Gateway) -> None:
+    exchange = gateway.exchange(window=1000)
+    call(streaming(lambda event, context: {"statusCode": 200, "body": "x" * 5000}), exchange)
+    assert exchange.body == b"x" * 5000
+
+
 async def _async_chunks() -> AsyncIterator[bytes]:
     yield b"a"
     yield b"b" * 70_000
