@@ -10,8 +10,9 @@ import asyncio
 import errno
 import logging
 import os
-import resource
 from typing import TYPE_CHECKING
+
+from gateway import descriptors
 
 if TYPE_CHECKING:
     import socket
@@ -56,7 +57,7 @@ class Listener:
         self._loop = asyncio.get_running_loop()
         self._accepting: set[asyncio.Task[None]] = set()
         self._paused: asyncio.TimerHandle | None = None
-        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        limit = descriptors.limit()
         self._last = limit - min(SPARE_MAX, limit // SPARE_SHARE)
         listening.settimeout(0)
         self._loop.add_reader(listening, self._ready)

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway import descriptors
 from gateway.address import Address
 from gateway.app import App, read_tokens
 from gateway.errors import ConfigError
@@ -68,6 +69,7 @@ def run(job: Job) -> int:
         ConfigError: a handler is not there, or an address cannot be had; nothing was served.
     """
     keep_freed_pages()
+    descriptors.raise_limit()
     tokens = read_tokens(job.settings.token_keys)
     check_handlers(job.routes)
     with ExitStack() as stack:

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import runpy
 import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_DESCRIPTORS_MAX = 1024  # Lambda's quota; the gateway itself has more
 
 
 def die_with(parent: int) -> None:
@@ -24,9 +26,17 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
+def limit_descriptors() -> None:
+    """Let the function open as many files as it may on Lambda."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _DESCRIPTORS_MAX if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS_MAX, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def main(parent: str, directory: str, handler: str) -> None:
     """Become the runtime of `handler`."""
     die_with(int(parent))
+    limit_descriptors()
     os.chdir(directory)
     sys.path.insert(0, directory)
     sys.argv = ["awslambdaric", handler]

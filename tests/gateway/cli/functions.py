@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -52,3 +53,9 @@ def ticks(event: dict[str, Any], context: Any) -> Iterator[bytes]:
 def plain(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """For the Invoke API: the event comes back."""
     return {"event": event}
+
+
+def descriptors(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """How many it may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return {"statusCode": 200, "body": str(soft)}
