@@ -133,6 +133,8 @@ class _Cycle:
             else:
                 logger.exception("exception in the ASGI application")
                 self._response.fail()
+        if self._lost is not None:
+            await _close_generators()
         if not self._response.complete:
             self._give_up()
 
@@ -217,3 +219,15 @@ class _Cycle:
             self._over.set()
         if not more or self._response.all_here:
             self._later(RETURN_PATIENCE, self._outlet.open)
+
+
+async def _close_generators() -> None:
+    """Let generators that an application dropped in the middle run their ``finally``.
+
+    The event loop does that, in tasks; but it stands still once the invocation has returned.
+    """
+    before = asyncio.all_tasks()
+    await asyncio.sleep(0)
+    closing = asyncio.all_tasks() - before
+    if closing:
+        await asyncio.wait(closing, timeout=DISCONNECT_GRACE)

@@ -17,7 +17,7 @@ from tests.lambda_client.gateway import Exchange, Gateway, context, event, event
 from tests.lambda_client.test_streaming import warm
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from protocol.receipt import Receipt
     from tests.lambda_client.conftest import Hurry
@@ -366,6 +366,32 @@ def test_an_exception_of_an_application_that_nobody_hears_is_no_failure(
 
     assert receipt_of(run(app, exchange)).code == ResetCode.CANCELLED
     assert "the framework's word for it" in caplog.text
+
+
+@pytest.mark.fault(29)
+def test_a_generator_that_is_dropped_in_the_middle_runs_its_finally(gateway: Gateway) -> None:
+    exchange = gateway.exchange()
+    closed: list[str] = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"more"
+                await asyncio.sleep(0)
+        finally:
+            await asyncio.sleep(0.01)
+            closed.append("with what it awaits")
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await send(start())
+        await send(body(b"first", more=True))
+        await until(lambda: exchange.body == b"first")
+        exchange.cancel()
+        async for piece in endless():
+            await send(body(piece, more=True))
+
+    run(app, exchange)
+    assert closed == ["with what it awaits"]
 
 
 def test_after_the_response_receive_says_disconnect() -> None:
