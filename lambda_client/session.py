@@ -10,6 +10,7 @@ in two halves, with a wait for `settled` between them, in whatever way the calle
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lambda_client.errors import ClientGone, DeadlineReached, GatewayUnreachable, StreamClosed
@@ -21,7 +22,7 @@ from protocol.errors import ResetCode
 from protocol.limits import INLINE_ANSWER_MAX, RECEIPT_BODY_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from lambda_client.invocation import Invocation
     from lambda_client.loop import Io
@@ -58,6 +59,7 @@ class Session(Shared):
         self.upload = Upload(self)
         self._io = io
         self._pump: Pump | None = None
+        self._halfway = False  # a chunk of which some bytes were taken waits for credit
 
     # ------------------------------------------------------------ the response
 
@@ -117,18 +119,19 @@ class Session(Shared):
         """Take body bytes; block while there is no credit."""
         if self.phase is Phase.IDLE and len(data) > min(self.stream.room, INLINE_ANSWER_MAX):
             self.open()
-        rest = self._put(data)
+        rest, size = self._put(data, len(data)), len(data)
         while rest:
-            with self.lock:
-                self.waiters.wait(self._movable)
-            rest = self._put(rest)
+            with self._turn(rest, size) as came, self.lock:
+                self.waiters.wait(came)
+            rest = self._put(rest, size)
 
     async def write_async(self, data: bytes) -> None:
         """Take body bytes; suspend the task while there is no credit."""
-        rest = self._put(data)
+        rest, size = self._put(data, len(data)), len(data)
         while rest:
-            await self.waiters.suspend(self._movable)
-            rest = self._put(rest)
+            with self._turn(rest, size) as came:
+                await self.waiters.suspend(came)
+            rest = self._put(rest, size)
 
     def end(self) -> None:
         """Say that the body is complete."""
@@ -138,22 +141,46 @@ class Session(Shared):
             self.stream.end()
         self.flush()
 
-    def _put(self, data: bytes | memoryview) -> bytes | memoryview:
-        """Hand over as much as credit allows; return the rest, which is no copy."""
+    def _put(self, data: bytes | memoryview, size: int) -> bytes | memoryview:
+        """Hand over as much as credit allows; return the rest, which is no copy.
+
+        Args:
+            data: what is left of a chunk.
+            size: of the whole chunk. No other one begins while it is half-way.
+        """
         with self.lock:
             self.check()
             if self.stream.ended:
                 raise StreamClosed("write after end")
+            if self._halfway and len(data) == size:
+                return data
             accepted = self.stream.write(data)
-            if accepted < len(data) and self.phase is Phase.UNREACHABLE:
+            left = len(data) - accepted
+            if left and self.phase is Phase.UNREACHABLE:
                 self._refuse_large_body()
+            if left or self._halfway:
+                self._set_halfway(halfway=0 < left < size)
             pump = self._take_idle_pump() if accepted else None
         if pump is not None:
             self._submit(pump.flush)
-        return b"" if accepted == len(data) else memoryview(data)[accepted:]
+        return memoryview(data)[accepted:] if left else b""
 
-    def _movable(self) -> bool:
-        return self.stream.room > 0 or self.over
+    @contextmanager
+    def _turn(self, rest: bytes | memoryview, size: int) -> Iterator[Callable[[], bool]]:
+        """Give what tells that the rest of a chunk may go on, for a wait that may be broken off."""
+        ours = len(rest) < size
+        try:
+            yield lambda: self.over or (self.stream.room > 0 and (ours or not self._halfway))
+        except BaseException:
+            with self.lock:
+                if ours:
+                    self._set_halfway(halfway=False)  # the rest will not come
+            raise
+
+    def _set_halfway(self, *, halfway: bool) -> None:
+        if self._halfway and not halfway:
+            self.waiters.notify()
+        self._halfway = halfway
 
     def check(self) -> None:
         """Raise why nobody takes the response any more, if so. The lock is held."""

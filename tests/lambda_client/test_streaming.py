@@ -9,11 +9,13 @@ import json
 import random
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambda_client import streaming
+from lambda_client import streamify_response, streaming
+from lambda_client.running import running_session
 from protocol.frames import Attach, AttachFlag, Data, End, Head
 from protocol.headers import HeadError
 from protocol.limits import INLINE_ANSWER_MAX
@@ -246,6 +248,41 @@ def test_a_slow_gateway_holds_the_handler_back(gateway: Gateway, asynchronous: b
     worker.join(10)
     assert results[0].status == "end"
     assert len(exchange.body) == 32 * 16_384
+
+
+@pytest.mark.parametrize("broken_off", [False, True])
+def test_chunks_of_concurrent_tasks_are_not_torn(gateway: Gateway, broken_off: bool) -> None:
+    exchange = gateway.exchange(window=1000, reading=False)
+
+    @streamify_response
+    async def handler(event: Any, stream: Any, context: Any) -> None:
+        session = running_session()
+        assert session is not None
+        first = asyncio.create_task(stream.write(b"a" * 1500))
+        while session.stream.room or not exchange.chunks:
+            await asyncio.sleep(0)
+        if broken_off:
+            first.cancel()
+        exchange.take_everything()
+        eventually(lambda: session.stream.room)  # nor does the first task notice, in this turn
+        await stream.write(b"b" * 500)
+        await asyncio.gather(first, return_exceptions=True)
+
+    call(handler, exchange)
+    assert exchange.body == b"a" * (1000 if broken_off else 1500) + b"b" * 500
+
+
+def test_chunks_of_concurrent_threads_are_not_torn(gateway: Gateway) -> None:
+    exchange = gateway.exchange(window=1000)
+    chunks = [bytes([65 + n]) * 20_000 for n in range(4)]
+
+    @streamify_response
+    def handler(event: Any, stream: Any, context: Any) -> None:
+        with ThreadPoolExecutor(len(chunks)) as threads:
+            list(threads.map(stream.write, chunks))
+
+    call(handler, exchange)
+    assert sorted(exchange.body[at : at + 20_000] for at in range(0, 80_000, 20_000)) == chunks
 
 
 # ---------------------------------------------------------------- returned answers
