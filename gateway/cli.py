@@ -90,9 +90,16 @@ The file:
   target = "aws:orders:live"                      # name or ARN, with or without version or alias
   region = "eu-west-1"                            # or by the ARN, or AWS_REGION
 
-Functions on AWS are called by the Invoke API, with the credentials that AWS's own tools would find
-(environment, profile, container, web identity, instance); they need lambda:InvokeFunction. Set
-callback_url to what those functions can reach.
+  [[routes]]
+  path = "/shop"
+  target = "function_url:https://abc.lambda-url.eu-west-1.on.aws"
+  auth = "iam"                                    # or "none"; the function allows the callback URL
+                                                  # in its variable DIALBACK_ALLOWED_URLS
+
+aws: functions are called by the Invoke API, with the credentials that AWS's own tools would find
+(environment, profile, container, web identity, instance); they need lambda:InvokeFunction, or
+lambda:InvokeFunctionUrl. A signed call carries the client's own Authorization as
+X-Forwarded-Authorization. Set callback_url to what those functions can reach.
 
 Variables that override [gateway]: {variables}.
 

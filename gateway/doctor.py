@@ -15,8 +15,8 @@ import msgspec
 
 from gateway.errors import GatewayError
 from gateway.functions import Functions
-from gateway.invoke.base import Invocation, InvokeOutcomeUnknown
-from gateway.targets import AwsTarget
+from gateway.invoke.base import HttpCall, Invocation, InvokeOutcomeUnknown
+from gateway.targets import AwsTarget, UrlTarget
 from protocol.envelope import KEY, Envelope
 from protocol.errors import ProtocolError
 from protocol.limits import DEFAULT_MAX_FRAME, INITIAL_WINDOW
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.invoke.base import Invoker, InvokeResult
     from gateway.routes import Route, RouteTable
     from gateway.tokens import Tokens
+    from protocol.headers import HeaderList
     from protocol.probe import Step, UrlReport
 
 PROBE_SECONDS = 60.0
@@ -45,6 +46,9 @@ HINTS = {
     "attach": "a proxy between them passes the upgrade, and no WebSocket messages",
     "idle": "something between them cuts quiet connections: raise its idle timeout above 60 s",
 }
+
+
+_HEADERS: HeaderList = ((b"user-agent", b"dialback-doctor"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,7 @@ class Doctor:
             event=_event(route, envelope),
             client_context=msgspec.json.encode({"custom": {KEY: envelope.to_json()}}),
             timeout=PROBE_SECONDS + self._idle,
+            call=HttpCall("OPTIONS", route.path, "", _HEADERS, "127.0.0.1", b""),
         )
         try:
             result = await invoker.invoke(invocation)
@@ -155,6 +160,8 @@ class Doctor:
             return Finding("function", ok=False, text=str(error), ms=_since(begun)), []
         if reports is None:
             text = "answers without lambda_client: it works, buffered; decorate it to stream"
+            if isinstance(route.target, UrlTarget):
+                text += ", and allow the callback URL in DIALBACK_ALLOWED_URLS of the function"
             return Finding("function", ok=True, text=text, ms=_since(begun)), []
         return Finding("function", ok=True, text="uses lambda_client", ms=_since(begun)), reports
 

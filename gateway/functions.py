@@ -11,11 +11,14 @@ from gateway.errors import ConfigError
 from gateway.invoke.local.function import LocalFunction
 from gateway.invoke.local.handler_check import check_handler
 from gateway.invoke.local.spec import FunctionSpec
-from gateway.targets import AwsTarget, LocalTarget
+from gateway.targets import AwsTarget, LocalTarget, UrlTarget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
+    from aiohttp import ClientSession
+
+    from gateway.invoke.aws.account import Account
     from gateway.invoke.base import Invoker
     from gateway.routes import Route, RouteTable
 
@@ -46,10 +49,7 @@ class Functions:
             if isinstance(target := route.target, LocalTarget)
         }
         self._stack = AsyncExitStack()
-        remote = {
-            route.path: target for route in routes if isinstance(target := route.target, AwsTarget)
-        }
-        self.invokers: dict[str, Invoker] = {**self.local, **self._on_aws(remote)}
+        self.invokers: dict[str, Invoker] = {**self.local, **self._on_aws(routes)}
 
     async def start(self) -> None:
         """Start the local ones, and wait until each has a worker or has said why not."""
@@ -64,28 +64,53 @@ class Functions:
             for function in self.local.values():
                 self._stack.push_async_callback(function.aclose)
 
-    def _on_aws(self, targets: Mapping[str, AwsTarget]) -> dict[str, Invoker]:
+    def _on_aws(self, routes: RouteTable) -> dict[str, Invoker]:
+        targets = {
+            route.path: target
+            for route in routes
+            if isinstance(target := route.target, AwsTarget | UrlTarget)
+        }
         if not targets:
             return {}
         try:
             from gateway.invoke.aws.account import Account
         except ImportError as error:
             raise ConfigError(
-                f"aws: targets need botocore ({error}); install dialback[gateway,aws]"
+                f"functions on AWS need botocore ({error}); install dialback[gateway,aws]"
             ) from error
-        from gateway.invoke.aws.function import AwsFunction
         from gateway.invoke.aws.http import open_session
 
         account = Account()
-        places = {path: account.endpoint(target.region) for path, target in targets.items()}
+        places = {path: _place(target, account) for path, target in targets.items()}
         session = open_session()
         self._stack.push_async_callback(session.close)
         self._stack.push_async_callback(account.close)
         return {
-            path: AwsFunction(target, region, target.endpoint or endpoint, account, session)
+            path: _invoker(target, places[path], account, session)
             for path, target in targets.items()
-            for region, endpoint in (places[path],)
         }
+
+
+def _place(target: AwsTarget | UrlTarget, account: Account) -> tuple[str, str]:
+    """Return region and endpoint of a target; blocks."""
+    if isinstance(target, UrlTarget) and not target.signed:
+        return "", ""
+    return account.endpoint(target.region)
+
+
+def _invoker(
+    target: AwsTarget | UrlTarget,
+    place: tuple[str, str],
+    account: Account,
+    session: ClientSession,
+) -> Invoker:
+    from gateway.invoke.aws.function import AwsFunction
+    from gateway.invoke.aws.function_url import FunctionUrl
+
+    region, endpoint = place
+    if isinstance(target, UrlTarget):
+        return FunctionUrl(target, region, account if target.signed else None, session)
+    return AwsFunction(target, region, target.endpoint or endpoint, account, session)
 
 
 def check_handlers(routes: Iterable[Route]) -> None:

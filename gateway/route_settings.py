@@ -63,6 +63,7 @@ class RouteSettings:
         env: variables for an emulated function.
         region: AWS region of an ``aws:`` target whose name does not tell.
         endpoint: URL of another Lambda API than the region's, for an ``aws:`` target.
+        auth: ``iam`` to sign the calls of a ``function_url:`` target.
     """
 
     where: str
@@ -81,6 +82,7 @@ class RouteSettings:
     env: Mapping[str, str] = field(default_factory=dict)
     region: str | None = None
     endpoint: str | None = None
+    auth: Literal["none", "iam"] | None = None
 
 
 class RouteTable(msgspec.Struct, forbid_unknown_fields=True):
@@ -100,6 +102,7 @@ class RouteTable(msgspec.Struct, forbid_unknown_fields=True):
     env: dict[str, str] = {}
     region: str | None = None
     endpoint: Annotated[str, msgspec.Meta(pattern="^https?://[^/]")] | None = None
+    auth: Literal["none", "iam"] | None = None
 
 
 def route_timeout(function_timeout: float) -> float:
@@ -127,6 +130,7 @@ def read_route(table: RouteTable, where: str, base: Path) -> RouteSettings:
         env=dict(table.env),
         region=table.region,
         endpoint=table.endpoint,
+        auth=table.auth,
     )
 
 

@@ -108,7 +108,12 @@ def build_routes(settings: Iterable[RouteSettings]) -> RouteTable:
 def _route(one: RouteSettings, path: str, names: set[str]) -> Route:
     try:
         target = parse_target(
-            one.target, one.base, env=one.env, region=one.region, endpoint=one.endpoint
+            one.target,
+            one.base,
+            env=one.env,
+            region=one.region,
+            endpoint=one.endpoint,
+            auth=one.auth,
         )
     except ValueError as error:
         raise ConfigError(f"{one.where}: {error}") from error

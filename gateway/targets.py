@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from typing_extensions import override
 
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_LATER = "function_url:"
+_PREFIX = "function_url:"
+_URL = re.compile(r"https?://[^/?#\s]+/?")
+# "https://<url-id>.lambda-url.<region>.on.aws" (Lambda developer guide, Function URLs).
+_URL_REGION = re.compile(r"https://[^.]+\.lambda-url\.(?P<region>[a-z0-9-]+)\.on\.aws/?")
 # API reference, Invoke, FunctionName: a name, a partial ARN (account:function:name) or a full one,
 # each with or without a qualifier ($LATEST, a version number, or an alias).
 _REFERENCE: Final = re.compile(
@@ -51,7 +54,7 @@ class LocalTarget:
         if not colon or not file.endswith(".py") or not _is_dotted_name(handler):
             raise ValueError(
                 f"target {text!r} is neither FILE.py:HANDLER, such as app.py:handler,"
-                " nor aws:NAME-OR-ARN"
+                " nor aws:NAME-OR-ARN, nor function_url:https://HOST"
             )
         return cls((base / file).resolve(), handler, dict(env or {}))
 
@@ -115,7 +118,54 @@ class AwsTarget:
         return f"aws:{self.name}" + (f":{self.qualifier}" if self.qualifier else "")
 
 
-Target = LocalTarget | AwsTarget
+@dataclass(frozen=True, slots=True)
+class UrlTarget:
+    """A function behind its Function URL.
+
+    Attributes:
+        url: scheme and host.
+        signed: calls carry an IAM signature.
+        region: whose, or None.
+    """
+
+    url: str
+    signed: bool
+    region: str | None = None
+
+    @classmethod
+    def parse(
+        cls, text: str, *, auth: Literal["none", "iam"], region: str | None = None
+    ) -> UrlTarget:
+        """Read ``function_url:https://...``.
+
+        Args:
+            text: the target.
+            auth: the URL's AuthType.
+            region: where it is; a URL of AWS's own tells it.
+
+        Raises:
+            ValueError: it is not that.
+        """
+        url = text.removeprefix(_PREFIX)
+        if not _URL.fullmatch(url):
+            raise ValueError(
+                f"target {text!r}: after {_PREFIX} scheme and host of a URL are wanted"
+            )
+        found = _URL_REGION.fullmatch(url)
+        return cls(url, auth == "iam", region or (found["region"] if found else None))
+
+    @property
+    def short_name(self) -> str:
+        """What names of functions are made from."""
+        return self.url.partition("://")[2].partition(".")[0]
+
+    @override
+    def __str__(self) -> str:
+        """Return it as people read it."""
+        return f"{_PREFIX}{self.url}"
+
+
+Target = LocalTarget | AwsTarget | UrlTarget
 
 
 def parse_target(
@@ -125,20 +175,25 @@ def parse_target(
     env: Mapping[str, str] | None = None,
     region: str | None = None,
     endpoint: str | None = None,
+    auth: Literal["none", "iam"] | None = None,
 ) -> Target:
     """Read a target of any kind.
 
     Raises:
         ValueError: it is none, or a setting beside it belongs to another kind.
     """
-    if text.startswith(_LATER):
-        raise ValueError(f"target {text!r}: {_LATER} targets come with a later release; use aws:")
+    if env and text.startswith(("aws:", _PREFIX)):
+        raise ValueError(f"target {text!r}: env is for local functions; set it on AWS")
+    if text.startswith(_PREFIX):
+        if endpoint is not None:
+            raise ValueError(f"target {text!r}: endpoint is for aws: targets")
+        return UrlTarget.parse(text, auth=auth or "none", region=region)
+    if auth is not None:
+        raise ValueError(f"target {text!r}: auth is for {_PREFIX} targets")
     if text.startswith("aws:"):
-        if env:
-            raise ValueError(f"target {text!r}: env is for local functions; set it on AWS")
         return AwsTarget.parse(text, region=region, endpoint=endpoint)
     if region is not None or endpoint is not None:
-        raise ValueError(f"target {text!r}: region and endpoint are for aws: targets")
+        raise ValueError(f"target {text!r}: region and endpoint are for functions on AWS")
     return LocalTarget.parse(text, base, env)
 
 

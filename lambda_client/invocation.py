@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,13 @@ if TYPE_CHECKING:
     from protocol.envelope import Envelope
 
 logger = logging.getLogger("dialback")
+
+ENVELOPE_HEADER = "x-dialback"
+"""Where the envelope is when the function was called by its Function URL (protocol SPEC section 10)."""
+
+ALLOWED_URLS = "DIALBACK_ALLOWED_URLS"
+"""Variable of the function's environment: callback URLs that may come by that header, with commas
+between them."""
 
 
 def check_protocol_package() -> None:
@@ -66,21 +75,52 @@ def read_invocation(event: Any, context: Any, *, now: float) -> Invocation:
     """
     remaining = _remaining(context)
     deadline = None if remaining is None else now + remaining
-    return Invocation(event, _take_envelope(context), remaining, deadline)
+    return Invocation(event, _take_envelope(event, context), remaining, deadline)
 
 
-def _take_envelope(context: Any) -> Envelope | None:
+def _take_envelope(event: Any, context: Any) -> Envelope | None:
     from protocol.envelope import KEY, Envelope
     from protocol.errors import ProtocolError
 
     custom = getattr(getattr(context, "client_context", None), "custom", None)
-    if not isinstance(custom, dict) or KEY not in custom:
-        return None
     try:
-        return Envelope.parse(custom.pop(KEY))
+        if isinstance(custom, dict) and KEY in custom:
+            return Envelope.parse(custom.pop(KEY))
+        return _take_from_headers(event)
     except ProtocolError as error:
         logger.warning("answering buffered, since the gateway's envelope is not valid: %s", error)
         return None
+
+
+def _take_from_headers(event: Any) -> Envelope | None:
+    """Take the envelope that came to a Function URL in a header, which anybody may have sent there.
+
+    Only with URLs that this function's owner has allowed: else a stranger could make it dial whatever
+    its network reaches.
+
+    Raises:
+        ProtocolError: it is not valid.
+    """
+    headers = event.get("headers") if isinstance(event, dict) else None
+    text = headers.pop(ENVELOPE_HEADER, None) if isinstance(headers, dict) else None
+    if text is None:
+        return None
+    from protocol.envelope import Envelope
+    from protocol.errors import RemoteProtocolError
+
+    try:
+        envelope = Envelope.parse(json.loads(text))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise RemoteProtocolError(f"no JSON: {type(error).__name__}") from error
+    allowed = {url.rstrip("/") for url in os.environ.get(ALLOWED_URLS, "").split(",") if url}
+    if not {url.rstrip("/") for url in envelope.urls} <= allowed:
+        logger.warning(
+            "answering buffered: %s does not name every callback URL that the gateway sent (%s)",
+            ALLOWED_URLS,
+            ", ".join(envelope.urls),
+        )
+        return None
+    return envelope
 
 
 def _remaining(context: Any) -> float | None:

@@ -17,7 +17,7 @@ from gateway.exchange.lane import Lane
 from gateway.exchange.leg import InvokeLeg
 from gateway.exchange.run import ExchangeRun
 from gateway.exchange.states import Event
-from gateway.invoke.base import Invocation
+from gateway.invoke.base import HttpCall, Invocation
 from gateway.invoke.event import build_event
 from gateway.journal.budget import TIGHT_WINDOW
 from gateway.tokens import Grant
@@ -223,6 +223,14 @@ class Driver:
             event=event,
             client_context=client_context(self._offer, grant, upload=upload),
             timeout=route.timeout,
+            call=HttpCall(
+                request.method,
+                request.path,
+                request.query,
+                request.headers,
+                request.client_address,
+                body or b"",
+            ),
         )
 
     def _start(self, leg: InvokeLeg) -> None:

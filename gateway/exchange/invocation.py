@@ -97,6 +97,8 @@ def read_outcome(result: InvokeResult) -> Outcome:
     """Tell what a function's return value means."""
     if result.function_error is not None:
         return Outcome(failure=_function_error(result))
+    if result.response is not None:
+        return Outcome(answer=result.response)
     try:
         parsed = parse_result(result.payload)
         if isinstance(parsed, BufferedResponse):

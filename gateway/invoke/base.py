@@ -3,7 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from gateway.invoke.result import BufferedResponse
+    from protocol.headers import HeaderList
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCall:
+    """The request itself, for functions that are called by HTTP.
+
+    Attributes:
+        method: of the request; `path` and `query` raw, as the edge received them.
+        headers: ordered pairs, without those of the hop.
+        client_address: of the peer, as text.
+        body: the part that travels with the call.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: HeaderList
+    client_address: str
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +38,14 @@ class Invocation:
         client_context: JSON bytes for ClientContext (the envelope rides in ``custom``), or None.
         timeout: seconds the caller is willing to wait for the outcome.
         trace_id: value of ``X-Amzn-Trace-Id``, or None.
+        call: the request that the event was made of, or None if there was none.
     """
 
     event: bytes
     client_context: bytes | None
     timeout: float
     trace_id: str | None = None
+    call: HttpCall | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +58,13 @@ class InvokeResult:
         function_error: ``Unhandled`` or ``Handled`` when the function failed, else None
             (the header ``X-Amz-Function-Error`` of the Invoke API).
         request_id: the Lambda request id.
+        response: the answer, where AWS has read it from the payload already; then there is none.
     """
 
     payload: bytes
     function_error: str | None
     request_id: str
+    response: BufferedResponse | None = None
 
 
 class Invoker(Protocol):

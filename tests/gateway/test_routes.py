@@ -9,7 +9,7 @@ import pytest
 from gateway.errors import ConfigError
 from gateway.route_settings import RouteSettings
 from gateway.routes import RouteTable, build_routes
-from gateway.targets import AwsTarget, LocalTarget
+from gateway.targets import AwsTarget, LocalTarget, UrlTarget
 
 BASE = Path("/srv/site")
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:orders"
@@ -80,9 +80,19 @@ def test_what_is_no_target_is_an_error(text: str) -> None:
         build_routes([settings("/", text)])
 
 
-def test_a_function_url_comes_later() -> None:
-    with pytest.raises(ConfigError, match="targets come with a later release"):
-        build_routes([settings("/", "function_url:https://x")])
+@pytest.mark.parametrize(
+    ("url", "auth", "expected"),
+    [
+        ("https://abc.lambda-url.eu-west-1.on.aws/", "iam", (True, "eu-west-1")),
+        ("https://abc.lambda-url.eu-west-1.on.aws", None, (False, "eu-west-1")),
+        ("http://127.0.0.1:9000", "none", (False, None)),
+    ],
+)
+def test_a_function_url_may_be_signed(url: str, auth: Any, expected: tuple[bool, Any]) -> None:
+    (route,) = build_routes([replace(settings("/", f"function_url:{url}"), auth=auth)])
+    assert isinstance(route.target, UrlTarget)
+    assert (route.target.signed, route.target.region) == expected
+    assert str(route.target) == f"function_url:{url}"
 
 
 def test_an_aws_target_may_name_region_and_endpoint() -> None:
@@ -101,8 +111,16 @@ def test_an_aws_target_may_name_region_and_endpoint() -> None:
         ("aws:a b", {}, "after aws: the name or the ARN"),
         (f"aws:{ARN}", {"region": "eu-west-1"}, "is in us-east-1, not in eu-west-1"),
         ("aws:orders", {"env": {"A": "b"}}, "env is for local functions; set it on AWS"),
-        ("app.py:handler", {"region": "eu-west-1"}, "region and endpoint are for aws: targets"),
-        ("app.py:handler", {"endpoint": "http://x"}, "region and endpoint are for aws: targets"),
+        ("function_url:abc", {}, "scheme and host of a URL are wanted"),
+        ("function_url:https://a/b", {}, "scheme and host of a URL are wanted"),
+        ("function_url:https://a", {"endpoint": "http://x"}, "endpoint is for aws: targets"),
+        ("aws:orders", {"auth": "iam"}, "auth is for function_url: targets"),
+        ("app.py:handler", {"region": "eu-west-1"}, "region and endpoint are for functions on AWS"),
+        (
+            "app.py:handler",
+            {"endpoint": "http://x"},
+            "region and endpoint are for functions on AWS",
+        ),
     ],
 )
 def test_settings_of_another_kind_of_target_are_errors(

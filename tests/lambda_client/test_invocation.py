@@ -57,6 +57,47 @@ def test_the_deadline_is_on_the_callers_clock() -> None:
     assert read_invocation({}, None, now=100.0).deadline is None
 
 
+def by_url(value: object) -> dict[str, Any]:
+    return {"headers": {"x-dialback": value, "accept": "*/*"}}
+
+
+@pytest.mark.parametrize("allowed", ["ws://gateway", "wss://other, ws://gateway/".replace(" ", "")])
+def test_a_function_url_hands_the_envelope_in_a_header(
+    monkeypatch: pytest.MonkeyPatch, allowed: str
+) -> None:
+    monkeypatch.setenv("DIALBACK_ALLOWED_URLS", allowed)
+    event = by_url(json.dumps(ENVELOPE.to_json()))
+    assert read_invocation(event, None, now=0.0).envelope == ENVELOPE
+    assert event == {"headers": {"accept": "*/*"}}
+
+
+@pytest.mark.parametrize("allowed", [None, "", "ws://other", "ws://gateway.evil", "ws://gate"])
+def test_but_only_for_urls_that_the_function_allows(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, allowed: str | None
+) -> None:
+    monkeypatch.delenv("DIALBACK_ALLOWED_URLS", raising=False)
+    if allowed is not None:
+        monkeypatch.setenv("DIALBACK_ALLOWED_URLS", allowed)
+    event = by_url(json.dumps(ENVELOPE.to_json()))
+    assert read_invocation(event, None, now=0.0).envelope is None
+    assert event == {"headers": {"accept": "*/*"}}
+    assert "DIALBACK_ALLOWED_URLS does not name" in caplog.text
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("value", ["", "no json", "[" * 100_000, "1", "{}", 7, None])
+def test_any_header_of_that_name_is_survived(
+    monkeypatch: pytest.MonkeyPatch, value: object
+) -> None:
+    monkeypatch.setenv("DIALBACK_ALLOWED_URLS", "ws://gateway")
+    assert read_invocation(by_url(value), None, now=0.0).envelope is None
+
+
+@pytest.mark.parametrize("event", [None, [], "text", {}, {"headers": None}, {"headers": []}])
+def test_any_event_is_survived(event: object) -> None:
+    assert read_invocation(event, None, now=0.0).envelope is None
+
+
 def test_a_bad_envelope_is_logged_and_answered_buffered(caplog: pytest.LogCaptureFixture) -> None:
     broken = {**ENVELOPE.to_json(), "urls": []}
     with caplog.at_level(logging.WARNING, "dialback"):

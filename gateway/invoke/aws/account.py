@@ -74,15 +74,21 @@ class Account:
         return region, endpoint
 
     async def sign(
-        self, url: str, headers: Mapping[str, str], body: bytes, *, region: str
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        region: str,
+        method: str = "POST",
     ) -> dict[str, str]:
-        """Return the headers of a POST with a Signature Version 4.
+        """Return the headers of a request with a Signature Version 4 among them.
 
         Raises:
             FunctionUnreachable: there are no credentials, or they could not be renewed.
         """
         credentials = await self._usable_credentials()
-        request = AWSRequest(method="POST", url=url, data=body, headers=dict(headers))
+        request = AWSRequest(method=method, url=url, data=body, headers=dict(headers))
         SigV4Auth(credentials, SERVICE, region).add_auth(request)
         return dict(request.headers)
 

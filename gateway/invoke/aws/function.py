@@ -1,26 +1,16 @@
-"""Calls one function by the Invoke API, once.
-
-Every answer of the API says one of three things: the function ran and this came back; nothing ran;
-or nobody knows. Only AWS's own words count as proof that nothing ran (API reference, Invoke, Errors).
-"""
+"""Calls one function by the Invoke API, once."""
 
 from __future__ import annotations
 
 import base64
-import json
 from typing import TYPE_CHECKING
 
 import aiohttp
 from yarl import URL
 
-from gateway.errors import (
-    FunctionFailed,
-    FunctionUnreachable,
-    InvokeNotSent,
-    RequestBodyTooLarge,
-    Throttled,
-)
+from gateway.errors import InvokeNotSent
 from gateway.invoke.aws.address import invoke_url
+from gateway.invoke.aws.answer import read_limited, refusal
 from gateway.invoke.base import InvokeOutcomeUnknown, InvokeResult
 
 if TYPE_CHECKING:
@@ -28,46 +18,10 @@ if TYPE_CHECKING:
     from gateway.invoke.base import Invocation
     from gateway.targets import AwsTarget
 
-ANSWER_MAX = 6 * 1024 * 1024 + 64 * 1024
-"""Bytes of an answer that are read: a payload of 6 MB (Lambda quotas) and some air."""
-
-ERROR_SHOWN = 300
-"""Characters of an error message of AWS that reach the log."""
-
 CHECK_SECONDS = 10.0
 """How long a dry run may take: nothing is started for it."""
 
-RETRY_AFTER_MAX = 60
-"""Seconds: what a client is told at most."""
-
 _CONTEXT_HEADER = "X-Amz-Client-Context"
-#: Answers with a 5xx that say that the function was not started.
-_NOT_STARTED = frozenset(
-    {
-        "EC2AccessDeniedException",
-        "EC2UnexpectedException",
-        "EFSIOException",
-        "EFSMountConnectivityException",
-        "EFSMountFailureException",
-        "EFSMountTimeoutException",
-        "ENILimitReachedException",
-        "InvalidRuntimeException",
-        "InvalidSecurityGroupIDException",
-        "InvalidSubnetIDException",
-        "InvalidZipFileException",
-        "KMSAccessDeniedException",
-        "KMSDisabledException",
-        "KMSInvalidStateException",
-        "KMSNotFoundException",
-        "ResourceNotReadyException",
-        "SnapStartException",
-        "SnapStartNotReadyException",
-        "SnapStartTimeoutException",
-        "SubnetIPAddressLimitReachedException",
-    }
-)
-#: The same, and asking again soon may help.
-_NOT_STARTED_YET = frozenset({"EC2ThrottledException", "TooManyRequestsException"})
 
 
 class AwsFunction:
@@ -135,25 +89,14 @@ class AwsFunction:
         async with self._session.post(
             url, data=event, headers=headers, timeout=timeout, allow_redirects=False
         ) as answer:
-            payload = await _read(answer)
+            payload = await read_limited(answer)
             if answer.status != expected:
-                raise self._refusal(answer, payload)
+                raise refusal(self._name, answer, payload)
             return InvokeResult(
                 payload=payload,
                 function_error=answer.headers.get("X-Amz-Function-Error"),
                 request_id=answer.headers.get("x-amzn-RequestId", ""),
             )
-
-    def _refusal(self, answer: aiohttp.ClientResponse, payload: bytes) -> Exception:
-        kind = answer.headers.get("x-amzn-ErrorType", "").partition(":")[0]
-        text = f"{self._name}: {answer.status} {kind} {_message(payload)}".strip()
-        if answer.status == 429 or kind in _NOT_STARTED_YET:
-            return Throttled(text, retry_after=_retry_after(answer))
-        if answer.status == 413:
-            return RequestBodyTooLarge(text)
-        if answer.status < 500 or kind in _NOT_STARTED:
-            return FunctionUnreachable(text)
-        return InvokeOutcomeUnknown(text)
 
 
 def _headers(invocation: Invocation) -> dict[str, str]:
@@ -163,31 +106,3 @@ def _headers(invocation: Invocation) -> dict[str, str]:
     if invocation.trace_id is not None:
         headers["X-Amzn-Trace-Id"] = invocation.trace_id
     return headers
-
-
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
-    """Read an answer.
-
-    Raises:
-        FunctionFailed: it is larger than any that AWS sends.
-    """
-    parts, size = [], 0
-    async for part in answer.content.iter_any():
-        size += len(part)
-        if size > ANSWER_MAX:
-            raise FunctionFailed(f"the Invoke API answered with more than {ANSWER_MAX} bytes")
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _message(payload: bytes) -> str:
-    try:
-        told = json.loads(payload)
-        return str(told.get("Message") or told.get("message") or "")[:ERROR_SHOWN]
-    except (ValueError, AttributeError):
-        return ""
-
-
-def _retry_after(answer: aiohttp.ClientResponse) -> int | None:
-    told = answer.headers.get("Retry-After", "")
-    return min(int(told), RETRY_AFTER_MAX) if told.isdecimal() else None

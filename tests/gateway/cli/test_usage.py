@@ -78,7 +78,7 @@ def test_help_teaches(command: list[str], taught: str) -> None:
         ("dev a.py", "dialback: argument a.py: target 'a.py' is neither FILE.py:HANDLER"),
         (
             "dev function_url:x",
-            "dialback: argument function_url:x: target 'function_url:x': function_url: targets come",
+            "dialback: argument function_url:x: target 'function_url:x': after function_url:",
         ),
         ("dev a.py:h --route /=b.py:h", "dialback: --route /=b.py:h: path / is there already"),
         ("serve", "dialback: the following arguments are required: --config"),

@@ -26,7 +26,8 @@ from gateway.errors import (
 )
 from gateway.invoke.aws.account import Account
 from gateway.invoke.aws.address import invoke_url
-from gateway.invoke.aws.function import ANSWER_MAX, AwsFunction
+from gateway.invoke.aws.answer import ANSWER_MAX
+from gateway.invoke.aws.function import AwsFunction
 from gateway.invoke.aws.http import open_session
 from gateway.invoke.base import Invocation, InvokeOutcomeUnknown
 from gateway.invoke.local.invoke_api import INVOKE_PATH, InvokeApi
