@@ -78,6 +78,7 @@ def test_every_key(file: Path) -> None:
         inline_body_max = 1000
         concurrency = 2
         queue = 0
+        head_timeout = 2.5
         sse_error_event = false
         sse_heartbeat = 0
         env = { STAGE = "test" }
@@ -118,6 +119,7 @@ def test_every_key(file: Path) -> None:
     assert (route.request_body, route.inline_body_max) == ("stream", 1000)
     assert (route.concurrency, route.queue, route.env) == (2, 0, {"STAGE": "test"})
     assert (route.sse_error_event, route.sse_heartbeat) == (False, 0)
+    assert route.head_timeout == 2.5
 
 
 def test_defaults(file: Path) -> None:
@@ -128,6 +130,7 @@ def test_defaults(file: Path) -> None:
     assert (route.request_body, route.inline_body_max) == ("inline", 4 * 1024 * 1024)
     assert (route.concurrency, route.queue) == (16, 128)
     assert (route.sse_error_event, route.sse_heartbeat) == (True, 15)
+    assert route.head_timeout is None
 
 
 @pytest.mark.parametrize(

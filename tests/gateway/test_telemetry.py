@@ -21,6 +21,9 @@ def test_every_number_has_its_name_and_labels() -> None:
     route.invoke("answer")
     route.queue_depth += 2
     route.data_frames += 5
+    route.cancels["client_gone"] += 3
+    route.cancel_ignored_seconds += 2.5
+    route.breaker_state, route.breaker_openings = 2, 1
     telemetry.attach("accepted")
     telemetry.refused(404)
     telemetry.watch_callbacks("open", lambda: 4)
@@ -37,6 +40,10 @@ def test_every_number_has_its_name_and_labels() -> None:
         'dialback_data_frames_total{route="/chat"} 5.0',
         'dialback_invokes_total{result="answer",route="/chat"} 1.0',
         'dialback_queue_depth{route="/chat"} 2.0',
+        'dialback_cancels_total{reason="client_gone",route="/chat"} 3.0',
+        'dialback_cancel_ignored_seconds_total{route="/chat"} 2.5',
+        'dialback_breaker_state{route="/chat"} 2.0',
+        'dialback_breaker_openings_total{route="/chat"} 1.0',
         'dialback_attaches_total{result="accepted"} 1.0',
         'dialback_edge_refusals_total{status="404"} 1.0',
         'dialback_callbacks{state="open"} 4.0',
