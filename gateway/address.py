@@ -1,10 +1,13 @@
-"""Where a listener binds, as it is written in settings."""
+"""Where a listener binds, and networks, as they are written in settings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 
 from typing_extensions import override
+
+Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)

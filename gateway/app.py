@@ -13,6 +13,7 @@ from aiohttp import web
 from gateway.admin.application import Admin
 from gateway.callback.endpoint import CallbackEndpoint
 from gateway.edge.handler import EdgeHandler
+from gateway.edge.origin import Proxies
 from gateway.edge.server import EdgeServer
 from gateway.errors import ConfigError
 from gateway.exchange.driver import Driver
@@ -92,7 +93,8 @@ class App:
         telemetry.watch_callbacks("parked", lambda: self._endpoint.connections.parked)
         telemetry.watch_tasks(lambda: len(asyncio.all_tasks()))
         telemetry.watch_memory(budget)
-        self._handler = EdgeHandler(routes, self._driver, telemetry, settings.timing)
+        proxies = Proxies(settings.trusted_proxies)
+        self._handler = EdgeHandler(routes, self._driver, telemetry, settings.timing, proxies)
         self._admin = Admin(telemetry, self._list_exchanges, page_origins)
         self._invoke_api = _invoke_api(self._functions.local) if development else None
         self._admin_runner = self._make_admin_runner()

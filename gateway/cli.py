@@ -62,6 +62,7 @@ The file:
   admin = "127.0.0.1:9090"                        # /healthz /readyz /metrics /exchanges
   callback_url = "wss://callback.example.com"     # the callback listener as functions see it
   token_keys = ["/run/secrets/token-key"]         # made at random when absent
+  trusted_proxies = ["10.0.0.0/8"]                # whose X-Forwarded-* and Forwarded count; none
   memory_budget = 536870912                       # bytes of bodies held; beyond, 503
 
   [gateway.timing]                                # seconds
@@ -95,6 +96,10 @@ The file:
   target = "function_url:https://abc.lambda-url.eu-west-1.on.aws"
   auth = "iam"                                    # or "none"; the function allows the callback URL
                                                   # in its variable DIALBACK_ALLOWED_URLS
+
+Of the X-Forwarded-* and Forwarded headers of anybody else nothing reaches a function. It finds the client
+in sourceIp (the right-most address that is not trusted), the way from there in X-Forwarded-For, and what
+the client asked in X-Forwarded-Proto and -Port; a trusted X-Forwarded-Host becomes Host.
 
 aws: functions are called by the Invoke API, with the credentials that AWS's own tools would find
 (environment, profile, container, web identity, instance); they need lambda:InvokeFunction, or

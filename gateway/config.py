@@ -10,13 +10,14 @@ import difflib
 import re
 import tomllib
 from dataclasses import dataclass, replace
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import urlsplit
 
 import msgspec
 
-from gateway.address import Address
+from gateway.address import Address, Network
 from gateway.errors import ConfigError
 from gateway.log import LogFormat, LogLevel
 from gateway.route_settings import (
@@ -55,6 +56,7 @@ class GatewaySettings:
         admin: where operators look; loopback unless told otherwise.
         callback_url: ws:// or wss:// base that functions dial (``/v1/attach`` is appended); None
             for the callback listener's own address.
+        trusted_proxies: networks of the proxies whose X-Forwarded-* and Forwarded headers are believed.
         token_keys: files that hold the keys of attach tokens, the signing one first; none means a
             random key, good for one process.
         memory_budget: bytes of bodies that all exchanges may hold together; beyond, nothing new begins.
@@ -68,6 +70,7 @@ class GatewaySettings:
     callback: Address = Address("127.0.0.1", 8081)
     admin: Address = Address("127.0.0.1", 9090)
     callback_url: str | None = None
+    trusted_proxies: tuple[Network, ...] = ()
     token_keys: tuple[Path, ...] = ()
     memory_budget: int = MEMORY_BUDGET
     drain_deadline: float = DRAIN_DEADLINE
@@ -89,6 +92,7 @@ class _GatewayTable(msgspec.Struct, forbid_unknown_fields=True):
     callback: str | None = None
     admin: str | None = None
     callback_url: str | None = None
+    trusted_proxies: list[str] | None = None
     token_keys: list[str] | None = None
     memory_budget: int | None = None
     drain_deadline: float | None = None
@@ -141,7 +145,7 @@ def from_environment(settings: GatewaySettings, environ: Mapping[str, str]) -> G
             if key in Timing.__struct_fields__:
                 value = _timing(settings.timing, key, name, value)
                 key = "timing"
-            if key == "token_keys":
+            if key in ("token_keys", "trusted_proxies"):
                 value = [part for part in value.split(",") if part]
             elif key == "memory_budget":
                 value = _whole_number(name, value)
@@ -156,7 +160,8 @@ ENVIRONMENT: dict[str, str] = {
     "DIALBACK_CALLBACK": "callback",
     "DIALBACK_ADMIN": "admin",
     "DIALBACK_CALLBACK_URL": "callback_url",
-    "DIALBACK_TOKEN_KEYS": "token_keys",  # files, separated by commas
+    "DIALBACK_TRUSTED_PROXIES": "trusted_proxies",  # networks, separated by commas
+    "DIALBACK_TOKEN_KEYS": "token_keys",  # files, likewise
     "DIALBACK_MEMORY_BUDGET": "memory_budget",
     "DIALBACK_DRAIN_DEADLINE": "drain_deadline",
     "DIALBACK_LOG_LEVEL": "log_level",
@@ -260,6 +265,13 @@ def _key_file(path: Path) -> Path:
     return path
 
 
+def _network(text: str) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"{error}; write a network like 10.0.0.0/8, or one address") from None
+
+
 def _seconds(value: float) -> float:
     if not 0 <= value <= ROUTE_TIMEOUT_MAX:
         raise ValueError(f"{value:g} is not a number of seconds from 0 to {ROUTE_TIMEOUT_MAX:g}")
@@ -310,6 +322,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "callback": Address.parse,
     "admin": Address.parse,
     "callback_url": check_callback_url,
+    "trusted_proxies": lambda texts: tuple(map(_network, texts)),
     "memory_budget": _memory,
     "drain_deadline": _seconds,
     "log_level": _one_of(LogLevel),

@@ -151,7 +151,7 @@ class Doctor:
             event=_event(route, envelope),
             client_context=msgspec.json.encode({"custom": {KEY: envelope.to_json()}}),
             timeout=PROBE_SECONDS + self._idle,
-            call=HttpCall("OPTIONS", route.path, "", _HEADERS, "127.0.0.1", b""),
+            call=HttpCall("OPTIONS", route.path, "", _HEADERS, b""),
         )
         try:
             result = await invoker.invoke(invocation)

@@ -55,10 +55,11 @@ class EdgeRequest:
         path: the raw path, still percent-encoded, as it stood on the request line.
         query: the raw query string without ``?``; empty when there was none.
         headers: ordered (lower-case name, value) pairs, repeats kept, as bytes. Hop-by-hop headers
-            and ``x-dialback`` are already gone.
+            are gone, and what clients may not say; where it came from and its trace are told.
         version: ``HTTP/1.1`` or ``HTTP/1.0``.
-        scheme: ``http`` or ``https``.
-        client_address: the peer's IP address, as text.
+        scheme: ``http`` or ``https``, as the client used it.
+        client_address: the client's IP address, as text; a trusted proxy's is not the client's.
+        trace_id: value of ``X-Amzn-Trace-Id``.
         body: the request's bytes.
     """
 
@@ -69,6 +70,7 @@ class EdgeRequest:
     version: str
     scheme: str
     client_address: str
+    trace_id: str
     body: RequestBody
 
     def header(self, name: bytes) -> bytes | None:

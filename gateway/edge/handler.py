@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.edge.hangup import HangupWatch
+from gateway.edge.origin import Proxies
 from gateway.edge.request import StreamedBody, read_request
 from gateway.edge.response import Outcome, Sent, Sink
 from gateway.errors import (
@@ -66,8 +67,15 @@ class EdgeHandler:
     """The handler of the edge listener; one object for all requests."""
 
     def __init__(
-        self, routes: RouteTable, driver: Driver, telemetry: Telemetry, timing: Timing
+        self,
+        routes: RouteTable,
+        driver: Driver,
+        telemetry: Telemetry,
+        timing: Timing,
+        proxies: Proxies | None = None,
     ) -> None:
+        """Take the parts; without `proxies`, every client is one."""
+        self._proxies = proxies or Proxies()
         self._routes = routes
         self._driver = driver
         self._telemetry = telemetry
@@ -130,7 +138,7 @@ class EdgeHandler:
         return Sent(sink)
 
     async def _serve(self, request: web.BaseRequest, body: StreamedBody, sink: Sink) -> None:
-        edge_request = read_request(request, body)
+        edge_request = read_request(request, body, self._proxies, sink.exchange_id)
         route = None
         try:
             route = self._admit(request, edge_request, sink)
@@ -263,6 +271,8 @@ def _log(
     facts: dict[str, object] = {
         "exchange": sink.exchange_id,
         "route": route.path if route is not None else None,
+        "client": request.client_address,
+        "trace": request.trace_id,
         "status": sink.status,
         "bytes": sink.body_bytes,
         "ms": round(seconds * 1000, 1),

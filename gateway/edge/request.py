@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ from aiohttp.client_exceptions import ClientPayloadError
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.edge.pace import Pace
+from gateway.edge.trace import with_trace
 from gateway.errors import ClientBodyError, UploadTooSlow
 from gateway.messages import EdgeRequest
 from protocol.headers import strip_hop_by_hop
@@ -17,15 +19,14 @@ from protocol.headers import strip_hop_by_hop
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from gateway.edge.origin import Proxies
+
 _BODY_FAILURES = (
     web.RequestPayloadError,
     ClientPayloadError,
     HttpProcessingError,
     ConnectionError,
 )
-# The header in which a trusted gateway hands the envelope to a Function URL: a client that could
-# send it through us could name its own callback.
-_ENVELOPE_HEADER = b"x-dialback"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -138,18 +139,30 @@ class StreamedBody:
             transport.write(_CONTINUE)
 
 
-def read_request(request: web.BaseRequest, body: StreamedBody) -> EdgeRequest:
-    """Return what aiohttp parsed in our own words."""
+def read_request(
+    request: web.BaseRequest, body: StreamedBody, proxies: Proxies, exchange_id: str
+) -> EdgeRequest:
+    """Return what aiohttp parsed in our own words.
+
+    Args:
+        request: what aiohttp parsed.
+        body: of it.
+        proxies: whose word counts.
+        exchange_id: what a trace that begins here is named after.
+    """
     path, query = split_target(request.raw_path)
-    headers = ((name.lower(), value) for name, value in request.raw_headers)
+    sent = strip_hop_by_hop((name.lower(), value) for name, value in request.raw_headers)
+    origin = proxies.origin(request.remote or "", request.scheme, sent)
+    headers, trace_id = with_trace(origin.headers, exchange_id, time.time())
     return EdgeRequest(
         method=request.method,
         path=path,
         query=query,
-        headers=strip_hop_by_hop(pair for pair in headers if pair[0] != _ENVELOPE_HEADER),
+        headers=headers,
         version=f"HTTP/{request.version.major}.{request.version.minor}",
-        scheme=request.scheme,
-        client_address=request.remote or "",
+        scheme=origin.scheme,
+        client_address=origin.address,
+        trace_id=trace_id,
         body=body,
     )
 

@@ -228,9 +228,9 @@ class Driver:
                 request.path,
                 request.query,
                 request.headers,
-                request.client_address,
                 body or b"",
             ),
+            trace_id=request.trace_id,
         )
 
     def _start(self, leg: InvokeLeg) -> None:

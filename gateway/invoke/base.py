@@ -16,8 +16,7 @@ class HttpCall:
 
     Attributes:
         method: of the request; `path` and `query` raw, as the edge received them.
-        headers: ordered pairs, without those of the hop.
-        client_address: of the peer, as text.
+        headers: ordered pairs, without those of the hop, with ``x-forwarded-*`` and the trace.
         body: the part that travels with the call.
     """
 
@@ -25,7 +24,6 @@ class HttpCall:
     path: str
     query: str
     headers: HeaderList
-    client_address: str
     body: bytes
 
 

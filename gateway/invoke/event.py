@@ -11,13 +11,12 @@ import base64
 import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 import msgspec
 
 if TYPE_CHECKING:
     from gateway.messages import EdgeRequest
-    from protocol.headers import HeaderList
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # Beside text/*, and no others: forms, application/problem+json and bodies without a type travel as
@@ -54,7 +53,7 @@ def build_event(request: EdgeRequest, *, exchange_id: str, body: bytes | None, n
         "isBase64Encoded": False,
         "stageVariables": None,
     }
-    if cookies := _cookies(request.headers):
+    if cookies := _cookies(headers.get("cookie", "")):
         event["cookies"] = cookies
     if request.query and (parameters := _parameters(request.query)):
         event["queryStringParameters"] = parameters
@@ -95,35 +94,22 @@ def _joined_headers(request: EdgeRequest) -> dict[str, str]:
         else:
             # RFC 6265 section 5.4: a cookie list is joined by "; ", everything else by commas.
             joined[name] += ("; " if name == "cookie" else ",") + value
-    _add_forwarded(joined, request)
     return joined
 
 
-def _add_forwarded(headers: dict[str, str], request: EdgeRequest) -> None:
-    """Add what a Function URL adds; a proxy in front of us knows scheme and port better."""
-    before = headers.get("x-forwarded-for")
-    peer = request.client_address
-    headers["x-forwarded-for"] = f"{before}, {peer}" if before else peer
-    scheme = headers.setdefault("x-forwarded-proto", request.scheme)
-    if "x-forwarded-port" not in headers:
-        _, _, port = headers.get("host", "").rpartition(":")
-        default = "443" if scheme == "https" else "80"
-        headers["x-forwarded-port"] = port if port.isdecimal() else default
-
-
-def _cookies(headers: HeaderList) -> list[str]:
-    return [
-        crumb
-        for name, value in headers
-        if name == b"cookie"
-        for part in _text(value).split(";")
-        if (crumb := part.strip())
-    ]
+def _cookies(header: str) -> list[str]:
+    return [crumb for part in header.split(";") if (crumb := part.strip())]
 
 
 def _parameters(query: str) -> dict[str, str]:
     joined: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True, errors="replace"):
+    escaped = "%" in query or "+" in query
+    for pair in query.split("&"):
+        if not pair:
+            continue
+        name, _, value = pair.partition("=")
+        if escaped:
+            name, value = unquote_plus(name), unquote_plus(value)
         joined[name] = f"{joined[name]},{value}" if name in joined else value
     return joined
 

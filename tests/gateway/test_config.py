@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,6 +52,7 @@ def test_every_key(file: Path) -> None:
         admin = "localhost:0"
         callback_url = "wss://callback.example.com/"
         token_keys = ["key"]
+        trusted_proxies = ["10.0.0.0/8", "2001:db8::1"]
         memory_budget = 100_000_000
         drain_deadline = 5
         log_level = "debug"
@@ -90,6 +92,7 @@ def test_every_key(file: Path) -> None:
         admin=Address("localhost", 0),
         callback_url="wss://callback.example.com",
         token_keys=(file.parent / "key",),
+        trusted_proxies=(ip_network("10.0.0.0/8"), ip_network("2001:db8::1/128")),
         memory_budget=100_000_000,
         drain_deadline=5.0,
         log_level="debug",
@@ -172,6 +175,7 @@ def test_one_timeout_sets_the_other(file: Path, given: str, function: float, rou
         ("[gateway]\ncallback_url = 'ws://b\u00fccher'\n" + ROUTE, "FILE: gateway.callback_url: 'ws://b\u00fccher' is not a WebSocket address; write ws://HOST:PORT or wss://HOST"),
         ("[gateway]\ncallback_url = 'ws://u@x?q'\n" + ROUTE, "FILE: gateway.callback_url: 'ws://u@x?q' has a query, a fragment or a user name; write ws://HOST:PORT or wss://HOST"),
         ("[gateway]\ntoken_keys = ['gone']\n" + ROUTE, "FILE: gateway.token_keys: DIR/gone: no such file; each key is a file that holds a secret"),
+        ("[gateway]\ntrusted_proxies = ['10.0.0.1/8']\n" + ROUTE, "FILE: gateway.trusted_proxies: 10.0.0.1/8 has host bits set; write a network like 10.0.0.0/8, or one address"),
         ("[gateway]\nlog_level = 'loud'\n" + ROUTE, "FILE: gateway.log_level: 'loud' is none of debug, info, warning, error"),
         ("[gateway]\ndrain_deadline = -1\n" + ROUTE, "FILE: gateway.drain_deadline: -1 is not a number of seconds from 0 to 86400"),
         ("[gateway]\nmemory_budget = 1000\n" + ROUTE, "FILE: gateway.memory_budget: 1000 is not a number of bytes from 1048576 to 1099511627776"),
@@ -206,6 +210,7 @@ def test_the_environment_overrides_the_file(file: Path) -> None:
             "DIALBACK_CALLBACK": "127.0.0.1:8",
             "DIALBACK_CALLBACK_URL": "ws://127.0.0.1:8",
             "DIALBACK_TOKEN_KEYS": f"{file.parent / 'a'},{file.parent / 'b'}",
+            "DIALBACK_TRUSTED_PROXIES": "10.0.0.0/8,192.0.2.1",
             "DIALBACK_DRAIN_DEADLINE": "1.5",
             "DIALBACK_MEMORY_BUDGET": "2000000",
             "DIALBACK_LOG_LEVEL": "error",
@@ -220,6 +225,7 @@ def test_the_environment_overrides_the_file(file: Path) -> None:
         admin=Address("127.0.0.1", 2),
         callback_url="ws://127.0.0.1:8",
         token_keys=(file.parent / "a", file.parent / "b"),
+        trusted_proxies=(ip_network("10.0.0.0/8"), ip_network("192.0.2.1")),
         memory_budget=2_000_000,
         drain_deadline=1.5,
         log_level="error",

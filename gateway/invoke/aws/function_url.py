@@ -131,11 +131,7 @@ class FunctionUrl:
 
 
 def _add_forwarded(headers: CIMultiDict[str], call: HttpCall) -> None:
-    """Say whose request it is: the URL sees only this gateway, and its own host name."""
-    before = headers.get("x-forwarded-for")
-    headers["x-forwarded-for"] = (
-        f"{before}, {call.client_address}" if before else call.client_address
-    )
+    """Say which host was asked: the URL sees only its own name. The rest the edge has said."""
     host = next((value for name, value in call.headers if name == b"host"), None)
     if host is not None:
         headers.setdefault("x-forwarded-host", _text(host))

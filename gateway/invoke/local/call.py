@@ -83,13 +83,19 @@ class Call:
                 constant,
                 self.request_id.encode(),
                 int((time.time() + timeout) * 1000),
-                (invocation.trace_id or _new_trace_id()).encode(),
+                _with_parent(invocation.trace_id or _new_root()).encode(),
                 b"Lambda-Runtime-Client-Context: %b\r\n" % context if context else b"",
                 len(invocation.event),
             )
         )
 
 
-def _new_trace_id() -> str:
-    random = os.urandom(20).hex()
-    return f"Root=1-{int(time.time()):08x}-{random[:24]};Parent={random[24:]};Sampled=0"
+def _new_root() -> str:
+    return f"Root=1-{int(time.time()):08x}-{os.urandom(12).hex()}"
+
+
+def _with_parent(trace_id: str) -> str:
+    """Name the segment of the invocation, as Lambda does."""
+    if "Parent=" in trace_id:
+        return trace_id
+    return f"{trace_id};Parent={os.urandom(8).hex()};Sampled=0"

@@ -89,12 +89,19 @@ async def test_headers_come_through_but_not_those_of_this_hop_nor_the_envelope()
             )
         )
         (request,) = it.driver.requests
-    assert request.headers == (
+    (_, exchange_id), *_ = it.driver.served
+    assert request.headers[:7] == (
         (b"host", b"example"),
         (b"cookie", b"a=1"),
         (b"cookie", b"b=2"),
         (b"x-empty", b""),
+        (b"x-forwarded-for", b"127.0.0.1"),
+        (b"x-forwarded-proto", b"http"),
+        (b"x-forwarded-port", b"80"),
     )
+    assert [name for name, _ in request.headers[7:]] == [b"traceparent", b"x-amzn-trace-id"]
+    assert request.header(b"x-amzn-trace-id") == request.trace_id.encode()
+    assert exchange_id[:24] in request.trace_id
     assert request.header(b"cookie") == b"a=1"
     assert (request.method, request.version, request.scheme) == ("GET", "HTTP/1.1", "http")
     assert request.client_address == "127.0.0.1"

@@ -38,5 +38,6 @@ def edge_request(
         version="HTTP/1.1",
         scheme=scheme,
         client_address=client_address,
+        trace_id="Root=1-00000000-000000000000000000000000",
         body=NoBody(),
     )

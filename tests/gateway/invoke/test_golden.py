@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.edge.origin import Proxies
 from gateway.invoke.event import build_event
 from gateway.invoke.result import BufferedResponse, parse_result
 from tests.gateway.invoke.requests import edge_request
@@ -36,13 +37,14 @@ def flat(value: Any, path: str = "") -> dict[str, Any]:
 @pytest.mark.parametrize("case", cases("events.json"))
 def test_the_event_is_what_aws_made_of_the_request(case: dict[str, Any]) -> None:
     asked = case["request"]
+    sent = tuple((name.encode(), value.encode()) for name, value in asked["headers"])
+    origin = Proxies().origin("123.123.123.123", "https", sent)
     request = edge_request(
-        *((name.encode(), value.encode()) for name, value in asked["headers"]),
+        *origin.headers,
         method=asked["method"],
         path=asked["path"],
         query=asked["query"],
-        scheme="https",
-        client_address="123.123.123.123",
+        client_address=origin.address,
     )
     body = asked["body"].encode() if asked["body"] is not None else None
     event = build_event(request, exchange_id="id", body=body, now=asked["now"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -256,7 +257,7 @@ async def test_context_carries_client_context_deadline_and_trace(emulator: Emula
     seen = json.loads(result.payload)
     assert seen["custom"] == {"dialback": {"text": "é\n"}}
     assert 15_000 < seen["left"] <= 20_000
-    assert seen["trace"] == "Root=1-0-1"
+    assert re.fullmatch("Root=1-0-1;Parent=[0-9a-f]{16};Sampled=0", seen["trace"])
     assert seen["id"] == result.request_id
 
 

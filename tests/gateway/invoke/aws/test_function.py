@@ -30,9 +30,11 @@ from gateway.invoke.aws.answer import ANSWER_MAX
 from gateway.invoke.aws.function import AwsFunction
 from gateway.invoke.aws.http import open_session
 from gateway.invoke.base import Invocation, InvokeOutcomeUnknown
+from gateway.invoke.event import build_event
 from gateway.invoke.local.invoke_api import INVOKE_PATH, InvokeApi
 from gateway.targets import AwsTarget
 from tests.gateway.invoke.aws.api import KEY, SECRET, Seen, checking
+from tests.gateway.invoke.requests import edge_request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -102,6 +104,24 @@ async def test_a_signed_call_of_the_emulated_lambda(emulator: Emulator, name: st
     assert failed.function_error == "Unhandled"
     assert json.loads(failed.payload)["errorType"] == "ValueError"
     assert seen.tokens == ["s3ss/ion+="] * 2
+    await served.aclose()
+
+
+async def test_the_clients_authorization_is_the_functions_and_the_call_is_signed_by_us(
+    emulator: Emulator,
+) -> None:
+    theirs = "AWS4-HMAC-SHA256 Credential=AKIATHEIRS/20260101/eu-west-1/lambda/aws4_request, Signature=00"
+    request = edge_request((b"host", b"example.com"), (b"authorization", theirs.encode()))
+    event = build_event(request, exchange_id="id", body=None, now=0)
+    served, seen = InvokeApi({"fn": emulator.function(ECHO)}), Seen()
+    app = web.Application(middlewares=[checking(seen)])
+    app.router.add_post(INVOKE_PATH, served.handle)
+    async with api(app) as url, function(url) as aws:
+        result = await aws.invoke(invocation(json.loads(event), trace_id=request.trace_id))
+    returned = json.loads(result.payload)
+    assert returned["event"]["headers"]["authorization"] == theirs
+    assert "authorizer" not in returned["event"]["requestContext"]
+    assert returned["trace"].startswith(request.trace_id)
     await served.aclose()
 
 

@@ -65,6 +65,7 @@ def read(request: web.Request) -> EdgeRequest:
         version="HTTP/1.1",
         scheme="https",
         client_address=request.remote or "",
+        trace_id=request.headers.get("X-Amzn-Trace-Id", ""),
         body=None,  # type: ignore[arg-type]  # read already
     )
 
