@@ -152,8 +152,7 @@ async def _first(
     for task in pending:
         task.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
-    results = [task.result() for task in done]
-    return results[0] if tasks[0] in done else None
+    return tasks[0].result() if tasks[0] in done else None
 
 
 def _introduction(job: Job, sockets: dict[str, socket.socket]) -> list[str]:

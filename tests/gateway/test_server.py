@@ -62,3 +62,14 @@ def test_pages_of_the_edge_have_these_origins(
     wanted: Address, bound: Address, origins: set[str]
 ) -> None:
     assert server._page_origins(wanted, bound) == origins
+
+
+async def test_of_two_that_are_done_together_the_first_one_counts() -> None:
+    async def unfinished() -> bool:
+        return False
+
+    async def told_twice() -> bool:
+        return True
+
+    results = {await server._first(unfinished(), told_twice(), 1.0) for _ in range(100)}
+    assert results == {False}
