@@ -89,6 +89,8 @@ class EdgeHandler:
     def drain(self) -> None:
         """Refuse what comes from now on, and close each connection after its response."""
         self._draining = True
+        for sink in self._open:
+            sink.close_after()
 
     async def idle(self) -> None:
         """Wait until nothing is being served."""

@@ -157,7 +157,7 @@ class Sink:
         size = sum(map(len, parts))
         if self._framing is Framing.SIZED:
             # What the transport might not take at once may still be lost: then no end has been sent.
-            last = last and self.pending + size <= WRITE_HIGH_WATER
+            last = last and self.pending + len(self._head) + size <= WRITE_HIGH_WATER
             parts = self._within_length(parts, last=last)
             size = sum(map(len, parts))
         if not size:

@@ -380,15 +380,6 @@ async def test_what_cannot_be_parsed_is_400_json_and_the_end(request_bytes: byte
     assert response.count(b"HTTP/1.") == 1
 
 
-async def test_draining_refuses_and_closes() -> None:
-    async with edge(answer()) as it:
-        it.handler.drain()
-        response = await it.ask(get("/", "Connection: keep-alive"))
-    assert refusal(response)[0] == 503
-    assert b"retry-after: 1" in response
-    assert b"Connection: close" in response
-
-
 async def test_a_log_line_tells_the_exchange_and_not_the_query(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

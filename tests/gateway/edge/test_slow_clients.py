@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gateway.edge.pace import RATE_MIN, Pace
+from gateway.edge.response import WRITE_HIGH_WATER, Sink
 from gateway.errors import UploadTooSlow
 from gateway.timing import Timing
 from tests.gateway.edge.serving import PLAIN, Client, answer, edge, get, sized
@@ -142,3 +144,25 @@ async def test_a_stream_that_is_longer_than_the_patience_for_heads_goes_on() -> 
 
 def test_too_slow_is_a_body_error_of_its_own() -> None:
     assert UploadTooSlow.status == 408
+
+
+async def test_the_byte_that_completes_a_body_waits_if_the_head_fills_the_transport() -> None:
+    size = WRITE_HIGH_WATER - 1
+    written: list[int] = []
+
+    async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
+        assert isinstance(sink, Sink)
+        assert sink._transport is not None
+        raw = sink._transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        await sink.start(200, ((b"x-large", b"x" * 40_000),), length=size)
+        sink.write([bytes(size)], last=True)
+        written.append(sink.body_bytes)
+        assert await sink.drained()
+        sink.end()
+
+    async with edge(serve) as it, Client(it.port) as client:
+        client.send(get())
+        body = (await client.rest()).partition(b"\r\n\r\n")[2]
+    assert written == [size - 1]
+    assert len(body) == size
