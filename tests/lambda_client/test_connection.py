@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from protocol.receipt import Receipt
+    from tests.lambda_client.conftest import Hurry
 
 FINAL, BINARY, CONTINUED, CLOSING, PING, PONG = 0x80, 0x2, 0x0, 0x8, 0x9, 0xA
 """RFC 6455 section 5.2."""
@@ -95,7 +96,8 @@ def test_a_type_that_may_be_ignored_is_ignored(gateway: Gateway) -> None:
 
 
 @pytest.mark.fault(10)
-def test_silence_is_asked_about_and_then_believed(gateway: Gateway) -> None:
+def test_silence_is_asked_about_and_then_believed(gateway: Gateway, hurry: Hurry) -> None:
+    hurry(attempt=0.5)  # the next ATTACH may find the gateway deaf, too
     gateway.limits = Limits(ping_ms=100, dead_ms=100)
     exchange = gateway.exchange()
 
@@ -105,7 +107,8 @@ def test_silence_is_asked_about_and_then_believed(gateway: Gateway) -> None:
         eventually(lambda: exchange.chunks)
         eventually(lambda: sum(isinstance(f, Ping) for f in gateway.frames) > 1)  # and answered
         gateway.deaf = True
-        eventually(lambda: gateway.sockets[0].close_code == 4504)
+        # Which of them is told depends on the machine: one that is slow is taken for dead before.
+        eventually(lambda: 4504 in [socket.close_code for socket in gateway.sockets])
         gateway.deaf = False
         yield CHUNK
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from dataclasses import replace
@@ -151,5 +152,6 @@ def test_a_gateway_that_breaks_the_protocol_gets_three_more_tries(
         assert call(handler, exchange).status == "lost"
     assert attaches(exchange) == 4
     # A goodbye is lost when the gateway has just sent something more: the kernel resets then.
-    assert {socket.close_code for socket in gateway.sockets} - {None, 1006} == {code}
+    assert {socket.close_code for socket in gateway.sockets} - {None, 1006} <= {code}
+    assert re.search(f"broke the protocol|closed with {code}", caplog.text)
     assert "not delivered" in caplog.text

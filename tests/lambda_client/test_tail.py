@@ -22,7 +22,7 @@ from tests.lambda_client.gateway import (
     eventually,
     receipt_of,
 )
-from tests.lambda_client.test_endings import CHUNK
+from tests.lambda_client.test_endings import CHUNK, NEARLY_OVER
 from tests.lambda_client.test_lost import never_back
 from tests.lambda_client.test_streaming import attached, call
 
@@ -87,7 +87,8 @@ def test_a_head_that_may_not_have_come_is_in_the_receipt(gateway: Gateway, hurry
     assert receipt.head[0] == 203
 
 
-def test_patience_with_a_tail_is_capped_by_the_time_left(gateway: Gateway) -> None:
+def test_patience_with_a_tail_is_capped_by_the_time_left(gateway: Gateway, hurry: Hurry) -> None:
+    hurry(share=0.02)
     exchange = gateway.exchange()
 
     @streaming
@@ -97,8 +98,8 @@ def test_patience_with_a_tail_is_capped_by_the_time_left(gateway: Gateway) -> No
         never_back(gateway)
 
     began = time.monotonic()
-    receipt = receipt_of(handler(event(exchange), context(exchange, seconds=1.5)))
-    assert time.monotonic() - began < 1.2
+    receipt = receipt_of(handler(event(exchange), context(exchange, seconds=30)))
+    assert time.monotonic() - began < 5.0
     assert receipt.status == "end"
 
 
@@ -224,7 +225,8 @@ def test_user_code_is_told_when_the_gateway_waits_no_more(gateway: Gateway, hurr
 # ---------------------------------------------------------------- the deadline
 
 
-def test_a_complete_response_is_not_reset_near_the_deadline(gateway: Gateway) -> None:
+def test_a_complete_response_is_not_reset_near_the_deadline(gateway: Gateway, hurry: Hurry) -> None:
+    hurry(**NEARLY_OVER)
     exchange = gateway.exchange(swallow_end=True)
 
     @streaming
@@ -233,13 +235,16 @@ def test_a_complete_response_is_not_reset_near_the_deadline(gateway: Gateway) ->
         attached(exchange)
 
     began = time.monotonic()
-    receipt = receipt_of(handler(event(exchange), context(exchange, seconds=1.0)))
-    assert 0.5 < time.monotonic() - began < 1.0
+    receipt = receipt_of(handler(event(exchange), context(exchange, seconds=20)))
+    assert 0.4 < time.monotonic() - began < 5.0
     assert (receipt.status, receipt.final) == ("end", 1000)
     assert not exchange.resets
 
 
-def test_a_response_that_ended_before_its_handler_is_not_reset_either(gateway: Gateway) -> None:
+def test_a_response_that_ended_before_its_handler_is_not_reset_either(
+    gateway: Gateway, hurry: Hurry
+) -> None:
+    hurry(**NEARLY_OVER)
     exchange = gateway.exchange(swallow_end=True)
 
     @streamify_response
@@ -248,8 +253,7 @@ def test_a_response_that_ended_before_its_handler_is_not_reset_either(gateway: G
         stream.end(CHUNK)
         session = running_session()
         eventually(lambda: exchange.stream.ended)
-        late = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - 0.05
-        eventually(lambda: time.monotonic() > late)
+        eventually(lambda: context.get_remaining_time_in_millis() < 19_200)
         assert session is not None
         assert session.failure is None
 
@@ -258,14 +262,17 @@ def test_a_response_that_ended_before_its_handler_is_not_reset_either(gateway: G
         attached(exchange)
 
     began = time.monotonic()
-    receipt = receipt_of(handler(event(exchange), context(exchange, seconds=1.0)))
-    assert time.monotonic() - began < 3.0  # no END_ACK is waited for any more
+    receipt = receipt_of(handler(event(exchange), context(exchange, seconds=20)))
+    assert time.monotonic() - began < 5.0  # no END_ACK is waited for any more
     assert (receipt.status, receipt.final) == ("end", 1000)
     assert not exchange.resets
 
 
 @pytest.mark.fault(40)
-def test_an_incomplete_response_whose_gateway_is_away_ends_in_time(gateway: Gateway) -> None:
+def test_an_incomplete_response_whose_gateway_is_away_ends_in_time(
+    gateway: Gateway, hurry: Hurry
+) -> None:
+    hurry(**NEARLY_OVER)
     exchange = gateway.exchange()
 
     @streaming
@@ -277,9 +284,9 @@ def test_an_incomplete_response_whose_gateway_is_away_ends_in_time(gateway: Gate
             yield b"x"
             time.sleep(0.001)  # not for synchronisation: it is the pace of the handler
 
-    ends = time.monotonic() + 1.0
+    ends = time.monotonic() + 20
     with pytest.raises(DeadlineReached):
-        handler(event(exchange), context(exchange, seconds=1.0))
+        handler(event(exchange), context(exchange, seconds=20))
     assert time.monotonic() < ends
 
 
