@@ -115,4 +115,5 @@ def _route(scenario: Scenario) -> Route:
         queue=scenario.queue,
         request_body=scenario.mode,
         inline_body_max=1024,
+        sse_heartbeat=0,  # a comment is nothing that a function wrote; it has tests of its own
     )
