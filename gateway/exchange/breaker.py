@@ -28,6 +28,10 @@ noticed within it, and a broken one costs a call a minute."""
 JITTER = 0.2
 """Share by which a pause varies, so that the gateways of a fleet do not probe all at once."""
 
+PROBE_PATIENCE = 20.0
+"""Seconds until a probe of which nothing was heard is no reason any more to hold back others: a cold
+start and its dial are over by then, and a function that answers without dialling may take minutes."""
+
 PROBE_SECONDS = 1.0
 """What whoever comes while a probe is under way is told to wait: most probes take less."""
 
@@ -66,13 +70,16 @@ class Breaker:
         self._openings = 0
         self._probe_at = 0.0
         self._probe: Trial | None = None
+        self._probe_until = 0.0
         self._unaware = False
 
     def wait(self, now: float) -> float | None:
         """Return the seconds after which to come back, or None if a call may go out now."""
         if self.state is BreakerState.OPEN and now < self._probe_at:
             return self._probe_at - now
-        return None if self._probe is None else PROBE_SECONDS
+        if self._probe is None or now >= self._probe_until:
+            return None
+        return PROBE_SECONDS
 
     def admit(self, now: float) -> Trial | None:
         """Let one call go out; None if it may not (see `wait`).
@@ -84,6 +91,7 @@ class Breaker:
         trial = Trial(self)
         if self.state is not BreakerState.CLOSED:
             self._probe = trial
+            self._probe_until = now + PROBE_PATIENCE
             self._move(BreakerState.HALF_OPEN, 0.0)
         return trial
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.exchange.breaker import IN_VAIN_MAX, PROBE_SECONDS, Breaker, BreakerState, Trial
+from gateway.exchange.breaker import (
+    IN_VAIN_MAX,
+    PROBE_PATIENCE,
+    PROBE_SECONDS,
+    Breaker,
+    BreakerState,
+    Trial,
+)
 
 PAUSE = 5.0
 
@@ -83,6 +90,22 @@ def test_a_probe_that_teaches_nothing_makes_room_for_the_next() -> None:
     breaker.call(PAUSE).over()
     assert breaker.standing() == "HALF_OPEN"
     breaker.call(PAUSE).reached()
+    assert breaker.standing() == "CLOSED"
+
+
+def test_a_probe_of_which_nothing_is_heard_does_not_hold_back_others_for_long() -> None:
+    breaker = Watched()
+    breaker.open()
+    slow = breaker.call(PAUSE)  # a function that does not dial, and takes its time
+    assert breaker.admit(PAUSE + PROBE_PATIENCE - 0.1) is None
+    later = breaker.call(PAUSE + PROBE_PATIENCE)
+    assert breaker.admit(PAUSE + PROBE_PATIENCE) is None
+    slow.over()
+    assert breaker.admit(PAUSE + PROBE_PATIENCE) is None
+    slow, later = later, breaker.call(PAUSE + 2 * PROBE_PATIENCE)
+    slow.in_vain(PAUSE + 2 * PROBE_PATIENCE)  # no probe any more: it does not open the pause anew
+    assert breaker.standing() == "HALF_OPEN"
+    later.answered()
     assert breaker.standing() == "CLOSED"
 
 
