@@ -15,10 +15,7 @@ if TYPE_CHECKING:
     from protocol.headers import HeaderList
 
 _FAILURE = b"Internal Server Error"
-_FAILURE_HEAD: HeaderList = (
-    (b"content-type", b"text/plain; charset=utf-8"),
-    (b"content-length", b"%d" % len(_FAILURE)),
-)
+_FAILURE_HEAD: HeaderList = ((b"content-type", b"text/plain; charset=utf-8"),)
 
 
 class AppResponse:
