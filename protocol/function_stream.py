@@ -11,8 +11,7 @@ Only the very first ATTACH of an exchange is *fresh*: HEAD and DATA follow it at
 window of the envelope. Every later one waits for ATTACHED, since only the gateway knows where the
 stream goes on.
 
-Not thread-safe: the shell holds a lock. Streams on two connections at a time (a hedge) must not
-share a stream id, so a shell counts `sid` per process, not per connection.
+Not thread-safe: the shell holds a lock, and counts `sid` per process: a hedge is two connections.
 """
 
 from __future__ import annotations
@@ -55,6 +54,8 @@ if TYPE_CHECKING:
 
 #: After these the gateway has no use for the rest of the response.
 _UNWANTED = frozenset({RejectCode.TERMINAL, RejectCode.CANCELLED})
+#: Before these the client may have what user code wrote until then.
+_TOLD_FIRST = frozenset({ResetCode.HANDLER_ERROR, ResetCode.DEADLINE})
 
 
 class FunctionState(Enum):
@@ -251,9 +252,8 @@ class FunctionStream:
 
     @property
     def _sendable(self) -> bool:
-        if self.state is FunctionState.ATTACHED:
-            return True
-        return self.state is FunctionState.ATTACHING and self._fresh
+        first = self.state is FunctionState.ATTACHING and self._fresh
+        return first or self.state is FunctionState.ATTACHED
 
     def frames_to_send(self, now: float) -> list[Frame]:
         """Return what the bound connection should carry now: control frames before DATA.
@@ -266,7 +266,9 @@ class FunctionStream:
         if self._reset is not None:
             self.state = FunctionState.DONE
             code, message = self._reset
-            return [Reset(self._sid, code, self._response.body.sent, message)]
+            late = self.ended or code not in _TOLD_FIRST
+            said = [] if late else self._response.frames_to_send(self._sid)
+            return [*said, Reset(self._sid, code, self._response.body.sent, message)]
         frames: list[Frame] = [*self._upload.frames_to_send(self._sid, now)]
         if self.cancelled is None:
             self.head_committed |= self.started

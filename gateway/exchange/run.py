@@ -139,7 +139,9 @@ class ExchangeRun:
         self._progress.set()
 
     def on_failed(self, code: int, reason: str) -> None:
-        """The stream can never end cleanly."""
+        """The stream can never end cleanly; what came before is still the client's."""
+        if self._forwarder is not None:
+            self._forwarder.move()
         self.happen(Event.STREAM_FAILED, _failure_of_reset(code, reason))
 
     # ------------------------------------------------------------ the invoke leg

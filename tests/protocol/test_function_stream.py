@@ -348,20 +348,45 @@ def test_an_acknowledged_byte_means_that_the_head_arrived() -> None:
     assert (receipt.head, receipt.tail) == (None, (1, b"bc"))
 
 
+@pytest.mark.parametrize("code", list(ResetCode))
+def test_what_user_code_wrote_before_it_failed_leaves_before_the_reset(code: ResetCode) -> None:
+    function = attached()
+    function.start(200, ())
+    function.write(b"so far")
+    function.reset(code, "boom")
+    *said, reset = function.frames_to_send(0.0)
+    assert isinstance(reset, Reset)
+    if code in (ResetCode.HANDLER_ERROR, ResetCode.DEADLINE):
+        assert [type(frame) for frame in said] == [Head, Data]
+        assert reset.final == 6
+    else:
+        assert (said, reset.final) == ([], 0)
+
+
+def test_a_failure_after_the_end_sends_no_end() -> None:
+    function = attached()
+    function.start(200, ())
+    function.write(b"whole")
+    function.end()
+    function.reset(ResetCode.HANDLER_ERROR, "boom")
+    (reset,) = function.frames_to_send(0.0)
+    assert isinstance(reset, Reset)
+
+
 def test_a_reset_is_sent_once_and_first_reason_stays() -> None:
     function = attached()
     function.start(200, [])
     function.write(b"abc")
     function.frames_to_send(0.0)
     function.write(b"never sent")
-    function.reset(ResetCode.HANDLER_ERROR, "boom")
+    function.reset(ResetCode.LOST, "boom")
     function.reset(ResetCode.DEADLINE, "later")
     assert function.write(b"x") == 0
-    assert function.frames_to_send(0.0) == [Reset(1, ResetCode.HANDLER_ERROR, 3, "boom")]
+    assert function.frames_to_send(0.0) == [Reset(1, ResetCode.LOST, 3, "boom")]
     assert function.frames_to_send(0.0) == []
     assert function.state is FunctionState.DONE
     receipt = function.receipt()
-    assert (receipt.status, receipt.code, receipt.final) == ("reset", ResetCode.HANDLER_ERROR, 3)
+    assert (receipt.status, receipt.code, receipt.final) == ("reset", ResetCode.LOST, 3)
 
 
 def test_cancel_stops_the_response_but_not_credit_for_the_upload() -> None:
