@@ -7,7 +7,7 @@ SECONDS := 600
 STREAMS := 40
 FUZZ_SECONDS := 60
 
-.PHONY: help demo test check coverage simulate model fuzz soak figures bench format docs clean
+.PHONY: help demo test check coverage simulate model fuzz soak figures bench format docs layer clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ bench: $(INSTALLED)  ## measure against plain aiohttp in one run; a few minutes
 
 docs: $(INSTALLED)  ## write again what docs/ takes from the code (the state diagram, the fault matrix)
 	$(BIN)/python -m tests.generated_docs
+
+layer: $(INSTALLED)  ## the Lambda layer for both architectures, in dist/: LAYER_PYTHON=3.N for another runtime
+	$(BIN)/python deploy/layer.py $(if $(LAYER_PYTHON),--python $(LAYER_PYTHON))
 
 clean:  ## forget the virtual environment and every cache
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
