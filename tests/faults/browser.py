@@ -12,13 +12,12 @@ from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from tests.patience import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 READ = 64 * 1024
-PATIENCE = 40.0
-"""Longer than any timer of the tests: what takes longer hangs."""
-
 ABORT = struct.pack("ii", 1, 0)
 
 

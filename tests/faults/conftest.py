@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
     from tests.faults.proxy import Proxy
     from tests.system.running import Dialback
 
-FUNCTION_SECONDS = 12
-"""What functions are given: a busy machine may take five for the longest test, and the third of it that
-bounds their dialling is a short wait."""
+FUNCTION_SECONDS = 40
+"""What functions are given: so much that no test runs into it on the busiest machine."""
+
+BRIEF_SECONDS = 9
+"""A third of it, which bounds their dialling, is shorter than the gateway waits for them to come back."""
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +29,17 @@ def behind() -> Iterator[tuple[Dialback, Proxy]]:
     flags = (f"--timeout={FUNCTION_SECONDS}", "--concurrency=2")
     with dialback_behind_proxy(f"{FUNCTIONS}:handler", *flags, env=TIMERS) as both:
         yield both
+
+
+@pytest.fixture
+def brief(tmp_path: Path) -> Iterator[Stage]:
+    """A gateway for one test, whose functions soon give up dialling."""
+    flag = f"--timeout={BRIEF_SECONDS}"
+    with (
+        dialback_behind_proxy(f"{FUNCTIONS}:handler", flag, env=TIMERS) as both,
+        closing(Stage(*both, tmp_path)) as stage,
+    ):
+        yield stage
 
 
 @pytest.fixture

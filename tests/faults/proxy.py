@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tests.faults.kinds import UP, Direction, Fault, Point, Struck
 from tests.faults.link import Link
 from tests.faults.pipe import ABORT
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Address = tuple[str, int]
-
-PATIENCE = 20.0
-"""Seconds that a wait takes before it fails."""
 
 CONNECT_SECONDS = 5.0
 """The target is on this machine: it answers at once, or not at all."""

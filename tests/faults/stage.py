@@ -12,6 +12,7 @@ import psutil
 from tests.faults.browser import Browser
 from tests.faults.functions import Room
 from tests.faults.kinds import RESET
+from tests.patience import PATIENCE
 from tests.system.running import eventually
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ TIMERS = {"DIALBACK_PING": "0.5", "DIALBACK_DEAD": "0.5", "DIALBACK_RESUME_GRACE
 
 SILENCE = 1.0
 
-RETURN_SECONDS = 5.0
-"""How long everything may take to be over once the client has its end."""
+RETURN_SECONDS = 20.0
+"""How long everything may take to be over once the client has its end: half of what functions are given,
+so that none was ended by its deadline."""
 
 STANDING = 0.3
 """Seconds without a byte after which something stands still: a loop takes a thousandth of it."""
@@ -99,7 +101,7 @@ class Stage:
         """What /exchanges says of the last request."""
         return self.dialback.exchanges()[-1]
 
-    def wait_state(self, *states: str, seconds: float = 10.0) -> dict[str, Any]:
+    def wait_state(self, *states: str, seconds: float = PATIENCE) -> dict[str, Any]:
         """Wait until it has one of these states; return what /exchanges says."""
         eventually(lambda: self.exchange["state"] in states, seconds=seconds)
         return self.exchange

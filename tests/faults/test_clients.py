@@ -20,6 +20,7 @@ from tests.faults.browser import ABORT, Browser
 from tests.faults.functions import body_of
 from tests.faults.kinds import PAUSE, UP, Point
 from tests.faults.stage import FUNCTIONS, TIMERS, Stage
+from tests.patience import PATIENCE
 from tests.system.running import Dialback, eventually
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def behind() -> Iterator[tuple[Dialback, Proxy]]:
 
 def connect(stage: Stage) -> socket.socket:
     parts = urlsplit(stage.dialback.url)
-    return socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=20)
+    return socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=PATIENCE)
 
 
 def target(stage: Stage, name: str, **query: object) -> str:
@@ -158,7 +159,7 @@ def test_an_upload_that_the_function_never_reads_does_not_hold_its_response_up(
         sending = threading.Thread(target=send)
         sending.start()
         answer = read_all(client)
-        sending.join(20)
+        sending.join(PATIENCE)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200")
     assert body.endswith(b"0\r\n\r\n")
@@ -174,7 +175,7 @@ def test_an_upload_that_the_function_never_reads_does_not_hold_its_response_up(
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
 def test_body_bytes_where_none_belong_reach_nobody(stage: Stage, method: str, status: int) -> None:
     parts = urlsplit(stage.dialback.url)
-    client = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=20)
+    client = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=PATIENCE)
     asked = target(stage, "stream", total=300_000, status=status)
     try:
         client.request(method, asked)
@@ -206,7 +207,9 @@ def test_a_body_of_another_length_than_promised_never_ends_cleanly(
     stage: Stage, promised: int
 ) -> None:
     headers = json.dumps({"content-length": str(promised)})
-    browser = stage.browse("stream", total=100_000, headers=headers)
+    browser = stage.browse("stream", total=100_000, headers=headers, gates=1000)
+    browser.wait_bytes(1000)  # before its head it could still become a 502
+    stage.open(1000)
     assert browser.wait_end() == "broken"
     assert bytes(browser.body) == body_of(100_000)[: len(browser.body)]
     assert len(browser.body) < promised

@@ -26,8 +26,8 @@ MIB = 1 << 20
 CANCEL_GRACE = 2.0
 """Seconds that user code has to stop; then the library answers for it."""
 
-AT_ONCE = 2.0
-"""Seconds: far below every timer that could have ended it instead."""
+AT_ONCE = 4.0
+"""Seconds: less than any timer that could have ended it instead (the shortest are five)."""
 
 
 # ---------------------------------------------------------------- the function dies

@@ -16,6 +16,7 @@ from tests.faults.behind import dialback_behind_proxy
 from tests.faults.functions import body_of, digest_of
 from tests.faults.lent import LEND, answer_for, real_function
 from tests.faults.stage import FUNCTIONS, TIMERS, Stage
+from tests.patience import PATIENCE
 from tests.system.running import running_dialback
 
 if TYPE_CHECKING:
@@ -118,4 +119,4 @@ def test_sigterm_in_mid_stream_lets_it_finish(stage: Stage) -> None:
     stage.proxy.wait(lambda: any(isinstance(one, Goaway) for one in wire.frames(link.down)))
     stage.open(1000)
     assert (browser.wait_end(), browser.digest) == ("clean", digest_of(MIB))
-    assert stage.dialback.process.popen.wait(10) == 0
+    assert stage.dialback.process.popen.wait(PATIENCE) == 0

@@ -26,6 +26,7 @@ from tests.faults.kinds import (
 )
 from tests.faults.pipe import CHUNK, QUEUE
 from tests.faults.proxy import Proxy, running_proxy, serving_proxy
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ class Ends:
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(5)
+        self._listener.settimeout(PATIENCE)
         self._open: list[socket.socket] = [self._listener]
 
     @property
@@ -51,9 +52,9 @@ class Ends:
 
     def connect(self, proxy: Proxy) -> tuple[socket.socket, socket.socket]:
         known = len(proxy.connections)
-        near = socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
+        near = socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE)
         far, _ = self._listener.accept()
-        far.settimeout(5)
+        far.settimeout(PATIENCE)
         self._open += [near, far]
         proxy.wait(lambda: len(proxy.connections) > known)  # the kernel is quicker than the proxy
         return near, far
@@ -94,7 +95,7 @@ def read_all(source: socket.socket) -> tuple[bytes, str]:
 def dialled(proxy: Proxy) -> str:
     """How a connection ends that nobody wants: perhaps before `connect` has returned."""
     try:
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as near:
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE) as near:
             return read_all(near)[1]
     except ConnectionResetError:
         return "reset"
@@ -112,7 +113,7 @@ def sending(target: socket.socket, data: bytes) -> Iterator[threading.Thread]:
     thread = threading.Thread(target=send)
     thread.start()
     yield thread
-    thread.join(10)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
 
 
@@ -204,7 +205,7 @@ def test_pause_holds_the_sender_up(ends: Ends, proxy: Proxy) -> None:
         assert read_all(far) == (b"", "silence")
         assert thread.is_alive()
         assert link.up.received <= (QUEUE + 2) * CHUNK
-        far.settimeout(5)
+        far.settimeout(PATIENCE)
         link.resume()
         assert read_all(far) == (sent, "end")
 
@@ -238,7 +239,7 @@ def test_refusing_and_not_listening(ends: Ends, proxy: Proxy) -> None:
     assert dialled(proxy) == "reset"
     proxy.close_listener()
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE)
     proxy.open_listener()
     proxy.refuse(refusing=False)
     near, far = ends.connect(proxy)

@@ -19,8 +19,8 @@ from tests.settling import settle
 if TYPE_CHECKING:
     from tests.gateway.exchange.peer import Peer
 
-PATIENCE = 1.0
-"""Seconds of TCP_USER_TIMEOUT; the gateway's own is minutes."""
+USER_TIMEOUT = 1.0
+"""Seconds; the gateway's own is minutes."""
 
 
 @pytest.mark.fault("30b")
@@ -43,7 +43,7 @@ async def test_a_client_that_vanished_is_found_out_by_the_kernel_and_cancels() -
 
     loop = asyncio.get_running_loop()
     listener = socket.create_server(("127.0.0.1", 0))
-    server._watch_peers(listener, PATIENCE)
+    server._watch_peers(listener, USER_TIMEOUT)
     async with gateway(function, timeout=60.0) as running:
         edge = EdgeServer(running.handler, running.telemetry, Timing())
         async with await loop.create_server(edge, sock=listener):
@@ -56,7 +56,7 @@ async def test_a_client_that_vanished_is_found_out_by_the_kernel_and_cancels() -
                 assert running.states == ["streaming"]
                 began = loop.time()
                 await eventually(lambda: running.states == ["cancelled"])
-                assert loop.time() - began > PATIENCE / 2  # it was the timer, and no FIN
+                assert loop.time() - began > USER_TIMEOUT / 2  # it was the timer, and no FIN
                 await eventually(lambda: told == [CancelCode.CLIENT_GONE])
             await edge.shutdown(1)
             await settle()

@@ -32,6 +32,7 @@ from protocol.limits import ATTACH_PATH, MAX_MAX_FRAME, SUBPROTOCOL
 from tests.fuzz.allocation import measured_peak
 from tests.fuzz.nasty import BOMBS, FLOODS
 from tests.fuzz.targets.frames import CONSTANT
+from tests.patience import PATIENCE
 from tests.system.running import Dialback, eventually, running_dialback
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class _Lent:
                 (self._folder / "done").touch()
 
     def _get(self) -> bytes:
-        with urlopen(self._dialback.url + "/", timeout=40) as response:
+        with urlopen(self._dialback.url + "/", timeout=PATIENCE) as response:
             body: bytes = response.read()
             return body
 
@@ -148,7 +149,7 @@ class _Lent:
             socket.send(encode(End(1, len(body), crc32(body))))
             while not isinstance(hear(socket), EndAck):
                 continue
-            assert self._response.result(timeout=20) == body
+            assert self._response.result(timeout=PATIENCE) == body
 
     def state(self) -> str:
         [exchange] = self._dialback.exchanges()
@@ -165,7 +166,7 @@ class _Lent:
 
 
 def hear(socket: ClientConnection) -> Frame | None:
-    message = socket.recv(timeout=10)
+    message = socket.recv(timeout=PATIENCE)
     assert isinstance(message, bytes)
     return decode(message)
 
@@ -174,6 +175,6 @@ def close_code(socket: ClientConnection) -> int | None:
     """Read until the gateway closes; what it says."""
     try:
         while True:
-            socket.recv(timeout=10)
+            socket.recv(timeout=PATIENCE)
     except ConnectionClosed as closed:
         return None if closed.rcvd is None else closed.rcvd.code

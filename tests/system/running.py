@@ -26,6 +26,8 @@ from urllib.request import urlopen
 
 import psutil
 
+from tests.patience import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -33,10 +35,6 @@ T = TypeVar("T")
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).with_name("dialback")
-READY_SECONDS = 20.0
-STOP_SECONDS = 15.0
-"""How long a process may take to finish what is begun, before it is killed."""
-
 Series = tuple[str, frozenset[tuple[str, str]]]
 """A metric's name and its labels."""
 
@@ -52,7 +50,7 @@ def free_port() -> int:
         return port
 
 
-def eventually(probe: Callable[[], T], *, seconds: float = 10.0) -> T:
+def eventually(probe: Callable[[], T], *, seconds: float = PATIENCE) -> T:
     """Ask until the answer is true, and return it.
 
     Raises:
@@ -102,7 +100,7 @@ class Process:
     def stderr(self) -> str:
         return self._stderr.text()
 
-    def wait_for(self, word: str, *, seconds: float = READY_SECONDS) -> None:
+    def wait_for(self, word: str, *, seconds: float = PATIENCE) -> None:
         """Wait until the process has printed `word`, on either stream.
 
         Raises:
@@ -122,13 +120,13 @@ class Process:
                 )
             time.sleep(0.02)
 
-    def wait(self, *, seconds: float = STOP_SECONDS) -> int:
+    def wait(self, *, seconds: float = PATIENCE) -> int:
         """Wait for the process to end by itself; its exit code."""
         code = self.popen.wait(seconds)
         self._close()
         return code
 
-    def stop(self, *, seconds: float = STOP_SECONDS) -> int:
+    def stop(self, *, seconds: float = PATIENCE) -> int:
         """SIGTERM, as an operator would; the exit code. What is left after `seconds` is killed."""
         children = _descendants(self.pid)
         self.popen.terminate()
@@ -208,7 +206,7 @@ class Dialback:
         return found
 
     def _read(self, path: str) -> bytes:
-        with urlopen(self.admin_url + path, timeout=10) as answer:
+        with urlopen(self.admin_url + path, timeout=PATIENCE) as answer:
             body: bytes = answer.read()
             return body
 

@@ -9,15 +9,13 @@ import random
 import re
 import shlex
 import subprocess
-import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.system.running import REPOSITORY, eventually, running_dialback
 from tests.system_packages import require_program
 
@@ -30,18 +28,34 @@ if TYPE_CHECKING:
 EXAMPLES = REPOSITORY / "deploy/examples"
 NAMES = sorted(path.name for path in EXAMPLES.glob("*.py"))
 COMMAND = re.compile(r"(dialback|curl|head) ")
-INTERVAL = 0.25
-"""Seconds between chunks: long enough that a busy machine does not glue two together."""
+INTERVAL = 0.05
+"""Seconds that an example pauses where nothing depends on it."""
 
 
-@dataclass
-class Answer:
-    """A response, as its chunks arrived."""
+class Download:
+    """A response that is read chunk by chunk.
 
-    status: int
-    headers: http.client.HTTPMessage
-    chunks: list[bytes] = field(default_factory=list)
-    arrivals: list[float] = field(default_factory=list)
+    Attributes:
+        status: of the response.
+        headers: of the response.
+        chunks: what was read so far, as it arrived.
+    """
+
+    def __init__(self, url: str, *, body: bytes | None = None) -> None:
+        parts = urlsplit(url)
+        self._connection = http.client.HTTPConnection(parts.netloc, timeout=PATIENCE)
+        target = f"{parts.path or '/'}?{parts.query}"
+        self._connection.request("POST" if body else "GET", target, body)
+        self._response = self._connection.getresponse()
+        self.status, self.headers = self._response.status, self._response.headers
+        self.chunks: list[bytes] = []
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Every chunk until the end."""
+        while chunk := self._response.read1():
+            self.chunks.append(chunk)
+            yield chunk
+        self.close()
 
     @property
     def body(self) -> bytes:
@@ -51,18 +65,70 @@ class Answer:
     def text(self) -> str:
         return self.body.decode()
 
-    @property
-    def gaps(self) -> list[float]:
-        return [later - earlier for earlier, later in pairwise(self.arrivals)]
+    def until(self, mark: bytes) -> None:
+        """Read on until `mark` was in the body."""
+        for _ in self:
+            if mark in self.body:
+                return
+        raise AssertionError(f"the body ended without {mark!r}")
+
+    def rest(self) -> None:
+        """Read on to the end."""
+        for _ in self:
+            continue
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class Stepwise:
+    """An example whose pauses are ended one by one.
+
+    Attributes:
+        dialback: serves it.
+    """
+
+    def __init__(self, dialback: Dialback, steps: Path) -> None:
+        self.dialback = dialback
+        self._steps = steps
+        self._ended = 0
+
+    def go_on(self) -> None:
+        """End the pause that the function is in, or comes to next."""
+        self._ended += 1
+        (self._steps / str(self._ended)).touch()
+
+    def download(self, path: str) -> Download:
+        """Ask, and end a pause after each chunk that came: so none can have waited for the next."""
+        answer = Download(self.dialback.url + path)
+        for _ in answer:
+            self.go_on()
+        return answer
+
+
+def whole(url: str, body: bytes | None = None) -> Download:
+    answer = Download(url, body=body)
+    answer.rest()
+    return answer
 
 
 @contextmanager
 def serving(name: str) -> Iterator[Dialback]:
     """Run the example's own `dialback dev` command, with shorter waits."""
-    interval = 0.03 if name == "chat.py" else INTERVAL
     _dialback, _dev, *args = shlex.split(documented_commands(name)[0])
-    with running_dialback(*args, "--env", f"INTERVAL={interval}") as running:
+    with running_dialback(*args, "--env", f"INTERVAL={INTERVAL}") as running:
         yield running
+
+
+@pytest.fixture
+def stepwise(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stepwise]:
+    settings = ("--env", f"EXAMPLE={EXAMPLES / request.param}", "--env", f"STEPS={tmp_path}")
+    with running_dialback("tests/system/functions/stepwise.py:handler", *settings) as dialback:
+        yield Stepwise(dialback, tmp_path)
+
+
+def stepping(name: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("stepwise", [name], indirect=True, ids=[""])
 
 
 def documented_commands(name: str) -> list[str]:
@@ -74,19 +140,6 @@ def documented_commands(name: str) -> list[str]:
     return commands
 
 
-def ask(url: str, path: str, *, body: bytes | None = None) -> Answer:
-    """Read one response chunk by chunk."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
-    connection.request("POST" if body else "GET", path, body)
-    response = connection.getresponse()
-    answer = Answer(response.status, response.headers)
-    while chunk := response.read1():
-        answer.chunks.append(chunk)
-        answer.arrivals.append(time.monotonic())
-    connection.close()
-    return answer
-
-
 def frames(dialback: Dialback) -> float:
     return dialback.metric("dialback_data_frames_total")
 
@@ -96,49 +149,49 @@ def events(text: str) -> list[str]:
     return re.findall(r"^data: (.*)\n\n", text, re.MULTILINE)
 
 
-def test_five_chunks_arrive_one_by_one() -> None:
-    with serving("five_chunks.py") as dialback:
-        answer = ask(dialback.url, "/")
-        assert frames(dialback) >= 5
+@stepping("five_chunks.py")
+def test_five_chunks_arrive_one_by_one(stepwise: Stepwise) -> None:
+    answer = stepwise.download("/")
+    assert frames(stepwise.dialback) >= 5
     assert answer.status == 200
     assert answer.chunks == [f"chunk {number} of 5\n".encode() for number in range(1, 6)]
-    assert min(answer.gaps) > INTERVAL / 2
 
 
-def test_first_chunk_is_here_while_the_function_still_runs() -> None:
-    with serving("five_chunks.py") as dialback:
-        connection = http.client.HTTPConnection(urlsplit(dialback.url).netloc, timeout=30)
-        connection.request("GET", "/")
-        response = connection.getresponse()
-        assert response.read1() == b"chunk 1 of 5\n"
-        (exchange,) = dialback.exchanges()
-        assert exchange["state"] == "streaming"
-        assert exchange["id"] == response.headers["x-dialback-exchange"]
-        connection.close()
+@stepping("five_chunks.py")
+def test_first_chunk_is_here_while_the_function_still_runs(stepwise: Stepwise) -> None:
+    answer = Download(stepwise.dialback.url)
+    assert next(iter(answer)) == b"chunk 1 of 5\n"
+    (exchange,) = stepwise.dialback.exchanges()
+    assert exchange["state"] == "streaming"
+    assert exchange["id"] == answer.headers["x-dialback-exchange"]
+    for _ in range(4):
+        stepwise.go_on()
+    answer.rest()
+    assert answer.text.endswith("chunk 5 of 5\n")
 
 
-def test_ten_events_then_the_end() -> None:
-    with serving("sse.py") as dialback:
-        answer = ask(dialback.url, "/events")
-        streamed = frames(dialback)
+@stepping("sse.py")
+def test_ten_events_then_the_end(stepwise: Stepwise) -> None:
+    answer = stepwise.download("/events")
+    assert frames(stepwise.dialback) >= 10
     assert answer.headers["content-type"] == "text/event-stream"
     assert answer.headers["x-accel-buffering"] == "no"
-    assert events(answer.text)[:10] == [f"event {number} of 10" for number in range(1, 11)]
+    assert [events(chunk.decode()) for chunk in answer.chunks[:10]] == [
+        [f"event {number} of 10"] for number in range(1, 11)
+    ]
     assert answer.text.endswith("event: end\ndata: that was all\n\n")
-    assert len(answer.chunks) >= 10
-    assert streamed >= 10
-    assert answer.arrivals[-1] - answer.arrivals[0] > 9 * INTERVAL
 
 
 def test_json_from_the_same_function_is_an_ordinary_answer() -> None:
     with serving("sse.py") as dialback:
-        answer = ask(dialback.url, "/status")
+        answer = whole(f"{dialback.url}/status")
         assert frames(dialback) == 0
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["content-length"] == str(len(answer.body))
     assert json.loads(answer.body) == {"status": "ok", "path": "/status"}
 
 
+@stepping("foo_bar_baz.py")
 @pytest.mark.parametrize(
     ("path", "kind", "chunks"),
     [
@@ -146,45 +199,47 @@ def test_json_from_the_same_function_is_an_ordinary_answer() -> None:
         ("/sse", "text/event-stream", [b"data: foo\n\n", b"data: bar\n\n", b"data: baz\n\n"]),
     ],
 )
-def test_foo_bar_baz(path: str, kind: str, chunks: list[bytes]) -> None:
-    with serving("foo_bar_baz.py") as dialback:
-        answer = ask(dialback.url, path)
-        assert frames(dialback) >= 3
+def test_foo_bar_baz(stepwise: Stepwise, path: str, kind: str, chunks: list[bytes]) -> None:
+    answer = stepwise.download(path)
+    assert frames(stepwise.dialback) >= 3
     assert answer.headers["content-type"] == kind
     assert answer.chunks == chunks
-    assert min(answer.gaps) > INTERVAL / 2
 
 
-def test_csv_download_begins_before_its_last_row_exists() -> None:
-    with serving("csv_download.py") as dialback:
-        answer = ask(dialback.url, "/?rows=30000")
-        assert frames(dialback) > 0
+@stepping("csv_download.py")
+def test_csv_download_begins_before_its_last_row_exists(stepwise: Stepwise) -> None:
+    answer = Download(f"{stepwise.dialback.url}/?rows=30000")
+    for last_of_page in (b"\n10000,", b"\n20000,"):
+        answer.until(last_of_page)
+        stepwise.go_on()
+    answer.rest()
     assert answer.headers["content-disposition"] == 'attachment; filename="orders.csv"'
     lines = answer.text.splitlines()
     assert lines[0] == "order,day,customer,total"
     assert [line.split(",")[0] for line in lines[1:]] == [str(n) for n in range(1, 30_001)]
-    assert max(answer.gaps) > INTERVAL / 2
+    assert frames(stepwise.dialback) > 0
 
 
 @pytest.mark.parametrize("size", [0, 10_007, 100_000_007])
 def test_upload_of_any_size_is_hashed_in_little_memory(size: int) -> None:
     upload = random.Random(size).randbytes(size)
     with serving("upload_hash.py") as dialback:
-        answer = ask(dialback.url, "/", body=upload)
+        answer = whole(dialback.url, body=upload)
     result = json.loads(answer.body)
     assert result["bytes"] == size
     assert result["sha256"] == hashlib.sha256(upload).hexdigest()
     assert result["peak_memory_mib"] < 90, "the function held the whole upload"
 
 
-def test_chat_answers_token_by_token() -> None:
-    with serving("chat.py") as dialback:
-        answer = ask(dialback.url, "/?q=really%3F")
-        assert frames(dialback) > 20
-    tokens = [json.loads(event)["token"] for event in events(answer.text)[:-1]]
+@stepping("chat.py")
+def test_chat_answers_token_by_token(stepwise: Stepwise) -> None:
+    answer = stepwise.download("/?q=really%3F")
+    assert frames(stepwise.dialback) > 20
+    *chunks, done = answer.chunks
+    tokens = [json.loads(token)["token"] for chunk in chunks for token in events(chunk.decode())]
+    assert len(tokens) == len(chunks) > 20
     assert "".join(tokens).startswith("You asked: really? A Lambda function")
-    assert answer.text.endswith("event: done\ndata: {}\n\n")
-    assert len(answer.chunks) > 20
+    assert done == b"event: done\ndata: {}\n\n"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -211,5 +266,5 @@ def test_readme_lists_every_command() -> None:
 
 def test_finished_example_leaves_no_exchange_behind() -> None:
     with serving("chat.py") as dialback:
-        ask(dialback.url, "/")
+        whole(dialback.url)
         eventually(lambda: [e["state"] for e in dialback.exchanges()] == ["completed"])

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.system.functions.pipe import odd_chunks
 from tests.system.running import REPOSITORY, Dialback, eventually, running_dialback
 
@@ -52,7 +53,7 @@ class Client(http.client.HTTPConnection):
 
     def __init__(self, dialback: Dialback) -> None:
         parts = urlsplit(dialback.url)
-        super().__init__(str(parts.hostname), parts.port, timeout=40)
+        super().__init__(str(parts.hostname), parts.port, timeout=PATIENCE)
 
     def __enter__(self) -> Client:
         return self
@@ -242,7 +243,9 @@ def test_a_stranger_cannot_attach(dialback: Dialback, token: str) -> None:
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
         f"Sec-WebSocket-Protocol: dialback.v1\r\nAuthorization: {token}\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", dialback.callback_port), timeout=10) as stranger:
+    with socket.create_connection(
+        ("127.0.0.1", dialback.callback_port), timeout=PATIENCE
+    ) as stranger:
         stranger.sendall(request.encode())
         assert stranger.recv(4096).startswith(b"HTTP/1.1 401 ")
 

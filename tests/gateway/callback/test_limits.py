@@ -16,6 +16,7 @@ from protocol.frames import Attach, Park, Reset
 from protocol.limits import MAX_REFUSAL_RATE, MAX_RESET_RATE
 from tests.gateway.exchange.asking import eventually, get
 from tests.gateway.exchange.peer import Peer, gateway
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from tests.gateway.exchange.peer import GatewayUnderTest
@@ -118,7 +119,7 @@ async def test_a_flood_of_attaches_or_resets_ends_its_connection_and_no_other() 
             await flooding.dial(attach=False)
             await asyncio.gather(flood(flooding), peer.write(BODY))
             while not flooding.socket.closed:
-                await flooding.socket.receive(timeout=10)
+                await flooding.socket.receive(timeout=PATIENCE)
             codes.append(flooding.socket.close_code)
         await flooding.close()
         return await peer.end()

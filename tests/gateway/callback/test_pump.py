@@ -14,6 +14,7 @@ from gateway.telemetry import Telemetry
 from gateway.tokens import Grant
 from protocol.frames import Attach, Data, Head
 from protocol.limits import INITIAL_WINDOW, Limits
+from tests.patience import PATIENCE
 
 LIMITS = Limits()
 
@@ -50,5 +51,5 @@ async def test_a_deadline_that_is_past_is_met_at_once() -> None:
     journal._stream.due(0.0)  # the clock of the acknowledgement starts long ago
     for _ in range(3):
         pump._arm()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await pump._outbox_ready.wait()

@@ -15,6 +15,7 @@ import pytest
 from tests.faults.behind import dialback_behind_proxy
 from tests.faults.kinds import RESET
 from tests.gateway.cli.test_processes import in_background
+from tests.patience import PATIENCE
 from tests.system.running import Dialback, eventually, running_dialback
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Client:
 
     def __init__(self, url: str, path: str = "/") -> None:
         self._path = path
-        self.connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+        self.connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=PATIENCE)
         self.status = 0
         self.headers: http.client.HTTPMessage | None = None
         self.lines: list[bytes] = []
@@ -58,7 +59,7 @@ class Client:
         self._thread.start()
 
     def done(self) -> None:
-        self._thread.join(20)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
         self.connection.close()
 
@@ -97,7 +98,7 @@ def test_a_stream_under_way_finishes_and_its_callback_is_not_kept(tmp_path: Path
         eventually(lambda: dialback.metric("dialback_callbacks", state="open") == 0)
         assert dialback.process.popen.poll() is None
         other.touch()
-        slow.join(20)
+        slow.join(PATIENCE)
         assert client.lines[-1] == b"finished\n"
         assert dialback.process.wait() == 0
     assert "ticks was stopped" not in dialback.stdout + dialback.stderr

@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.system.running import (
     COMMAND,
     Dialback,
@@ -30,7 +31,7 @@ FUNCTIONS = Path(__file__).with_name("functions.py")
 def read(url: str, data: bytes | None = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
     request = Request(url, data=data, headers={k.replace("_", "-"): v for k, v in headers.items()})
     try:
-        with urlopen(request, timeout=20) as answer:
+        with urlopen(request, timeout=PATIENCE) as answer:
             return answer.status, dict(answer.headers), answer.read()
     except HTTPError as error:
         with error:
@@ -149,7 +150,7 @@ def test_a_signal_lets_what_is_begun_finish(number: signal.Signals, tmp_path: Pa
         assert read(f"{dialback.admin_url}/healthz")[0] == 200
         assert refuses_connections(dialback)
         gate.touch()
-        thread.join(10)
+        thread.join(PATIENCE)
         assert answer == [(200, b"finished")]
         assert dialback.process.wait() == 0
 
@@ -161,7 +162,9 @@ def test_a_connection_that_is_kept_gets_no_new_request_through_while_draining(
     with running_dialback(
         f"{FUNCTIONS}:echo", f"--route=/slow={FUNCTIONS}:slow", f"--env=GATE={gate}"
     ) as dialback:
-        connection = http.client.HTTPConnection(dialback.url.removeprefix("http://"), timeout=20)
+        connection = http.client.HTTPConnection(
+            dialback.url.removeprefix("http://"), timeout=PATIENCE
+        )
         connection.request("GET", "/")
         connection.getresponse().read()
         _, thread = in_background(f"{dialback.url}/slow")
@@ -175,7 +178,7 @@ def test_a_connection_that_is_kept_gets_no_new_request_through_while_draining(
         refused.read()
         connection.close()
         gate.touch()
-        thread.join(10)
+        thread.join(PATIENCE)
         assert dialback.process.wait() == 0
 
 
@@ -186,8 +189,8 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
         dialback.process.popen.terminate()
         dialback.process.wait_for("finishing what is begun")
         dialback.process.popen.terminate()
-        assert dialback.process.wait(seconds=10) == 1
-        thread.join(10)
+        assert dialback.process.wait() == 1
+        thread.join(PATIENCE)
         ((status, body),) = answer
         assert status == 503
         assert json.loads(body)["error"] == "the gateway is shutting down"
@@ -202,8 +205,8 @@ def test_the_drain_deadline_is_a_limit(tmp_path: Path) -> None:
         answer, thread = in_background(dialback.url)
         dialback.process.wait_for("slow has begun")
         dialback.process.popen.terminate()
-        assert dialback.process.wait(seconds=10) == 1
-        thread.join(10)
+        assert dialback.process.wait() == 1
+        thread.join(PATIENCE)
         assert answer[0][0] == 503
 
 
@@ -231,7 +234,7 @@ def in_background(url: str) -> tuple[list[tuple[int, bytes]], threading.Thread]:
 def refuses_connections(dialback: Dialback) -> bool:
     host, port = dialback.url.removeprefix("http://").split(":")
     try:
-        socket.create_connection((host, int(port)), timeout=5).close()
+        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
     except ConnectionRefusedError:
         return True
     return False

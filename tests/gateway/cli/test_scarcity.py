@@ -17,6 +17,7 @@ import pytest
 from gateway.tokens import Tokens
 from protocol.codec import encode
 from protocol.frames import Park
+from tests.patience import PATIENCE
 from tests.system.running import COMMAND, Dialback, eventually, free_port, parse_metrics, running
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def count_parked(admin: http.client.HTTPConnection) -> float:
 
 
 def status(url: str) -> int:
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=PATIENCE)
     connection.request("GET", "/")
     answer = connection.getresponse()
     answer.read()
@@ -91,7 +92,9 @@ async def test_without_descriptors_parked_callbacks_go_and_the_gateway_serves_ag
     tmp_path: Path,
 ) -> None:
     with poor_gateway(tmp_path) as dialback:
-        admin = http.client.HTTPConnection(dialback.admin_url.removeprefix("http://"), timeout=20)
+        admin = http.client.HTTPConnection(
+            dialback.admin_url.removeprefix("http://"), timeout=PATIENCE
+        )
         async with aiohttp.ClientSession() as session:
             codes = await parked(dialback, session)
             assert await asyncio.to_thread(count_parked, admin) == PARKED

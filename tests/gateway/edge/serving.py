@@ -14,6 +14,7 @@ from gateway.routes import Route, RouteTable
 from gateway.targets import LocalTarget
 from gateway.telemetry import Telemetry
 from gateway.timing import Timing
+from tests.patience import PATIENCE
 from tests.settling import settle
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     Serve = Callable[[EdgeRequest, ResponseSink], Awaitable[None]]
 
 PLAIN: HeaderList = ((b"content-type", b"text/plain"),)
-SECONDS = 5.0
 
 
 class ScriptedDriver:
@@ -85,11 +85,11 @@ class Client:
 
     async def until(self, mark: bytes) -> bytes:
         """Read to the end of `mark`."""
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             return await self.reader.readuntil(mark)
 
     async def exactly(self, count: int) -> bytes:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             return await self.reader.readexactly(count)
 
     async def head(self) -> bytes:
@@ -101,7 +101,7 @@ class Client:
         Raises:
             ConnectionResetError: it reset the connection.
         """
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(PATIENCE):
             return await self.reader.read()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.edge import response as edge_response
 from tests.gateway.edge.serving import Client, Edge, edge, get
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from gateway.messages import EdgeRequest, ResponseSink
@@ -56,7 +57,7 @@ async def broken(it: Edge, request: bytes) -> tuple[bytes, bool]:
 def _exchange(port: int, request: bytes) -> tuple[bytes, bool]:
     """With a plain socket: a `StreamReader` forgets what it holds when a reset comes."""
     received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
         client.sendall(request)
         try:
             while piece := client.recv(65536):
@@ -158,7 +159,7 @@ async def test_a_reader_that_takes_nothing_is_not_waited_for(
     async with edge(serve) as it, Client(it.port) as client:
         client.send(get())
         await client.head()
-        await asyncio.wait_for(it.handler.idle(), 5)
+        await asyncio.wait_for(it.handler.idle(), PATIENCE)
         with pytest.raises(ConnectionResetError):
             await client.rest()
 

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.edge.response import WRITE_HIGH_WATER
 from tests.gateway.edge.serving import PLAIN, Client, edge, get, unchunk
+from tests.patience import PATIENCE
 from tests.settling import settle
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ async def test_a_client_that_left_leaves_no_timer_behind() -> None:
             client.send(get())
             await client.head()
             sink, stage.sink = weakref.ref(stage.sink), None
-        await asyncio.wait_for(it.handler.idle(), 5)
+        await asyncio.wait_for(it.handler.idle(), PATIENCE)
         await settle()
         it.driver.requests.clear()
         gc.collect()

@@ -12,6 +12,7 @@ import pytest
 from gateway.edge.request import split_target
 from gateway.errors import ClientBodyError
 from tests.gateway.edge.serving import PLAIN, Client, answer, edge, get, sized, unchunk
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from gateway.messages import EdgeRequest, ResponseSink
@@ -193,7 +194,7 @@ async def test_a_malformed_chunk_is_a_body_error() -> None:
 
     async with edge(serve) as it, Client(it.port) as client:
         client.send(get("/", "Transfer-Encoding: chunked", method="POST") + b"3\r\nabc\r\n")
-        await asyncio.wait_for(reading.wait(), 5)
+        await asyncio.wait_for(reading.wait(), PATIENCE)
         client.send(b"nonsense\r\n")
         response = await client.rest()
     assert refusal(response)[0] == 400
@@ -214,9 +215,9 @@ async def test_a_client_that_leaves_in_its_body_cancels_the_exchange() -> None:
     async with edge(serve) as it:
         async with Client(it.port) as client:
             client.send(get("/", "Content-Length: 9", method="POST") + b"abc")
-            await asyncio.wait_for(reading.wait(), 5)
-        await asyncio.wait_for(ended.wait(), 5)
-        await asyncio.wait_for(it.handler.idle(), 5)
+            await asyncio.wait_for(reading.wait(), PATIENCE)
+        await asyncio.wait_for(ended.wait(), PATIENCE)
+        await asyncio.wait_for(it.handler.idle(), PATIENCE)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells (EPOLLRDHUP)")
@@ -234,10 +235,10 @@ async def test_a_client_that_leaves_while_its_body_waits_cancels_the_exchange(ho
     async with edge(serve) as it, Client(it.port) as client:
         client.send(get("/", f"Content-Length: {2**30}", method="POST") + bytes(2**20))
         await client.writer.drain()
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(begun.wait(), PATIENCE)
         getattr(client.writer.transport, how)()
-        await asyncio.wait_for(ended.wait(), 5)
-        await asyncio.wait_for(it.handler.idle(), 5)
+        await asyncio.wait_for(ended.wait(), PATIENCE)
+        await asyncio.wait_for(it.handler.idle(), PATIENCE)
 
 
 async def test_a_slow_consumer_slows_the_client_down() -> None:
@@ -261,7 +262,7 @@ async def test_a_slow_consumer_slows_the_client_down() -> None:
         done, _ = await asyncio.wait([drain], timeout=0.3)
         assert not done
         go_on.set()
-        await asyncio.wait_for(drain, 10)
+        await asyncio.wait_for(drain, PATIENCE)
         assert (await client.head()).startswith(b"HTTP/1.1 204 ")
     assert taken == total
 

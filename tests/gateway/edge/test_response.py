@@ -12,6 +12,7 @@ import pytest
 from gateway.edge.response import WRITE_HIGH_WATER
 from gateway.errors import FunctionFailed, Overloaded
 from tests.gateway.edge.serving import PLAIN, Client, answer, edge, get, sized, unchunk
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from gateway.messages import EdgeRequest, ResponseSink
@@ -175,8 +176,7 @@ async def test_the_head_leaves_at_once_when_no_body_follows_yet() -> None:
 async def test_head_and_first_bytes_share_a_packet() -> None:
     async with edge(answer(b"first")) as it, Client(it.port) as client:
         client.send(get())
-        async with asyncio.timeout(5):
-            packet = await client.reader.read(65536)
+        packet = await asyncio.wait_for(client.reader.read(65536), PATIENCE)
     assert b"\r\n\r\n5\r\nfirst\r\n" in packet
 
 
@@ -257,13 +257,13 @@ async def test_stopping_at_once_breaks_what_has_begun_and_refuses_the_rest() -> 
         one.send(get("/begun", version="1.0"))
         await one.head()
         other.send(get("/waiting"))
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(begun.wait(), PATIENCE)
         it.handler.abort()
         with pytest.raises(ConnectionResetError):
             await one.rest()
         assert (await other.rest()).startswith(b"HTTP/1.1 503 ")
-        await asyncio.wait_for(it.handler.idle(), 5)
-        await asyncio.wait_for(it.server.disconnected(), 5)
+        await asyncio.wait_for(it.handler.idle(), PATIENCE)
+        await asyncio.wait_for(it.server.disconnected(), PATIENCE)
 
 
 # ---------------------------------------------------------------- errors as responses
@@ -331,7 +331,7 @@ async def test_a_slow_reader_blocks_the_sink_until_it_reads() -> None:
 
     async with edge(serve) as it, Client(it.port) as client:
         client.send(get())
-        await asyncio.wait_for(blocked.wait(), 5)
+        await asyncio.wait_for(blocked.wait(), PATIENCE)
         await client.head()
         assert sum(map(len, unchunk(await client.rest()))) == size
     assert size > WRITE_HIGH_WATER
@@ -360,8 +360,8 @@ async def test_a_client_that_leaves_cancels_the_exchange() -> None:
         async with Client(it.port) as client:
             client.send(get())
             await begun.wait()
-        await asyncio.wait_for(cancelled.wait(), 5)
-        await asyncio.wait_for(it.handler.idle(), 5)
+        await asyncio.wait_for(cancelled.wait(), PATIENCE)
+        await asyncio.wait_for(it.handler.idle(), PATIENCE)
 
 
 async def test_a_client_that_leaves_while_the_sink_is_blocked_cancels_the_exchange() -> None:
@@ -380,9 +380,9 @@ async def test_a_client_that_leaves_while_the_sink_is_blocked_cancels_the_exchan
 
     async with edge(serve) as it, Client(it.port) as client:
         client.send(get())
-        await asyncio.wait_for(blocked.wait(), 5)
+        await asyncio.wait_for(blocked.wait(), PATIENCE)
         client.writer.transport.abort()
-        await asyncio.wait_for(cancelled.wait(), 5)
+        await asyncio.wait_for(cancelled.wait(), PATIENCE)
 
 
 async def test_a_bug_after_the_end_adds_nothing_to_the_response() -> None:

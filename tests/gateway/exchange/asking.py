@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from tests.gateway.exchange.peer import Behaviour, GatewayUnderTest, gateway
+from tests.patience import PATIENCE
 
 
 async def get(url: str, method: str = "GET", **kwargs: Any) -> tuple[aiohttp.ClientResponse, bytes]:
@@ -26,7 +27,7 @@ async def fetch(behaviour: Behaviour, method: str = "GET", **kwargs: Any) -> tup
 
 
 async def eventually(done: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not done():
             await asyncio.sleep(0.005)
 

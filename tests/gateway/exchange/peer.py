@@ -38,6 +38,7 @@ from protocol.frames import Attach, Frame, Park
 from protocol.function_stream import FunctionState, FunctionStream
 from protocol.limits import ATTACH_PATH, INITIAL_WINDOW, SUBPROTOCOL, Limits
 from protocol.receipt import Receipt
+from tests.patience import PATIENCE
 from tests.settling import settle
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Peer:
 
     async def receive(self) -> aiohttp.WSMessage:
         """Take one message; frames go to the stream."""
-        message = await self.socket.receive(timeout=10)
+        message = await self.socket.receive(timeout=PATIENCE)
         if message.type is aiohttp.WSMsgType.BINARY:
             frame = decode(message.data)
             assert frame is not None

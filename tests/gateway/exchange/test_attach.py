@@ -15,6 +15,7 @@ from protocol.errors import CloseCode, RejectCode
 from protocol.frames import Cancel, Data, Ping, Pong, Reject, Reset
 from tests.gateway.exchange.asking import fetch, get
 from tests.gateway.exchange.peer import Peer, gateway
+from tests.patience import PATIENCE
 
 # ---------------------------------------------------------------- who may attach, and how
 
@@ -26,7 +27,7 @@ async def attach_answer(spoil: Any) -> tuple[Any, int | None]:
     async def function(peer: Peer) -> Any:
         await peer.dial(attach=False)
         await spoil(peer)
-        message = await peer.socket.receive(timeout=10)
+        message = await peer.socket.receive(timeout=PATIENCE)
         if message.type is aiohttp.WSMsgType.BINARY:
             seen.append((decode(message.data), None))
         else:

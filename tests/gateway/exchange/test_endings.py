@@ -15,6 +15,7 @@ from protocol.errors import ResetCode
 from tests.gateway.exchange.asking import eventually
 from tests.gateway.exchange.peer import Peer, gateway
 from tests.gateway.exchange.test_hard_cases import connect, leave
+from tests.patience import PATIENCE
 
 EVENTS = ((b"content-type", b"text/event-stream"),)
 
@@ -38,7 +39,7 @@ async def received(reader: asyncio.StreamReader) -> bytes:
 async def test_a_connection_lost_right_before_the_end_is_no_completed_exchange(
     loss: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with gateway(short_stream) as running, asyncio.timeout(10):
+    async with gateway(short_stream) as running, asyncio.timeout(PATIENCE):
 
         def lose(forwarder: Forwarder) -> None:
             if forwarder._journal.exhausted:
@@ -60,7 +61,7 @@ async def test_a_connection_lost_right_before_the_end_is_no_completed_exchange(
 async def test_an_abort_right_after_the_end_comes_too_late_to_break_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with gateway(short_stream) as running, asyncio.timeout(10):
+    async with gateway(short_stream) as running, asyncio.timeout(PATIENCE):
 
         def abort_then(run: ExchangeRun, event: Event, *args: Any) -> None:
             original(run, event, *args)
@@ -99,7 +100,7 @@ async def test_the_reader_of_events_learns_that_the_function_failed_and_not_how(
         return peer.receipt()
 
     seen = asyncio.Event()
-    async with gateway(function) as running, asyncio.timeout(10):
+    async with gateway(function) as running, asyncio.timeout(PATIENCE):
         reader, writer = await connect(running, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
         seen.set()
@@ -124,7 +125,7 @@ async def test_half_an_event_is_followed_by_nothing() -> None:
         return peer.receipt()
 
     seen = asyncio.Event()
-    async with gateway(function) as running, asyncio.timeout(10):
+    async with gateway(function) as running, asyncio.timeout(PATIENCE):
         reader, writer = await connect(running, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
         await reader.readuntil(b"data: half\r\n")
         seen.set()

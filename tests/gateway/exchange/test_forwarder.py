@@ -14,6 +14,7 @@ from gateway.journal.memory import MemoryJournal
 from gateway.tokens import Grant
 from protocol.limits import INITIAL_WINDOW, Limits
 from tests.gateway.journal.test_store import Deaf
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,5 +71,5 @@ async def test_a_client_that_takes_a_little_is_not_stalled(
         on_stalled=lambda: ended.set_result("stalled"),
     )
     forwarder.move()
-    assert await asyncio.wait_for(ended, 5) == end
+    assert await asyncio.wait_for(ended, PATIENCE) == end
     forwarder.close()

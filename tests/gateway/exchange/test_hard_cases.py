@@ -20,6 +20,7 @@ from tests.gateway.exchange.asking import (
     get,
 )
 from tests.gateway.exchange.peer import GatewayUnderTest, Peer, gateway
+from tests.patience import PATIENCE
 
 
 async def connect(
@@ -44,7 +45,7 @@ async def test_a_response_that_ends_before_its_upload_is_the_only_one() -> None:
         await peer.write(b"ok")
         return await peer.end()
 
-    async with gateway(function, request_body="stream") as running, asyncio.timeout(10):
+    async with gateway(function, request_body="stream") as running, asyncio.timeout(PATIENCE):
         begun = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf"
         reader, writer = await connect(running, begun)
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
@@ -61,7 +62,7 @@ async def test_a_reset_with_a_code_of_a_later_version_ends_the_exchange() -> Non
         await peer.send(Reset(peer.stream._sid, 99, 0, "what does not exist yet"))
         await asyncio.Event().wait()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert (await answer_of(function))[0] == 502
 
 
@@ -72,7 +73,7 @@ async def test_a_receipt_with_a_reset_code_of_a_later_version_ends_the_exchange(
         receipt["dialback"] |= {"status": "reset", "code": code}
         return receipt
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert (await answer_of(function))[0] == 502
 
 
@@ -85,7 +86,7 @@ async def test_a_function_that_takes_any_upload_and_reads_none_fills_no_memory()
         await looked.wait()
         return None
 
-    async with gateway(function, request_body="stream") as running, asyncio.timeout(10):
+    async with gateway(function, request_body="stream") as running, asyncio.timeout(PATIENCE):
         begun = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 99000000\r\n\r\n"
         _, writer = await connect(running, begun)
         sending = asyncio.create_task(send_on(writer, 99_000_000))
@@ -116,7 +117,7 @@ async def test_a_client_that_leaves_before_it_took_the_last_bytes_got_no_clean_e
     async def function(peer: Peer) -> Any:
         return {"statusCode": 200, "body": "x" * 30_000_000}
 
-    async with gateway(function) as running, asyncio.timeout(10):
+    async with gateway(function) as running, asyncio.timeout(PATIENCE):
         _, writer = await connect(running, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
         await eventually(lambda: running.states == ["flushing"])
         await leave(writer)
@@ -164,7 +165,7 @@ async def test_a_reset_frees_the_connection_for_the_next_exchange() -> None:
         answers.append(decode((await peer.socket.receive()).data))
         return peer.receipt()
 
-    async with gateway(function) as running, asyncio.timeout(10):
+    async with gateway(function) as running, asyncio.timeout(PATIENCE):
         asks = [asyncio.create_task(get(running.url)) for _ in range(2)]
         await eventually(lambda: answers)
         for ask in asks:
@@ -180,7 +181,7 @@ async def test_a_tombstone_keeps_nothing_of_an_upload_that_a_reset_ended() -> No
         await peer.send(Reset(peer.stream._sid, 1, 0, ""))
         return peer.receipt()
 
-    async with gateway(function, request_body="stream") as running, asyncio.timeout(10):
+    async with gateway(function, request_body="stream") as running, asyncio.timeout(PATIENCE):
         await get(running.url, "POST", data=bytes(100_000))
         journal = running.store.find(exchange_of(running))
         assert journal is not None
@@ -211,7 +212,7 @@ async def test_a_body_of_known_length_is_not_whole_before_its_end(version: str) 
         await peer.flush()
         return peer.receipt()
 
-    async with gateway(function) as running, asyncio.timeout(10):
+    async with gateway(function) as running, asyncio.timeout(PATIENCE):
         request = f"GET / HTTP/{version}\r\nhost: x\r\n\r\n".encode()
         reader, writer = await connect(running, request)
         await reader.readuntil(b"\r\n\r\n")
@@ -242,6 +243,6 @@ async def test_a_head_that_promises_no_bytes_leaves_with_the_end() -> None:
         await peer.start(200, ((b"content-length", b"0"),))
         return await peer.end()
 
-    async with gateway(function) as running, asyncio.timeout(10):
+    async with gateway(function) as running, asyncio.timeout(PATIENCE):
         response, body = await get(running.url)
         assert (response.status, response.headers["content-length"], body) == (200, "0", b"")

@@ -17,6 +17,7 @@ from lambda_client import GatewayUnreachable
 from protocol.errors import CancelCode, ResetCode
 from tests.gateway.exchange.asking import answer_of, eventually, get
 from tests.gateway.exchange.peer import GatewayUnderTest, Peer, gateway, inline
+from tests.patience import PATIENCE
 
 QUICK = Timing(retry_pause=0.01, attach_timeout=0.05, cancel_grace=0.05, breaker_pause=0.1)
 NOT_RUN = [Throttled("429"), InvokeNotSent("connection refused")]
@@ -64,9 +65,9 @@ async def test_nobody_is_called_again_for_a_client_that_left() -> None:
         request = asyncio.create_task(get(running.url))
         await eventually(lambda: running.invoker.invocations == 1)
         request.cancel()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await eventually(lambda: running.states == ["cancelled"])
-            assert await running.driver.returned(5)
+            assert await running.driver.returned(PATIENCE)
         assert running.invoker.invocations == 1
 
 
@@ -143,7 +144,7 @@ async def test_calls_in_vain_stop_until_a_probe_comes_through(function: Any) -> 
         numbers = running.telemetry.route("/")
         assert (numbers.breaker_state, numbers.breaker_openings) == (2, 1)
         repaired = True
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while await status_of(running) != 200:
                 await asyncio.sleep(0.01)
         assert running.invoker.invocations == before + 1
@@ -188,7 +189,7 @@ async def test_whatever_else_goes_wrong_calls_go_on(function: Any) -> None:
     async with gateway(function, timing=QUICK, timeout=0.1) as running:
         statuses = {await status_of(running) for _ in range(IN_VAIN_MAX + 3)}
         assert len(statuses) == 1
-        await running.driver.returned(5)
+        await running.driver.returned(PATIENCE)
         assert running.telemetry.route("/").breaker_openings == 0
 
 
@@ -204,7 +205,7 @@ async def test_one_log_line_when_calls_stop_and_one_when_they_go_on(
         for _ in range(2):
             await asyncio.gather(*(get(running.url) for _ in range(8)))
         repaired = True
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while await status_of(running) != 200:
                 await asyncio.sleep(0.01)
     lines = [one.getMessage() for one in caplog.records if one.name == "dialback.exchange"]
@@ -240,7 +241,7 @@ async def test_the_seconds_of_a_function_that_ignores_its_cancel_are_counted(obe
     async with gateway(function, timing=QUICK) as running:
         async with aiohttp.ClientSession() as session, session.get(running.url):
             pass
-        assert await running.driver.returned(5)
+        assert await running.driver.returned(PATIENCE)
         numbers = running.telemetry.route("/")
         assert numbers.cancels == {"client_gone": 1}
         assert (0.2 <= numbers.cancel_ignored_seconds < 5) is not obeys
@@ -257,7 +258,7 @@ async def test_a_function_that_ended_before_its_client_left_ignored_nothing() ->
 
     async with gateway(function, timing=QUICK) as running:
         assert await status_of(running) == 200
-        assert await running.driver.returned(5)
+        assert await running.driver.returned(PATIENCE)
         numbers = running.telemetry.route("/")
         assert (numbers.cancels, numbers.cancel_ignored_seconds) == ({}, 0)
 
@@ -305,6 +306,6 @@ async def test_a_place_is_kept_as_long_as_the_function_runs_for_a_client_that_le
         response, _ = await get(running.url)
         assert (response.status, response.headers["retry-after"]) == (503, "1")
         go_on.set()
-        assert await running.driver.returned(5)
+        assert await running.driver.returned(PATIENCE)
         assert await status_of(running) == 200
         assert running.invoker.invocations == 2

@@ -14,6 +14,7 @@ from protocol.errors import CancelCode, ResetCode
 from protocol.limits import INITIAL_WINDOW
 from tests.gateway.exchange.asking import eventually, fetch, get
 from tests.gateway.exchange.peer import Peer, gateway, inline
+from tests.patience import PATIENCE
 
 
 async def test_a_stream_arrives_chunk_by_chunk() -> None:
@@ -73,7 +74,7 @@ async def test_a_client_that_reads_nothing_stops_the_function() -> None:
     async with gateway(function) as running:
         _, writer = await asyncio.open_connection("127.0.0.1", running.port, limit=1024)
         writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await stopped.wait()
         writer.transport.abort()
         with contextlib.suppress(ConnectionError):

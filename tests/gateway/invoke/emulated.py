@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.invoke.base import Invocation
 from gateway.invoke.local.function import LocalFunction
 from gateway.invoke.local.spec import FunctionSpec
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +92,7 @@ async def failure(function: LocalFunction, event: object = None) -> dict[str, An
     return error
 
 
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Wait for something that no event announces."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -17,6 +17,7 @@ from tests.gateway.invoke.emulated import (
     until,
     value,
 )
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from tests.gateway.invoke.emulated import Emulator
@@ -55,7 +56,7 @@ async def test_workers_die_with_a_gateway_that_is_killed(emulator: Emulator) -> 
         stderr=asyncio.subprocess.DEVNULL,
     )
     assert parent.stdout is not None
-    frozen, busy = map(int, (await asyncio.wait_for(parent.stdout.readline(), 30)).split())
+    frozen, busy = map(int, (await asyncio.wait_for(parent.stdout.readline(), PATIENCE)).split())
     assert state_of(frozen) == "T"
     assert state_of(busy) in ("S", "R")
     parent.send_signal(signal.SIGKILL)
