@@ -16,7 +16,7 @@ from gateway.address import Address
 from gateway.app import App, read_tokens
 from gateway.errors import ConfigError
 from gateway.functions import check_handlers
-from gateway.heap import keep_freed_pages
+from gateway.heap import calm_collector, keep_freed_pages
 from gateway.listener import Listener
 from gateway.targets import LocalTarget
 
@@ -107,6 +107,7 @@ async def _serve(app: App, job: Job, sockets: dict[str, socket.socket]) -> int:
         await _first(app.start(), stop.wait())
         if stop.is_set():
             return 0
+        calm_collector()
         factories = {"callback": app.callback, "admin": app.admin, "edge": app.edge}
         listeners = {
             name: Listener(name, sockets[name], factory, app.shed)
