@@ -63,7 +63,7 @@ def test_silence_while_frozen_is_no_dead_gateway(gateway: Gateway, hurry: Hurry)
 
 def test_a_loss_that_was_slept_through_is_no_end(gateway: Gateway, hurry: Hurry) -> None:
     hurry(late=0.2)
-    gateway.limits = replace(Limits(), resume_grace_ms=400)
+    gateway.limits = replace(Limits(), resume_grace_ms=1500)
     exchange = gateway.exchange()
 
     @streaming
@@ -72,7 +72,7 @@ def test_a_loss_that_was_slept_through_is_no_end(gateway: Gateway, hurry: Hurry)
         eventually(lambda: exchange.chunks)
         never_back(gateway)
         eventually(lambda: len(gateway.requests) > 1)
-        freeze(1.0)
+        freeze(2.0)
         gateway.refuse = lambda _: None
         yield CHUNK
         attached(exchange)
@@ -82,7 +82,7 @@ def test_a_loss_that_was_slept_through_is_no_end(gateway: Gateway, hurry: Hurry)
 
 
 def test_waiting_for_the_end_ack_counts_awake_time(gateway: Gateway, hurry: Hurry) -> None:
-    hurry(late=0.2, end_ack=0.5)
+    hurry(late=0.2, end_ack=1.0)
     exchange = gateway.exchange(swallow_end=True)
 
     @streaming
@@ -93,8 +93,8 @@ def test_waiting_for_the_end_ack_counts_awake_time(gateway: Gateway, hurry: Hurr
     def answer() -> None:
         eventually(lambda: exchange.stream.ended)
         time.sleep(0.1)  # not for synchronisation: the freeze falls into the wait for END_ACK
-        freeze(1.0)
-        time.sleep(1.1)  # not for synchronisation: the freeze is over, its alarms are set anew
+        freeze(1.5)
+        time.sleep(1.6)  # not for synchronisation: the freeze is over, its alarms are set anew
         exchange.swallow_end = False
         gateway.cut()
 
