@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from lambda_client.errors import ClientGone, StreamClosed, StreamLost
 from protocol.errors import CancelCode
 
-if TYPE_CHECKING:
-    from protocol.receipt import Receipt
-
 logger = logging.getLogger("dialback")
 
 
-def report(failure: StreamClosed | None, receipt: Receipt) -> None:
+def report(failure: StreamClosed | None) -> None:
     """Log why the response was not delivered, as loud as it deserves.
 
     Raises:
@@ -27,7 +23,5 @@ def report(failure: StreamClosed | None, receipt: Receipt) -> None:
         logger.log(level, "response stopped: %s", failure)
     elif not isinstance(failure, StreamLost):
         raise failure
-    elif receipt.status == "end":
-        logger.info("the rest of the response returns with the invocation: %s", failure)
     else:
         logger.error("response not delivered", exc_info=failure)

@@ -253,8 +253,8 @@ class Session(Shared):
         """
         with self.lock:
             self.phase = Phase.SETTLED
-            receipt = self.stream.receipt(self.dial_failure)
-        report(self.failure, receipt)
+            failure, receipt = self.failure, self.stream.receipt(self.dial_failure)
+        report(failure)
         return receipt.to_json()
 
     def fail(self, error: BaseException) -> None:
