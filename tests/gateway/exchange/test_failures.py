@@ -137,7 +137,7 @@ async def test_the_routes_timeout_is_a_504_and_reaches_the_function() -> None:
         codes.append(peer.stream.cancelled.code)
         return peer.receipt()
 
-    assert (await answer_of(function, timeout=0.3))[0] == 504
+    assert (await answer_of(function, timeout=1.0))[0] == 504  # a second is enough for the dial
     assert codes == [CancelCode.TIMEOUT]
 
 
