@@ -4,6 +4,8 @@ GatewayError
  |- BadRequest             400
  |- NotFound               404
  |- RequestBodyTooLarge    413
+ |- TargetTooLong          414
+ |- HeadTooLarge           431
  |- ClientBodyError        400  (the client broke off in the middle of its body)
  |   |- UploadTooSlow      408
  |- UpgradeNotSupported    501
@@ -76,6 +78,20 @@ class RequestBodyTooLarge(GatewayError):
 
     status = 413
     public = "the request body is too large for this route"
+
+
+class TargetTooLong(GatewayError):
+    """The request target is longer than any that is passed on."""
+
+    status = 414
+    public = "the request target is too long"
+
+
+class HeadTooLarge(GatewayError):
+    """One header is too long, or there are too many, or too much of them."""
+
+    status = 431
+    public = "the request headers are too large"
 
 
 class UpgradeNotSupported(GatewayError):

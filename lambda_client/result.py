@@ -187,7 +187,10 @@ def _spelling(name: str, number: int) -> str:
 
 def _texts(headers: HeaderList) -> Iterator[tuple[str, str]]:
     for name, value in headers:
-        yield name.decode("latin-1"), value.decode()
+        try:
+            yield name.decode("latin-1"), value.decode()
+        except UnicodeDecodeError:
+            yield name.decode("latin-1"), value.decode("latin-1")
 
 
 def _body_fields(body: bytes) -> dict[str, Any]:

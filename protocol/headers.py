@@ -54,9 +54,9 @@ def check_head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> HeaderLis
     leading and trailing blanks of values cut off.
 
     Raises:
-        HeadError: status not 200 to 599; a name that is no token; a value with CR, LF, NUL or one
-            that is not UTF-8 (aiohttp cannot send it); a Content-Length that is repeated or not
-            decimal; more than 128 headers, 16 KiB in one, or 48 KiB in all.
+        HeadError: status not 200 to 599; a name that is no token; a value with CR, LF, NUL; a
+            Content-Length that is repeated or not decimal; more than 128 headers, 16 KiB in one, or
+            48 KiB in all.
     """
     if not MIN_STATUS <= status <= MAX_STATUS:
         raise HeadError(f"status {status} is not {MIN_STATUS} to {MAX_STATUS}")
@@ -79,10 +79,6 @@ def _check_header(name: bytes, value: bytes) -> tuple[bytes, bytes]:
         raise HeadError(f"longer than {MAX_HEADER_SIZE} bytes", name)
     if _FORBIDDEN_IN_VALUE.search(value):
         raise HeadError("the value holds CR, LF or NUL", name)
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        raise HeadError("the value is not UTF-8", name) from None
     return name.lower(), value.strip(b" \t")
 
 
@@ -105,7 +101,8 @@ def content_length(headers: HeaderList) -> int | None:
 def strip_hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> HeaderList:
     """Return the headers (names in lower case) without those that end at the next hop.
 
-    Those are the fixed set and whatever `Connection` names (RFC 9110 section 7.6.1).
+    Those are the fixed set and whatever `Connection` names (RFC 9110 section 7.6.1), but never Host:
+    nothing after the next hop could do without it.
     """
     headers = tuple(headers)
     named = {
@@ -114,5 +111,5 @@ def strip_hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> HeaderList:
         if name == b"connection"
         for option in value.split(b",")
     }
-    dropped = HOP_BY_HOP | named if named else HOP_BY_HOP
+    dropped = (HOP_BY_HOP | named) - {b"host"} if named else HOP_BY_HOP
     return tuple(pair for pair in headers if pair[0] not in dropped)

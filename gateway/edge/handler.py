@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from gateway.edge.hangup import HangupWatch
 from gateway.edge.origin import Proxies
+from gateway.edge.refusal import check_request_head
 from gateway.edge.request import StreamedBody, read_request
 from gateway.edge.response import Outcome, Sent, Sink
 from gateway.errors import (
-    CodingNotSupported,
     GatewayError,
     NotFound,
     Overloaded,
-    UpgradeNotSupported,
 )
 
 if TYPE_CHECKING:
@@ -42,10 +41,6 @@ RETRY_AFTER_SECONDS = 1
 """For a refusal that comes with no better advice."""
 
 SHUTTING_DOWN = "the gateway is shutting down"
-
-# An offer that clients attach to any request and that a server may ignore (RFC 7540 section 3.2);
-# Java's HttpClient sends it always, curl with --http2.
-_IGNORED_UPGRADES = frozenset({"h2c"})
 
 
 class Driver(Protocol):
@@ -154,12 +149,11 @@ class EdgeHandler:
     def _admit(self, request: web.BaseRequest, edge_request: EdgeRequest, sink: Sink) -> Route:
         if self._draining:
             raise Overloaded("draining", public=SHUTTING_DOWN)
-        if _wants_upgrade(request):
-            sink.close_after()  # what follows may be no HTTP
-            raise UpgradeNotSupported
-        if request.headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
-            sink.close_after()  # others before us may have read its end elsewhere
-            raise CodingNotSupported  # RFC 9112 section 6.1
+        try:
+            check_request_head(request)
+        except GatewayError:
+            sink.close_after()
+            raise
         route = self._routes.match(edge_request.path)
         if route is None:
             raise NotFound
@@ -251,14 +245,6 @@ async def _linger(body: StreamedBody) -> None:
             await asyncio.sleep(LINGER_SECONDS)  # cut short by the client's own close
     except (TimeoutError, GatewayError) as error:
         log.debug("unread request body: %s", error)
-
-
-def _wants_upgrade(request: web.BaseRequest) -> bool:
-    if request.method == "CONNECT":
-        return True
-    connection = request.headers.get("Connection", "").lower()
-    offers = {offer.strip().lower() for offer in request.headers.get("Upgrade", "").split(",")}
-    return "upgrade" in connection and bool(offers - _IGNORED_UPGRADES - {""})
 
 
 def _log(

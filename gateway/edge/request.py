@@ -151,8 +151,11 @@ def read_request(
         exchange_id: what a trace that begins here is named after.
     """
     path, query = split_target(request.raw_path)
-    sent = strip_hop_by_hop((name.lower(), value) for name, value in request.raw_headers)
-    origin = proxies.origin(request.remote or "", request.scheme, sent)
+    received = ((name.lower(), value) for name, value in request.raw_headers)
+    host = authority_of(request.raw_path)
+    if host is not None:  # RFC 9112 section 3.2.2: then it counts, and Host does not
+        received = ((name, host if name == b"host" else value) for name, value in received)
+    origin = proxies.origin(request.remote or "", request.scheme, strip_hop_by_hop(received))
     headers, trace_id = with_trace(origin.headers, exchange_id, time.time())
     return EdgeRequest(
         method=request.method,
@@ -179,6 +182,14 @@ def split_target(target: str) -> tuple[str, str]:
     if not head.startswith("/") and "://" in head:
         head = "/" + head.partition("://")[2].partition("/")[2]
     return head, query
+
+
+def authority_of(target: str) -> bytes | None:
+    """Return the host that an absolute-form target names, or None for any other target."""
+    if target.startswith("/"):
+        return None
+    scheme, found, rest = target.partition("?")[0].partition("://")
+    return rest.partition("/")[0].encode("utf-8", "surrogateescape") if scheme and found else None
 
 
 _URI_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from typing_extensions import override
 
 from gateway.edge.response import Sent, Sink, reset_on_close
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, GatewayError, HeadTooLarge, TargetTooLong
 
 if TYPE_CHECKING:
     from gateway.edge.handler import EdgeHandler
@@ -28,8 +29,17 @@ default): whoever reuses a connection must be the one to close it first."""
 FLUSH_STEP = 0.05
 """Seconds between two looks at what slow clients have left, while the gateway stops."""
 
-LINE_MAX = 16 * 1024
-"""Bytes in a request line or header: what AWS load balancers let through."""
+FIELD_MAX = 16 * 1024
+"""Bytes in a request header: what AWS load balancers let through."""
+
+TARGET_MAX = 16 * 1024 - 64
+"""Bytes in a request target: as much for its line, with room for method and version. aiohttp tells by the
+limit alone what was over it, so the two must differ."""
+
+HEADERS_MAX = 128
+"""Headers of a request: as many as a response may have."""
+
+_TOO_MANY = "Too many headers"
 
 
 class EdgeServer(web.Server):
@@ -48,8 +58,9 @@ class EdgeServer(web.Server):
             keepalive_timeout=KEEP_ALIVE_SECONDS,
             # The handler deals with unread bodies itself; aiohttp would read on for 10 s.
             lingering_time=0,
-            max_line_size=LINE_MAX,
-            max_field_size=LINE_MAX,
+            max_line_size=TARGET_MAX,
+            max_field_size=FIELD_MAX,
+            max_headers=HEADERS_MAX,
         )
         self.telemetry = telemetry
         self.request_head = timing.request_head
@@ -154,13 +165,25 @@ class _Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
+        error = _named(status, exc)
         sink = Sink(request, secrets.token_hex(16), keep_alive=False)
         log.info(
             "request refused: %s",
             type(exc).__name__,
-            extra={"exchange": sink.exchange_id, "status": status, "client": request.remote},
+            extra={"exchange": sink.exchange_id, "status": error.status, "client": request.remote},
         )
         if isinstance(self._manager, EdgeServer):
-            self._manager.telemetry.refused(status)
-        sink.send_error(status, BadRequest.public if status < 500 else "the gateway failed")
+            self._manager.telemetry.refused(error.status)
+        sink.send_error(error.status, error.public)
         return Sent(sink)
+
+
+def _named(status: int, exc: BaseException | None) -> GatewayError:
+    """Return our own error for what aiohttp could not parse, or for a bug."""
+    if isinstance(exc, LineTooLong):
+        return HeadTooLarge() if FIELD_MAX in exc.args else TargetTooLong()
+    if isinstance(exc, HttpProcessingError):
+        return HeadTooLarge() if exc.message.startswith(_TOO_MANY) else BadRequest()
+    failure = GatewayError(public=BadRequest.public if status < 500 else "the gateway failed")
+    failure.status = status
+    return failure

@@ -1,0 +1,58 @@
+"""Requests that are refused by their head alone, before any route or body is looked at."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from gateway.edge.request import authority_of
+from gateway.errors import BadRequest, CodingNotSupported, HeadTooLarge, UpgradeNotSupported
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+HEAD_MAX = 64 * 1024
+"""Bytes of all headers of a request: what AWS load balancers let through. With the largest inline body
+in base64 it is still an event of less than 6 MiB."""
+
+_LINE_OVERHEAD = len(": \r\n")
+
+# RFC 9110 section 7.2 has a server refuse a Host that is none; the characters are RFC 3986's, section 3.2.2.
+_HOST = re.compile(rb"[A-Za-z0-9\-._~!$&'()*+,;=%:\[\]]*")
+
+# An offer that clients attach to any request and that a server may ignore (RFC 7540 section 3.2);
+# Java's HttpClient sends it always, curl with --http2.
+_IGNORED_UPGRADES = frozenset({"h2c"})
+
+
+def check_request_head(request: web.BaseRequest) -> None:
+    """See whether a request can be served at all; if not, the connection should end with the answer.
+
+    Raises:
+        UpgradeNotSupported: what follows may be no HTTP.
+        CodingNotSupported: others before us may have read the end of its body elsewhere.
+        HeadTooLarge: more headers than fit an event.
+        BadRequest: it names no host that could be one.
+    """
+    if _wants_upgrade(request):
+        raise UpgradeNotSupported
+    if request.headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
+        raise CodingNotSupported  # RFC 9112 section 6.1
+    size = 0
+    for name, value in request.raw_headers:
+        size += len(name) + len(value) + _LINE_OVERHEAD
+        if name.lower() == b"host" and not _HOST.fullmatch(value):
+            raise BadRequest("the Host header is no host")
+    if size > HEAD_MAX:
+        raise HeadTooLarge
+    authority = authority_of(request.raw_path)
+    if authority is not None and not _HOST.fullmatch(authority):
+        raise BadRequest("the request target names no host")
+
+
+def _wants_upgrade(request: web.BaseRequest) -> bool:
+    if request.method == "CONNECT":
+        return True
+    connection = request.headers.get("Connection", "").lower()
+    offers = {offer.strip().lower() for offer in request.headers.get("Upgrade", "").split(",")}
+    return "upgrade" in connection and bool(offers - _IGNORED_UPGRADES - {""})
