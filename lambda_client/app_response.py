@@ -105,17 +105,5 @@ class AppResponse:
 
 
 def header_list(pairs: Iterable[tuple[bytes, bytes]]) -> HeaderList:
-    """Return header pairs with names in lower case, and values as the wire takes them.
-
-    Values that are no UTF-8 are read as latin-1 and sent as UTF-8, as the gateway does with those of
-    a request.
-    """
-    return tuple((bytes(name).lower(), _as_utf8(bytes(value))) for name, value in pairs)
-
-
-def _as_utf8(value: bytes) -> bytes:
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1").encode()
-    return value
+    """Return header pairs with names in lower case; values keep their bytes."""
+    return tuple((bytes(name).lower(), bytes(value)) for name, value in pairs)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     Message = dict[str, Any]
 
-# Whoever forwards says so: the gateway names client, scheme and port as a Function URL does.
-FORWARDED = "x-forwarded-"
+# Whoever forwards says so: the gateway names client, scheme, port and trace as a Function URL does.
+FORWARDED = ("x-forwarded-", "x-amzn-trace-id", "traceparent")
 
 # The framing of a request ends at the gateway; the body's digest says what came through it.
 FRAMING = {"content-length", "transfer-encoding", "connection", "expect"}

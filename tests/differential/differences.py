@@ -6,8 +6,6 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lambda_client.app_response import header_list
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -63,10 +61,6 @@ def _framing(answer: Answer, case: Case) -> Answer:
     return _without(b"transfer-encoding")(answer, case)
 
 
-def _utf_8(answer: Answer, case: Case) -> Answer:
-    return replace(answer, headers=header_list(answer.headers))
-
-
 def _no_length(status: int) -> Callable[[Answer, Case], Answer]:
     def drop(answer: Answer, case: Case) -> Answer:
         return _without(b"content-length")(answer, case) if case.script.status == status else answer
@@ -106,11 +100,6 @@ COMMON = [
         "framing belongs to the connection (RFC 9112, 7.1): an answer whose end is known when it"
         " begins gets a length here; `wire` checked that either is right",
         _framing,
-    ),
-    Difference(
-        "values in latin-1",
-        "an event is JSON and a head on the wire is UTF-8: the characters are kept, not the bytes",
-        _utf_8,
     ),
     Difference("Content-Length of a 204", "forbidden (RFC 9110, 8.6)", _no_length(204)),
 ]
