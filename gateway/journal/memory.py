@@ -28,6 +28,7 @@ from gateway.journal.budget import MemoryBudget
 from protocol.errors import CancelCode, RejectCode, StreamFailed
 from protocol.frames import Attached, Data, End, Head, Reset
 from protocol.gateway_stream import GatewayStream
+from protocol.limits import KIB
 
 if TYPE_CHECKING:
     from gateway.tokens import Grant
@@ -36,6 +37,14 @@ if TYPE_CHECKING:
     from protocol.headers import HeaderList
     from protocol.limits import Limits
     from protocol.receipt import Receipt
+
+
+PIECES_MAX = 1024
+"""Pieces of a body that wait, before small ones are joined. A window of full frames is 64; a window of
+crumbs would be millions of objects, twenty times its bytes, and be handed to the transport in one turn."""
+
+JOINED_MAX = 64 * KIB
+"""Up to this size they are joined, so that each byte is copied a few times at most."""
 
 
 class Reader(Protocol):
@@ -326,6 +335,8 @@ class MemoryJournal:
         match news:
             case Data():
                 self._body.append(news.data)
+                if len(self._body) > PIECES_MAX:
+                    self._body = _joined(self._body)
                 size = len(news.data)
                 self._held += size
                 self._budget.held += size
@@ -357,3 +368,16 @@ class MemoryJournal:
     def _tell_writer(self) -> None:
         if self._writer is not None:
             self._writer.outbox_changed()
+
+
+def _joined(pieces: list[bytes]) -> list[bytes]:
+    """Return the same bytes in fewer pieces."""
+    groups: list[list[bytes]] = [[]]
+    size = 0
+    for piece in pieces:
+        if size + len(piece) > JOINED_MAX and groups[-1]:
+            groups.append([])
+            size = 0
+        groups[-1].append(piece)
+        size += len(piece)
+    return [b"".join(group) for group in groups]
