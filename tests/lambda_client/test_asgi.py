@@ -551,6 +551,29 @@ def test_without_a_gateway_it_answers_buffered() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("sender", "fields"),
+    [
+        ({}, {"multiValueHeaders": {"set-cookie": ["a=1", "b=2"]}}),
+        ({"requestContext": {"elb": {}}}, {"headers": {"set-cookie": "a=1", "Set-cookie": "b=2"}}),
+        (
+            {"requestContext": {"elb": {}}, "multiValueHeaders": {"x-a": ["1", "2"]}},
+            {"multiValueHeaders": {"set-cookie": ["a=1", "b=2"]}},
+        ),
+    ],
+    ids=["REST API", "load balancer", "load balancer with multi-value headers"],
+)
+def test_payload_1_is_answered_by_payload_1(sender: dict[str, Any], fields: dict[str, Any]) -> None:
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        request = await receive()
+        await send(start(200, [(b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")]))
+        await send(body(scope["method"].encode() + b" " + request["body"]))
+
+    rest = {"httpMethod": "POST", "path": "/", "body": "aGk=", "isBase64Encoded": True, **sender}
+    answer = asgi(app, lifespan="off")(rest, context())
+    assert answer == {"statusCode": 200, "body": "POST hi", "isBase64Encoded": False, **fields}
+
+
 def test_an_exception_after_the_head_is_never_a_whole_answer() -> None:
     async def app(scope: Message, receive: Receive, send: Send) -> None:
         await send(start())

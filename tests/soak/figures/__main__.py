@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.soak.figures import cancel, cuts, endings, page, silent, slow, stale
+from tests.soak.figures import cancel, cuts, endings, page, send, silent, slow, stale
 
 if TYPE_CHECKING:
     from tests.soak.figures.figure import Found
@@ -28,6 +28,7 @@ COMMANDS = {
     "slow": slow.measure,
     "silent": silent.measure,
     "stale": stale.measure,
+    "send": send.measure,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.soak.figures import cancel, cuts, endings, silent, slow, stale
+from tests.soak.figures import cancel, cuts, endings, send, silent, slow, stale
 
 MIB = 1 << 20
 
@@ -49,6 +49,12 @@ async def test_a_connection_that_died_in_silence_is_no_hindrance() -> None:
     found = await stale.run(rounds=2)
     assert found.right == found.asked == 7
     assert len(found.stale) == len(found.fresh) == 2
+
+
+async def test_what_is_sent_leaves_before_the_next_is_made() -> None:
+    found = await send.run(rounds=3)
+    assert len(found.left) == len(found.arrived) == 3
+    assert all(left > 0 for left in found.left)
 
 
 async def test_a_function_that_cannot_dial_is_not_called_in_vain_for_long() -> None:

@@ -1,0 +1,52 @@
+"""An ASGI application that tells when it sent, and when that left the process."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+from lambda_client import asgi
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Message = dict[str, Any]
+
+left: list[int] = []
+"""When the kernel took bytes from this process, in nanoseconds of CLOCK_MONOTONIC."""
+
+_send = socket.socket.send
+
+
+def _noting_send(self: socket.socket, data: Any, flags: int = 0, /) -> int:
+    size = _send(self, data, flags)
+    if self.family != socket.AF_UNIX:  # an event loop wakes itself by a pair of these
+        left.append(time.monotonic_ns())
+    return size
+
+
+setattr(socket.socket, "send", _noting_send)  # noqa: B010 - mypy has no type for it; the only way out
+
+
+async def app(
+    scope: Message,
+    receive: Callable[[], Awaitable[Message]],
+    send: Callable[[Message], Awaitable[None]],
+) -> None:
+    if scope["type"] == "lifespan":
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await asyncio.sleep(0.002)  # the ATTACH of a parked connection leaves before, and is not meant
+    left.clear()
+    sent = time.monotonic_ns()
+    await send({"type": "http.response.body", "body": b"first;", "more_body": True})
+    async with asyncio.timeout(5):
+        # One that computes shares the interpreter with the thread that sends; one that waits does not.
+        while not left:
+            await asyncio.sleep(0 if scope["path"] == "/busy" else 0.005)
+    await send({"type": "http.response.body", "body": b"%d;%d" % (sent, left[0])})
+
+
+handler = asgi(app)
