@@ -97,6 +97,24 @@ The file:
   auth = "iam"                                    # or "none"; the function allows the callback URL
                                                   # in its variable DIALBACK_ALLOWED_URLS
 
+More keys of a route:
+
+  host = "*.example.com"                          # or a whole name; any when absent
+  path = "/users/{{id}}/{{rest+}}"                    # a template: one segment, and all that follows
+  match = "exact"                                 # this path alone; "prefix" when absent
+  methods = ["GET", "POST"]                       # others: the next route that matches, or 405
+  payload = "1.0"                                 # the event as API Gateway's older format has it
+  headers_add = {{ strict-transport-security = "max-age=63072000" }}    # on responses, replacing
+  headers_remove = ["server"]                     # request_headers_add, _remove: for the function
+  require_header = {{ name = "x-from-cdn", secret_file = "/run/secrets/cdn" }}   # or 403
+  [routes.cors]                                   # as a Function URL has it; preflights end here
+  allow_origins = ["https://www.example.com"]     # or "*"; allow_methods, allow_headers,
+  max_age = 600                                   # expose_headers, allow_credentials = true
+
+The most specific route wins: by host (name, *.name, any), then path (exact, template, prefix), then
+length, then one that lists the method. A prefix serves its path and everything below it. The function
+sees the whole path; pathParameters stay null, as at a Function URL.
+
 Of the X-Forwarded-* and Forwarded headers of anybody else nothing reaches a function. It finds the client
 in sourceIp (the right-most address that is not trusted), the way from there in X-Forwarded-For, and what
 the client asked in X-Forwarded-Proto and -Port; a trusted X-Forwarded-Host becomes Host.
@@ -164,6 +182,8 @@ def _check_config(options: argparse.Namespace) -> int:
     check_handlers(routes)
     count = "1 route" if len(routes) == 1 else f"{len(routes)} routes"
     print(f"{options.file}: good, {count}")
+    for route in routes:
+        print(f"  {route.label} -> {route.target}")
     return 0
 
 

@@ -52,9 +52,9 @@ def _run(options: argparse.Namespace) -> int:
     settings = load(options.config, os.environ)
     log.set_up("error", settings.gateway.log_format, sys.stderr)
     routes = build_routes(settings.routes)
-    chosen = [route for route in routes if options.route in (None, route.path)]
+    chosen = [route for route in routes if options.route in (None, route.path, route.label)]
     if not chosen:
-        paths = ", ".join(route.path for route in routes)
+        paths = ", ".join(route.label for route in routes)
         raise ConfigError(f"--route {options.route}: there is none; the file has {paths}")
     url = settings.gateway.callback_url or f"ws://{settings.gateway.callback}"
     tokens = read_tokens(settings.gateway.token_keys)

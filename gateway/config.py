@@ -22,11 +22,16 @@ from gateway.errors import ConfigError
 from gateway.log import LogFormat, LogLevel
 from gateway.route_settings import (
     ROUTE_TIMEOUT_MAX,
+    AuthMode,
+    PathMatch,
+    PayloadVersion,
     RequestBodyMode,
+    RequiredHeader,
     RouteSettings,
     RouteTable,
     read_route,
 )
+from gateway.rules import Cors
 from gateway.timing import Timing
 from protocol.envelope import is_callback_url
 from protocol.limits import MIB
@@ -201,8 +206,9 @@ def _explain(message: str) -> str:
     at = re.sub(r"^\$\.?", "", place.strip("`")).replace("[...]", "")
     problem = problem.replace("`", "").replace(" | null", "")  # TOML has no null
     wrong = re.fullmatch(r"Invalid enum value ('.*')", problem)
-    if wrong is not None:  # the only key with words to choose from
-        return f"{at}: {wrong[1]} is none of {', '.join(get_args(RequestBodyMode))}"
+    if wrong is not None:
+        words = get_args(_WORDS[at.rpartition(".")[2]])
+        return f"{at}: {wrong[1]} is none of {', '.join(words)}"
     found = re.fullmatch(r"Object (contains unknown|missing required) field (\S+)", problem)
     if found is not None:
         key = f"{at}.{found[2]}" if at else found[2]
@@ -213,8 +219,24 @@ def _explain(message: str) -> str:
 
 
 def _keys_of(place: str) -> list[str]:
-    tables = {"": _File, "gateway": _GatewayTable, "gateway.timing": Timing}
-    return list(tables.get(place, RouteTable).__struct_fields__)
+    tables: dict[str, type[msgspec.Struct]] = {
+        "": _File,
+        "gateway": _GatewayTable,
+        "gateway.timing": Timing,
+        "cors": Cors,
+        "require_header": RequiredHeader,
+    }
+    table = tables.get(place) or tables.get(place.rpartition(".")[2], RouteTable)
+    return list(table.__struct_fields__)
+
+
+# The keys of a route with words to choose from.
+_WORDS: dict[str, Any] = {
+    "request_body": RequestBodyMode,
+    "match": PathMatch,
+    "payload": PayloadVersion,
+    "auth": AuthMode,
+}
 
 
 def _nearest(name: str, known: list[str]) -> str:

@@ -105,8 +105,8 @@ class Doctor:
             await self._functions.close()
 
     async def _examine(self, route: Route) -> bool:
-        self._say(f"route {route.path} -> {route.target}")
-        invoker = self._functions.invokers[route.path]
+        self._say(f"route {route.label} -> {route.target}")
+        invoker = self._functions.invokers[route.label]
         envelope = self._envelope(route)
         well = True
         if isinstance(route.target, AwsTarget):

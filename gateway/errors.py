@@ -2,7 +2,9 @@
 
 GatewayError
  |- BadRequest             400
+ |- Forbidden              403  (the header that the route asks for is missing or wrong)
  |- NotFound               404
+ |- MethodNotAllowed       405  + Allow
  |- RequestBodyTooLarge    413
  |- TargetTooLong          414
  |- HeadTooLarge           431
@@ -25,6 +27,11 @@ Public messages are fixed texts of ours: nothing a function said reaches the cli
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from protocol.headers import HeaderList
+
 
 class GatewayError(Exception):
     """An exchange that ends before its response head.
@@ -33,7 +40,10 @@ class GatewayError(Exception):
         status: the HTTP status for the client.
         public: what the client may read; `str(error)` is for the log and may say more.
         retry_after: seconds for the Retry-After header, or None.
+        headers: further ones of the answer.
     """
+
+    headers: HeaderList = ()
 
     status = 502
     public = "the function could not be served"
@@ -66,11 +76,33 @@ class UploadTooSlow(ClientBodyError):
     public = "the request body came too slowly"
 
 
+class Forbidden(GatewayError):
+    """The request did not come through what stands in front of the gateway."""
+
+    status = 403
+    public = "not allowed here"
+
+
 class NotFound(GatewayError):
     """No route matches."""
 
     status = 404
     public = "no route matches this path"
+
+
+class MethodNotAllowed(GatewayError):
+    """Routes match, but none takes this method.
+
+    Args:
+        allow: the value of the Allow header.
+    """
+
+    status = 405
+    public = "no route takes this method here"
+
+    def __init__(self, allow: str) -> None:
+        super().__init__(f"allowed: {allow}")
+        self.headers = ((b"allow", allow.encode()),)
 
 
 class RequestBodyTooLarge(GatewayError):

@@ -44,7 +44,7 @@ class Functions:
             ConfigError: a function on AWS cannot be called from here.
         """
         self.local = {
-            route.path: LocalFunction(_spec(route, target), reload=reload)
+            route.label: LocalFunction(_spec(route, target), reload=reload)
             for route in routes
             if isinstance(target := route.target, LocalTarget)
         }
@@ -66,7 +66,7 @@ class Functions:
 
     def _on_aws(self, routes: RouteTable) -> dict[str, Invoker]:
         targets = {
-            route.path: target
+            route.label: target
             for route in routes
             if isinstance(target := route.target, AwsTarget | UrlTarget)
         }
@@ -123,7 +123,7 @@ def check_handlers(routes: Iterable[Route]) -> None:
         if isinstance(route.target, LocalTarget):
             problem = check_handler(_spec(route, route.target))
             if problem is not None:
-                raise ConfigError(f"route {route.path}: {problem}")
+                raise ConfigError(f"route {route.label}: {problem}")
 
 
 def _spec(route: Route, target: LocalTarget) -> FunctionSpec:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
+from gateway.rules import Cors  # noqa: TC001 - msgspec reads the annotation
 from protocol.limits import INLINE_REQUEST_MAX
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RequestBodyMode = Literal["inline", "spill", "stream"]
+AuthMode = Literal["none", "iam"]
+PathMatch = Literal["prefix", "exact"]
+PayloadVersion = Literal["2.0", "1.0"]
 
 DEFAULT_CONCURRENCY = 16
 """Calls of one function at a time: enough for a page that loads its parts in parallel, and few
@@ -48,7 +52,7 @@ class RouteSettings:
 
     Attributes:
         where: how to name this table in an error, e.g. ``dialback.toml: routes[0]``.
-        path: the prefix that it serves.
+        path: what it serves: a prefix, a whole path, or a template such as ``/users/{id}``.
         target: the function, e.g. ``local:app.py:handler`` or ``aws:orders:live``.
         base: the directory that a relative target file starts from.
         function_timeout: seconds the function may run.
@@ -61,6 +65,14 @@ class RouteSettings:
         sse_error_event: tell the reader of an event stream that breaks off, with an event of its own.
         sse_heartbeat: seconds of silence in an event stream before a comment; 0 for none.
         env: variables for an emulated function.
+        host: ``example.com`` or ``*.example.com``; None: any.
+        methods: that it takes; empty: all.
+        match: whether a path without braces is a prefix or exact.
+        payload: version of the event's format.
+        headers_add: set on responses, in place of the function's own; `headers_remove` taken away.
+        request_headers_add: likewise on what the function is told.
+        require_header: what a request must have, and the file that holds it.
+        cors: see `gateway.rules.Cors`.
         region: AWS region of an ``aws:`` target whose name does not tell.
         endpoint: URL of another Lambda API than the region's, for an ``aws:`` target.
         auth: ``iam`` to sign the calls of a ``function_url:`` target.
@@ -79,10 +91,32 @@ class RouteSettings:
     sse_error_event: bool = True
     sse_heartbeat: float = SSE_HEARTBEAT
     head_timeout: float | None = None
+    host: str | None = None
+    methods: tuple[str, ...] = ()
+    match: PathMatch = "prefix"
+    payload: PayloadVersion = "2.0"
+    headers_add: Mapping[str, str] = field(default_factory=dict)
+    headers_remove: tuple[str, ...] = ()
+    request_headers_add: Mapping[str, str] = field(default_factory=dict)
+    request_headers_remove: tuple[str, ...] = ()
+    require_header: RequiredHeader | None = None
+    cors: Cors | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     region: str | None = None
     endpoint: str | None = None
-    auth: Literal["none", "iam"] | None = None
+    auth: AuthMode | None = None
+
+
+class RequiredHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ``require_header`` table of a route.
+
+    Attributes:
+        name: of the header.
+        secret_file: holds its value.
+    """
+
+    name: str
+    secret_file: str
 
 
 class RouteTable(msgspec.Struct, forbid_unknown_fields=True):
@@ -99,10 +133,20 @@ class RouteTable(msgspec.Struct, forbid_unknown_fields=True):
     queue: Annotated[int, msgspec.Meta(ge=0, le=CONCURRENCY_MAX)] = DEFAULT_QUEUE
     sse_error_event: bool = True
     sse_heartbeat: Annotated[float, msgspec.Meta(ge=0, le=ROUTE_TIMEOUT_MAX)] = SSE_HEARTBEAT
+    host: str | None = None
+    methods: tuple[str, ...] = ()
+    match: PathMatch = "prefix"
+    payload: PayloadVersion = "2.0"
+    headers_add: dict[str, str] = {}
+    headers_remove: tuple[str, ...] = ()
+    request_headers_add: dict[str, str] = {}
+    request_headers_remove: tuple[str, ...] = ()
+    require_header: RequiredHeader | None = None
+    cors: Cors | None = None
     env: dict[str, str] = {}
     region: str | None = None
     endpoint: Annotated[str, msgspec.Meta(pattern="^https?://[^/]")] | None = None
-    auth: Literal["none", "iam"] | None = None
+    auth: AuthMode | None = None
 
 
 def route_timeout(function_timeout: float) -> float:
@@ -127,6 +171,16 @@ def read_route(table: RouteTable, where: str, base: Path) -> RouteSettings:
         head_timeout=table.head_timeout,
         sse_error_event=table.sse_error_event,
         sse_heartbeat=table.sse_heartbeat,
+        host=table.host,
+        methods=table.methods,
+        match=table.match,
+        payload=table.payload,
+        headers_add=table.headers_add,
+        headers_remove=table.headers_remove,
+        request_headers_add=table.request_headers_add,
+        request_headers_remove=table.request_headers_remove,
+        require_header=table.require_header,
+        cors=table.cors,
         env=dict(table.env),
         region=table.region,
         endpoint=table.endpoint,

@@ -1,22 +1,31 @@
-"""Which function serves a path."""
+"""Which function serves a request, and what its route says beside.
+
+The most specific route wins: by host, then by the kind of path, then by length (`gateway.matching`);
+among those of one path, the one that lists the method.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, MethodNotAllowed
+from gateway.matching import Sites, check_host, template_pattern
+from gateway.route_rules import build_rules
 from gateway.route_settings import SSE_HEARTBEAT
+from gateway.rules import Rules
 from gateway.targets import parse_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from gateway.route_settings import RequestBodyMode, RouteSettings
+    from gateway.matching import PathKind
+    from gateway.route_settings import PayloadVersion, RequestBodyMode, RouteSettings
     from gateway.targets import Target
 
 _PATH = re.compile(r"/[^\s?#\x00-\x1f\x7f]*")
+_METHOD = re.compile(r"[A-Z][A-Z-]*")
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
 FUNCTION_NAME_MAX = 64
@@ -25,10 +34,10 @@ FUNCTION_NAME_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A path prefix and the function behind it.
+    """What it serves, and the function behind it.
 
     Attributes:
-        path: the prefix, without a trailing slash (``/`` for all).
+        path: a prefix without a trailing slash (``/`` for all), a whole path, or a template.
         name: the function's name: unique among the routes, fit for the Invoke API.
         target: the function.
         timeout: seconds to wait for a call.
@@ -40,6 +49,12 @@ class Route:
         inline_body_max: bytes of request body that fit the event.
         sse_error_event: tell the reader of an event stream that breaks off, with an event of its own.
         sse_heartbeat: seconds of silence in an event stream before a comment; 0 for none.
+        kind: of the path.
+        host: pattern in lower case; None: any.
+        methods: that it takes; empty: all.
+        payload: version of the event's format.
+        rules: for headers.
+        label: what tells it from all other routes, in metrics, logs and tables.
     """
 
     path: str
@@ -54,69 +69,111 @@ class Route:
     sse_error_event: bool = True
     sse_heartbeat: float = SSE_HEARTBEAT
     head_timeout: float | None = None
+    kind: PathKind = "prefix"
+    host: str | None = None
+    methods: frozenset[str] = frozenset()
+    payload: PayloadVersion = "2.0"
+    rules: Rules = field(default_factory=Rules)
+    label: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        parts = [",".join(sorted(self.methods))] if self.methods else []
+        exact = "=" if self.kind == "exact" else ""
+        parts.append(f"{exact}{self.host or ''}{self.path}")
+        object.__setattr__(self, "label", " ".join(parts))
+
+    def takes(self, method: str) -> bool:
+        """Tell whether it serves a method; whoever takes GET takes HEAD."""
+        methods = self.methods
+        return not methods or method in methods or (method == "HEAD" and "GET" in methods)
 
 
 class RouteTable:
-    """All routes; the longest prefix of whole segments wins.
+    """All routes.
 
-    ``/chat`` matches ``/chat`` and ``/chat/x``, and not ``/chatty``.
+    The prefix ``/chat`` matches ``/chat`` and ``/chat/x``, and not ``/chatty``.
     """
 
-    def __init__(self, routes: Iterable[Route]) -> None:
-        self._routes: dict[str, Route] = {}
+    def __init__(self, routes: Iterable[Route] = ()) -> None:
+        self._routes: list[Route] = []
+        self._sites: Sites[list[Route]] = Sites()
         for route in routes:
-            if route.path in self._routes:
-                raise ConfigError(f"two routes have the path {route.path}; remove one")
-            self._routes[route.path] = route
-        self._depth = max((path.count("/") for path in self._routes), default=0)
+            self.add(route)
 
     def __iter__(self) -> Iterator[Route]:
-        return iter(self._routes.values())
+        return iter(self._routes)
 
     def __len__(self) -> int:
         return len(self._routes)
 
-    def match(self, path: str) -> Route | None:
-        """Return the route that serves a raw request path, or None."""
+    def add(self, route: Route) -> None:
+        """Take one more.
+
+        Raises:
+            ValueError: another one serves the same.
+        """
+        site = self._sites.site(route.host)
+        there = site.get(route.kind, route.path) or []
+        for other in there:
+            both = route.methods & other.methods
+            if both or route.methods == other.methods:
+                of = f" for {', '.join(sorted(both))}" if both else ""
+                raise ValueError(f"path {route.path} is there already{of}; remove one")
+        self._routes.append(route)
+        # One without a list of methods serves what the others leave.
+        site.put(route.kind, route.path, sorted([*there, route], key=lambda one: not one.methods))
+
+    def match(self, path: str, method: str = "GET", host: bytes = b"") -> Route | None:
+        """Return the route that serves a request, or None.
+
+        Args:
+            path: raw.
+            method: in upper case.
+            host: value of the Host header.
+
+        Raises:
+            MethodNotAllowed: routes serve the path, but not the method.
+        """
         if not path.startswith("/"):
             return None
-        # Never looks deeper than the deepest route, however many slashes a client sends.
-        prefix = "/".join(path.split("/", self._depth + 1)[: self._depth + 1])
-        while prefix:
-            if (route := self._routes.get(prefix)) is not None:
-                return route
-            prefix = prefix[: prefix.rindex("/")]
-        return self._routes.get("/")
+        others: set[str] = set()
+        for site in self._sites.serving(host):
+            for routes in site.matches(path):
+                for route in routes:
+                    if route.takes(method):
+                        return route
+                    others |= route.methods
+        if others:
+            raise MethodNotAllowed(", ".join(sorted(others)))
+        return None
 
 
 def build_routes(settings: Iterable[RouteSettings]) -> RouteTable:
     """Make the table from what the configuration says.
 
     Raises:
-        ConfigError: a path or a target is wrong, or a path comes twice.
+        ConfigError: a setting of a route is wrong, or two routes serve the same.
     """
-    routes: dict[str, Route] = {}
+    table = RouteTable()
     names: set[str] = set()
     for one in settings:
-        path = _normal_path(one)
-        if path in routes:
-            raise ConfigError(f"{one.where}: path {path} is there already; remove one")
-        routes[path] = _route(one, path, names)
-    return RouteTable(routes.values())
+        try:
+            table.add(_route(one, names))
+        except ValueError as error:
+            raise ConfigError(f"{one.where}: {error}") from error
+    return table
 
 
-def _route(one: RouteSettings, path: str, names: set[str]) -> Route:
-    try:
-        target = parse_target(
-            one.target,
-            one.base,
-            env=one.env,
-            region=one.region,
-            endpoint=one.endpoint,
-            auth=one.auth,
-        )
-    except ValueError as error:
-        raise ConfigError(f"{one.where}: {error}") from error
+def _route(one: RouteSettings, names: set[str]) -> Route:
+    kind, path = _path(one)
+    target = parse_target(
+        one.target,
+        one.base,
+        env=one.env,
+        region=one.region,
+        endpoint=one.endpoint,
+        auth=one.auth,
+    )
     return Route(
         path=path,
         name=_unique_name(target, names),
@@ -130,15 +187,29 @@ def _route(one: RouteSettings, path: str, names: set[str]) -> Route:
         head_timeout=one.head_timeout,
         sse_error_event=one.sse_error_event,
         sse_heartbeat=one.sse_heartbeat,
+        kind=kind,
+        host=None if one.host is None else check_host(one.host),
+        methods=frozenset(map(_method, one.methods)),
+        payload=one.payload,
+        rules=build_rules(one),
     )
 
 
-def _normal_path(one: RouteSettings) -> str:
+def _path(one: RouteSettings) -> tuple[PathKind, str]:
     if not _PATH.fullmatch(one.path):
-        raise ConfigError(
-            f"{one.where}: {one.path!r} is not a path; it begins with / and has no space, ? or #"
-        )
-    return one.path.rstrip("/") or "/"
+        raise ValueError(f"{one.path!r} is not a path; it begins with / and has no space, ? or #")
+    if "{" in one.path or "}" in one.path:
+        template_pattern(one.path)
+        return "template", one.path
+    if one.match == "exact":
+        return "exact", one.path
+    return "prefix", one.path.rstrip("/") or "/"
+
+
+def _method(text: str) -> str:
+    if not _METHOD.fullmatch(text):
+        raise ValueError(f"methods: {text!r} is no method, such as GET or POST")
+    return text
 
 
 def _unique_name(target: Target, names: set[str]) -> str:

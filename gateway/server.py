@@ -166,7 +166,7 @@ def _introduction(job: Job, sockets: dict[str, socket.socket]) -> list[str]:
         f"admin     {urls['admin']}  (/healthz /readyz /metrics /exchanges)",
     ]
     for route in job.routes:
-        lines.append(f"route     {route.path} -> {route.target}")
+        lines.append(f"route     {route.label} -> {route.target}")
         if job.development and isinstance(route.target, LocalTarget):
             path = f"/2015-03-31/functions/{route.name}/invocations"
             lines.append(f"invoke    {urls['admin']}{path}")

@@ -8,6 +8,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from gateway.edge.entrance import enter
 from gateway.edge.hangup import HangupWatch
 from gateway.edge.origin import Proxies
 from gateway.edge.refusal import check_request_head
@@ -15,7 +16,6 @@ from gateway.edge.request import StreamedBody, read_request
 from gateway.edge.response import Outcome, Sent, Sink
 from gateway.errors import (
     GatewayError,
-    NotFound,
     Overloaded,
 )
 
@@ -136,17 +136,21 @@ class EdgeHandler:
 
     async def _serve(self, request: web.BaseRequest, body: StreamedBody, sink: Sink) -> None:
         edge_request = read_request(request, body, self._proxies, sink.exchange_id)
-        route = None
         try:
-            route = self._admit(request, edge_request, sink)
+            self._admit(request, sink)
+            found = enter(self._routes, edge_request, sink)
         except GatewayError as error:
             self._telemetry.refused(error.status)
             _refuse(sink, body, error)
             _log(edge_request, None, sink, 0.0, str(error))
             return
+        if found is None:
+            _log(edge_request, None, sink, 0.0, "", "preflight")
+            return
+        route, edge_request = found
         await self._exchange(edge_request, body, route, sink)
 
-    def _admit(self, request: web.BaseRequest, edge_request: EdgeRequest, sink: Sink) -> Route:
+    def _admit(self, request: web.BaseRequest, sink: Sink) -> None:
         if self._draining:
             raise Overloaded("draining", public=SHUTTING_DOWN)
         try:
@@ -154,10 +158,6 @@ class EdgeHandler:
         except GatewayError:
             sink.close_after()
             raise
-        route = self._routes.match(edge_request.path)
-        if route is None:
-            raise NotFound
-        return route
 
     async def _exchange(
         self, edge_request: EdgeRequest, body: StreamedBody, route: Route, sink: Sink
@@ -208,7 +208,7 @@ def _refuse(sink: Sink, body: StreamedBody, error: GatewayError) -> None:
         retry_after = RETRY_AFTER_SECONDS
     if not body.complete and (body.awaits_continue or (body.length or DISCARD_MAX) >= DISCARD_MAX):
         sink.close_after()  # the head says what `_settle` will do
-    sink.send_error(error.status, error.public, retry_after)
+    sink.send_error(error.status, error.public, retry_after, error.headers)
 
 
 def _internal(error: Exception) -> GatewayError:
@@ -258,7 +258,7 @@ def _log(
     """Write the access line. The query stays out: people put secrets there."""
     facts: dict[str, object] = {
         "exchange": sink.exchange_id,
-        "route": route.path if route is not None else None,
+        "route": route.label if route is not None else None,
         "client": request.client_address,
         "trace": request.trace_id,
         "status": sink.status,

@@ -31,7 +31,7 @@ from gateway.edge.sse import EventBoundary
 from protocol.headers import content_length
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from aiohttp.abc import AbstractStreamWriter
 
@@ -76,6 +76,7 @@ class Sink:
         body_bytes: body bytes handed to the transport.
         outcome: how it ended.
         facts: what the access line says of it beside.
+        rewrite: what the route does to the headers of a response, ours included; None for nothing.
         tell_events: whether the reader of an event stream is told when it breaks off.
         heartbeat: seconds of silence in an event stream before a comment; 0 for none.
     """
@@ -97,6 +98,7 @@ class Sink:
         self._heartbeat: Heartbeat | None = None
         self.tell_events = True
         self.heartbeat = 0.0
+        self.rewrite: Callable[[HeaderList], HeaderList] | None = None
         self.facts: dict[str, object] = {}
         self.status: int | None = None
         self.body_bytes = 0
@@ -128,6 +130,8 @@ class Sink:
         """Do what `start` does, without a coroutine."""
         if self.started:
             raise RuntimeError("the response head is sent already")
+        if self.rewrite is not None:
+            headers = self.rewrite(headers)
         promised = content_length(headers) if length is None else length
         framing = choose_framing(self._request, status, promised)
         if framing is Framing.CLOSE:
@@ -258,10 +262,12 @@ class Sink:
         self._insert(event)
         return True
 
-    def send_error(self, status: int, public: str, retry_after: int | None = None) -> None:
+    def send_error(
+        self, status: int, public: str, retry_after: int | None = None, more: HeaderList = ()
+    ) -> None:
         """Answer with ``{"error", "exchange"}``, which is all that a client learns of a failure."""
         text = self._describe(public) + "\n"
-        headers: HeaderList = ((b"content-type", b"application/json"),)
+        headers: HeaderList = ((b"content-type", b"application/json"), *more)
         if retry_after is not None:
             headers += ((b"retry-after", b"%d" % retry_after),)
         self.begin(status, headers, length=len(text))

@@ -19,6 +19,7 @@ from gateway.exchange.run import ExchangeRun
 from gateway.exchange.states import Event
 from gateway.invoke.base import HttpCall, Invocation
 from gateway.invoke.event import build_event
+from gateway.invoke.event_v1 import build_event_v1
 from gateway.journal.budget import TIGHT_WINDOW
 from gateway.tokens import Grant
 from protocol.limits import shorten
@@ -115,7 +116,7 @@ class Driver:
             GatewayError: it failed before a response head was sent.
             asyncio.CancelledError: the client left.
         """
-        exchange = Exchange(exchange_id, route=route.path, method=request.method, now=monotonic())
+        exchange = Exchange(exchange_id, route=route.label, method=request.method, now=monotonic())
         lane = self._lane(route)
         lane.telemetry.begin()
         self._active[exchange_id] = exchange
@@ -158,7 +159,7 @@ class Driver:
             raise
         self._store.open(journal)
         self._runs.add(run)
-        invoker = self._invokers[lane.route.path]
+        invoker = self._invokers[lane.route.label]
         self._start(
             InvokeLeg(run, lane, trial, invoker, invocation)
         )  # from here on the place is the leg's
@@ -196,10 +197,10 @@ class Driver:
         return self._tight_offer if self._store.budget.tight else self._usual_offer
 
     def _lane(self, route: Route) -> Lane:
-        lane = self._lanes.get(route.path)
+        lane = self._lanes.get(route.label)
         if lane is None:
-            telemetry = self._telemetry.route(route.path)
-            lane = self._lanes[route.path] = Lane(route, telemetry, self._timing)
+            telemetry = self._telemetry.route(route.label)
+            lane = self._lanes[route.label] = Lane(route, telemetry, self._timing)
         return lane
 
     # ------------------------------------------------------------ the invoke leg
@@ -216,9 +217,8 @@ class Driver:
     ) -> Invocation:
         """Write what the function is called with; `body` None: it goes over the callback."""
         upload = None if body is not None else _length_for_envelope(request)
-        event = build_event(
-            request, exchange_id=grant.xid.hex(), body=body or None, now=time.time()
-        )
+        build = build_event if route.payload == "2.0" else build_event_v1
+        event = build(request, exchange_id=grant.xid.hex(), body=body or None, now=time.time())
         return Invocation(
             event=event,
             client_context=client_context(self._offer, grant, upload=upload),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.invoke.base import InvokeResult
+    from gateway.route_settings import PayloadVersion
     from gateway.tokens import Grant
     from protocol.limits import Limits
 
@@ -93,14 +94,14 @@ def client_context(offer: CallbackOffer, grant: Grant, *, upload: int | None) ->
     return msgspec.json.encode({"custom": {KEY: envelope.to_json()}})
 
 
-def read_outcome(result: InvokeResult) -> Outcome:
-    """Tell what a function's return value means."""
+def read_outcome(result: InvokeResult, version: PayloadVersion = "2.0") -> Outcome:
+    """Tell what a function's return value means to a route of this payload version."""
     if result.function_error is not None:
         return Outcome(failure=_function_error(result))
     if result.response is not None:
         return Outcome(answer=result.response)
     try:
-        parsed = parse_result(result.payload)
+        parsed = parse_result(result.payload, version)
         if isinstance(parsed, BufferedResponse):
             return Outcome(answer=parsed)
         receipt = Receipt.parse(parsed.value)

@@ -71,7 +71,7 @@ class Lane:
 
     def _on_breaker(self, state: BreakerState, pause: float) -> None:
         self.telemetry.breaker_state = int(state)
-        path = self.route.path
+        path = self.route.label
         if state is BreakerState.OPEN:
             self.telemetry.breaker_openings += 1
             log.warning(

@@ -93,9 +93,9 @@ class InvokeLeg:
                 self._trial.in_vain(monotonic())
             return outcome_of_failure(error)
         except Exception as error:
-            log.exception("the invoker of route %s failed", self._lane.route.path)
+            log.exception("the invoker of route %s failed", self._lane.route.label)
             return outcome_of_failure(error)
-        outcome = read_outcome(result)
+        outcome = read_outcome(result, self._lane.route.payload)
         self._judge(outcome)
         return outcome
 

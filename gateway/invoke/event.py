@@ -16,6 +16,8 @@ from urllib.parse import unquote_plus
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gateway.messages import EdgeRequest
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -46,7 +48,7 @@ def build_event(request: EdgeRequest, *, exchange_id: str, body: bytes | None, n
         "requestContext": {
             **_context(request, headers),
             "requestId": exchange_id,
-            "time": _log_time(int(now)),
+            "time": log_time(int(now)),
             "timeEpoch": int(now * 1000),
         },
         "pathParameters": None,
@@ -58,7 +60,7 @@ def build_event(request: EdgeRequest, *, exchange_id: str, body: bytes | None, n
     if request.query and (parameters := _parameters(request.query)):
         event["queryStringParameters"] = parameters
     if body:
-        event["body"], event["isBase64Encoded"] = _body(body, headers.get("content-type", ""))
+        event["body"], event["isBase64Encoded"] = encode_body(body, headers.get("content-type", ""))
     return msgspec.json.encode(event)
 
 
@@ -88,7 +90,7 @@ def _context(request: EdgeRequest, headers: dict[str, str]) -> dict[str, Any]:
 def _joined_headers(request: EdgeRequest) -> dict[str, str]:
     joined: dict[str, str] = {}
     for raw_name, raw_value in request.headers:
-        name, value = raw_name.decode("latin-1"), _text(raw_value)
+        name, value = raw_name.decode("latin-1"), header_text(raw_value)
         if name not in joined:
             joined[name] = value
         else:
@@ -103,18 +105,23 @@ def _cookies(header: str) -> list[str]:
 
 def _parameters(query: str) -> dict[str, str]:
     joined: dict[str, str] = {}
+    for name, value in query_pairs(query):
+        joined[name] = f"{joined[name]},{value}" if name in joined else value
+    return joined
+
+
+def query_pairs(query: str) -> Iterator[tuple[str, str]]:
+    """Yield the decoded pairs of a raw query; a name without a value has an empty one."""
     escaped = "%" in query or "+" in query
     for pair in query.split("&"):
         if not pair:
             continue
         name, _, value = pair.partition("=")
-        if escaped:
-            name, value = unquote_plus(name), unquote_plus(value)
-        joined[name] = f"{joined[name]},{value}" if name in joined else value
-    return joined
+        yield (unquote_plus(name), unquote_plus(value)) if escaped else (name, value)
 
 
-def _body(body: bytes, content_type: str) -> tuple[str, bool]:
+def encode_body(body: bytes, content_type: str) -> tuple[str, bool]:
+    """Return a body as the event has it, and whether that is base64."""
     if _is_text(content_type):
         try:
             return body.decode("utf-8"), False
@@ -129,7 +136,8 @@ def _is_text(content_type: str) -> bool:
     return media.startswith("text/") or media in _TEXT_TYPES
 
 
-def _text(value: bytes) -> str:
+def header_text(value: bytes) -> str:
+    """Read a header's value, which may be in either encoding."""
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:
@@ -137,7 +145,7 @@ def _text(value: bytes) -> str:
 
 
 @lru_cache(maxsize=4)
-def _log_time(second: int) -> str:
+def log_time(second: int) -> str:
     """Common log format in UTC; month names must not depend on the locale."""
     t = time.gmtime(second)
     return (

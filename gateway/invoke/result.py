@@ -2,7 +2,7 @@
 
 After AWS's documents (Lambda developer guide, "Invoking Lambda function URLs", response payload
 format): an object with ``statusCode`` is a payload 2.0 response; any other JSON value is itself the
-body of a 200 ``application/json``. ``multiValueHeaders`` is ignored, as Function URLs do. Where the
+body of a 200 ``application/json``. ``multiValueHeaders`` counts in payload 1.0 only. Where the
 documents are silent or wrong, after what LocalStack recorded on AWS (its tests marked as validated
 there): a string loses its quotes, other JSON its blanks, and ``statusCode`` may be a string.
 """
@@ -23,6 +23,7 @@ from protocol.headers import HeadError, check_head
 from protocol.limits import MAX_HEAD_SIZE
 
 if TYPE_CHECKING:
+    from gateway.route_settings import PayloadVersion
     from protocol.headers import HeaderList
 
 _JSON_TYPE = (b"content-type", b"application/json")
@@ -74,6 +75,7 @@ class _Result(msgspec.Struct):
 
     statusCode: Raw = Raw()  # noqa: N815 - Amazon's name
     headers: Raw = Raw()
+    multiValueHeaders: Raw = Raw()  # noqa: N815 - Amazon's name
     cookies: Raw = Raw()
     body: Raw = Raw()
     isBase64Encoded: Raw = Raw()  # noqa: N815 - Amazon's name
@@ -109,11 +111,14 @@ _TAIL = msgspec.json.Decoder(_Tail)
 _TEXT = msgspec.json.Decoder(str)
 
 
-def parse_result(payload: bytes) -> BufferedResponse | PossibleReceipt:
+def parse_result(
+    payload: bytes, version: PayloadVersion = "2.0"
+) -> BufferedResponse | PossibleReceipt:
     """Read a function's return value.
 
     Args:
         payload: the JSON bytes that the invoke returned.
+        version: of the format; 1.0 has ``multiValueHeaders``, which 2.0 ignores, and no cookies.
 
     Raises:
         FunctionFailed: it is no JSON, or a payload 2.0 response of a wrong shape. The detail names
@@ -126,7 +131,7 @@ def parse_result(payload: bytes) -> BufferedResponse | PossibleReceipt:
         _ANY.decode(payload)
         result = _decoded(_RESULT, payload)
         if result is not None and result.statusCode:
-            return _payload_response(result)
+            return _payload_response(result, version)
         receipt = _decoded(_ONLY_RECEIPT, payload) if result and result.dialback else None
         if receipt is not None:
             return PossibleReceipt({_RECEIPT_KEY: _receipt_fields(receipt.dialback)}, payload)
@@ -174,7 +179,7 @@ def plain_json(payload: bytes) -> BufferedResponse:
     return BufferedResponse(200, (_JSON_TYPE,), msgspec.json.format(payload or b"null", indent=-1))
 
 
-def _payload_response(result: _Result) -> BufferedResponse:
+def _payload_response(result: _Result, version: PayloadVersion) -> BufferedResponse:
     number = _STATUS.fullmatch(result.statusCode)
     if number is None:
         shown = _show_json(result.statusCode)
@@ -182,7 +187,12 @@ def _payload_response(result: _Result) -> BufferedResponse:
     status = int(number[2])
     body = _body(result.body, is_base64=bytes(result.isBase64Encoded) not in _FALSE)
     pairs = _headers(_value("headers", result.headers))
-    pairs += _cookies(_value("cookies", result.cookies))
+    if version == "2.0":
+        pairs += _cookies(_value("cookies", result.cookies))
+    else:
+        many = _many_headers(_value("multiValueHeaders", result.multiValueHeaders))
+        named = {name.lower() for name, _ in many}
+        pairs = [pair for pair in pairs if pair[0].lower() not in named] + many
     try:
         headers = check_head(status, tuple(pairs))
     except HeadError as error:
@@ -204,6 +214,18 @@ def _headers(value: object) -> list[tuple[bytes, bytes]]:
     if not isinstance(value, dict):
         raise FunctionFailed(f"headers must be an object, not {_show(value)}")
     return [(name.encode(), _header_value(name, item)) for name, item in value.items()]
+
+
+def _many_headers(value: object) -> list[tuple[bytes, bytes]]:
+    if value is None:
+        return []
+    if not isinstance(value, dict) or not all(isinstance(item, list) for item in value.values()):
+        raise FunctionFailed(f"multiValueHeaders must be an object of lists, not {_show(value)}")
+    return [
+        (name.encode(), _header_value(name, item))
+        for name, items in value.items()
+        for item in items
+    ]
 
 
 def _header_value(name: str, value: object) -> bytes:

@@ -15,6 +15,8 @@ from gateway.config import (
     load,
 )
 from gateway.errors import ConfigError
+from gateway.route_settings import RequiredHeader
+from gateway.rules import Cors
 from gateway.timing import Timing
 
 if TYPE_CHECKING:
@@ -84,6 +86,23 @@ def test_every_key(file: Path) -> None:
         sse_error_event = false
         sse_heartbeat = 0
         env = { STAGE = "test" }
+        host = "*.example.com"
+        methods = ["GET", "POST"]
+        match = "exact"
+        payload = "1.0"
+        headers_add = { x-a = "1" }
+        headers_remove = ["server"]
+        request_headers_add = { x-b = "2" }
+        request_headers_remove = ["x-c"]
+        require_header = { name = "x-key", secret_file = "key" }
+
+        [routes.cors]
+        allow_origins = ["https://example.com"]
+        allow_methods = ["GET"]
+        allow_headers = ["x-d"]
+        expose_headers = ["x-e"]
+        max_age = 600
+        allow_credentials = true
         """,
     )
     assert settings.gateway == GatewaySettings(
@@ -122,6 +141,14 @@ def test_every_key(file: Path) -> None:
     assert (route.request_body, route.inline_body_max) == ("stream", 1000)
     assert (route.concurrency, route.queue, route.env) == (2, 0, {"STAGE": "test"})
     assert (route.sse_error_event, route.sse_heartbeat) == (False, 0)
+    assert (route.host, route.methods) == ("*.example.com", ("GET", "POST"))
+    assert (route.match, route.payload) == ("exact", "1.0")
+    assert (route.headers_add, route.headers_remove) == ({"x-a": "1"}, ("server",))
+    assert (route.request_headers_add, route.request_headers_remove) == ({"x-b": "2"}, ("x-c",))
+    assert route.require_header == RequiredHeader("x-key", "key")
+    assert route.cors == Cors(
+        ("https://example.com",), ("GET",), ("x-d",), ("x-e",), 600, allow_credentials=True
+    )
     assert route.head_timeout == 2.5
 
 
@@ -167,6 +194,13 @@ def test_one_timeout_sets_the_other(file: Path, given: str, function: float, rou
         (ROUTE + "concurrency = 0", "FILE: routes[0].concurrency: expected int >= 1"),
         (ROUTE + "inline_body_max = 5000000", "FILE: routes[0].inline_body_max: expected int <= 4194304"),
         (ROUTE + 'request_body = "no"', "FILE: routes[0].request_body: 'no' is none of inline, spill, stream"),
+        (ROUTE + 'payload = "3.0"', "FILE: routes[0].payload: '3.0' is none of 2.0, 1.0"),
+        (ROUTE + 'match = "glob"', "FILE: routes[0].match: 'glob' is none of prefix, exact"),
+        (ROUTE + 'auth = "x"', "FILE: routes[0].auth: 'x' is none of none, iam"),
+        (ROUTE + "cors = {}", "FILE: routes[0].cors.allow_origins: is required; add it"),
+        (ROUTE + "cors = { allow_origin = '*' }", "FILE: routes[0].cors.allow_origin: no such key; did you mean allow_origins?"),
+        (ROUTE + "cors = { allow_origins = ['*'], max_age = 86401 }", "FILE: routes[0].cors.max_age: expected int <= 86400"),
+        (ROUTE + "require_header = { name = 'x' }", "FILE: routes[0].require_header.secret_file: is required; add it"),
         ('[[routes]]\npath = "/"', "FILE: routes[0].target: is required; add it"),
         ("[gateway]\nedge = 'x'\n" + ROUTE, "FILE: gateway.edge: 'x' is not HOST:PORT; write it like 127.0.0.1:8080"),
         ("[gateway]\nedge = '::1:80'\n" + ROUTE, "FILE: gateway.edge: '::1:80' is not HOST:PORT; write it like 127.0.0.1:8080"),
