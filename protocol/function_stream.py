@@ -148,7 +148,8 @@ class FunctionStream:
         if self._closed and not self._response.body.finished:
             return 0
         accepted = self._response.body.write(data)
-        self._commit_head()
+        if not self.head_committed:
+            self._commit_head()
         return accepted
 
     def end(self) -> None:
