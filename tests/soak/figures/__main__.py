@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.soak.figures import cancel, cuts, endings, page, send, silent, slow, stale
+from tests.soak.figures import cancel, cuts, endings, page, send, silent, slow, stale, upload
 
 if TYPE_CHECKING:
     from tests.soak.figures.figure import Found
@@ -29,6 +29,7 @@ COMMANDS = {
     "silent": silent.measure,
     "stale": stale.measure,
     "send": send.measure,
+    "upload": upload.measure,
 }
 
 

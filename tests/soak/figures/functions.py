@@ -1,6 +1,7 @@
 """The functions behind the figures, one handler for all of them; what they see goes into a file.
 
 /cancel/KIND?id=     writes without end, and notes when it was told to stop, and its `finally`
+/echo                yields its request body as it comes
 /silent?id=          notes that it was called, and streams more than a receipt can carry
 """
 
@@ -12,7 +13,7 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from lambda_client import ClientGone, streamify_response, streaming
+from lambda_client import ClientGone, request_body, streamify_response, streaming
 from protocol.limits import RECEIPT_BODY_MAX
 
 if TYPE_CHECKING:
@@ -106,7 +107,14 @@ def silent(event: Event, context: object) -> Iterator[Event | bytes]:
     yield bytes(RECEIPT_BODY_MAX + 1)
 
 
+@streaming
+def echo(event: Event, context: object) -> Iterator[Event | bytes]:
+    yield HEAD
+    yield from request_body(event)
+
+
 WORKS = {
+    "/echo": echo,
     "/silent": silent,
     "/cancel/sync-generator": sync_generator,
     "/cancel/async-generator": async_generator,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.soak.figures import cancel, cuts, endings, send, silent, slow, stale
+from tests.soak.figures import cancel, cuts, endings, send, silent, slow, stale, upload
 
 MIB = 1 << 20
 
@@ -43,6 +43,14 @@ async def test_a_slow_reader_costs_the_gateway_little(many: bool) -> None:
     assert len(found.taken) == streams
     assert not found.broken
     assert found.growth < streams * slow.ONE_MAX
+
+
+async def test_an_upload_comes_back_while_it_is_sent_and_costs_little() -> None:
+    total = 64 * MIB
+    found = await upload.run(total=total)
+    assert found.got == found.sent
+    assert found.ahead > total // 2
+    assert max(found.gateway, found.function) < upload.GROWTH_MAX
 
 
 async def test_a_connection_that_died_in_silence_is_no_hindrance() -> None:
