@@ -187,7 +187,7 @@ class Session(Shared):
         if self.failure is not None:
             raise self.failure
         if self.phase is Phase.SETTLED:
-            raise StreamClosed("the response is over")
+            raise StreamClosed("write after end" if self.stream.ended else "the response is over")
 
     def _refuse_large_body(self) -> None:
         self.failure = GatewayUnreachable(

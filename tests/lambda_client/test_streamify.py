@@ -12,6 +12,7 @@ from lambda_client import (
     StreamClosed,
     streamify_response,
 )
+from lambda_client.running import running_session
 from protocol.frames import Head
 from tests.lambda_client.gateway import Gateway, context, event, eventually, silent_address
 from tests.lambda_client.test_streaming import attached, call
@@ -131,8 +132,9 @@ def test_what_is_out_of_order_is_refused() -> None:
     assert handler({}, None)["body"] == "a"
 
 
+@pytest.mark.parametrize("acknowledged", [False, True])
 def test_write_after_end_is_refused_on_a_stream_too(
-    gateway: Gateway, caplog: pytest.LogCaptureFixture
+    gateway: Gateway, caplog: pytest.LogCaptureFixture, acknowledged: bool
 ) -> None:
     exchange = gateway.exchange()
 
@@ -140,6 +142,10 @@ def test_write_after_end_is_refused_on_a_stream_too(
     def handler(event: Any, stream: ResponseStream, context: Any) -> None:
         attached(exchange)
         stream.end("a")
+        session = running_session()
+        assert session is not None
+        if acknowledged:
+            eventually(lambda: session.settled)
         with pytest.raises(StreamClosed, match="after end"):
             stream.write("b")
         stream.end()
