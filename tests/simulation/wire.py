@@ -32,6 +32,10 @@ KEEPALIVE = 90.0
 RETRANSMIT = 924.0
 """Seconds for which a kernel repeats bytes that nobody acknowledges (Linux, tcp_retries2 = 15)."""
 
+SEGMENT = 1460
+"""Bytes of room from which on a full pipe is writable again: as with TCP, a reader that took one byte does
+not get the next one alone, and so on to the end (the silly window)."""
+
 
 @dataclass
 class Cut:
@@ -123,7 +127,7 @@ class Endpoint:
         events = 0
         if self.inn.arrived or self.eof or self.error is not None:
             events |= selectors.EVENT_READ
-        if self.out.room > 0 or self.error is not None:
+        if self.out.room >= SEGMENT or self.error is not None:
             events |= selectors.EVENT_WRITE
         return events
 
