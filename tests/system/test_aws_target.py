@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -48,6 +49,10 @@ def digest(event, context):
         found.update(chunk)
     yield found.hexdigest()
 
+def mixed(event, context):
+    # Old code and new behind one name, as while an alias is being moved.
+    return (aware if "new" in event["rawQueryString"] else unaware)(event, context)
+
 def unaware(event, context):
     return {"statusCode": 201, "headers": {"x-kind": "unaware"}, "body": event["rawPath"]}
 """
@@ -58,7 +63,7 @@ def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dialback]:
     file = tmp_path_factory.mktemp("functions") / "app.py"
     file.write_text(FUNCTIONS)
     with running_dialback(
-        *(f"--route=/{name}={file}:{name}" for name in ("aware", "digest", "unaware"))
+        *(f"--route=/{name}={file}:{name}" for name in ("aware", "digest", "unaware", "mixed"))
     ) as dialback:
         yield dialback
 
@@ -83,7 +88,7 @@ def configuration(directory: Path, endpoint: str) -> Path:
         endpoint = "{endpoint}"
         request_body = "{"stream" if name == "digest" else "inline"}"
         """
-        for name in ("aware", "digest", "unaware", "gone")
+        for name in ("aware", "digest", "unaware", "mixed", "gone")
     ]
     file = directory / "dialback.toml"
     file.write_text("\n".join(line.strip() for line in "".join(tables).splitlines()))
@@ -114,6 +119,20 @@ def test_an_unaware_function_answers_as_ever(front: Dialback) -> None:
     with urlopen(f"{front.url}/unaware/x%20y", timeout=PATIENCE) as answer:
         assert (answer.status, answer.headers["x-kind"]) == (201, "unaware")
         assert answer.read() == b"/unaware/x%20y"
+
+
+def test_aware_and_unaware_mix_on_one_route(front: Dialback) -> None:
+    def ask(kind: str) -> tuple[int, int]:
+        with urlopen(f"{front.url}/mixed?{kind}", timeout=PATIENCE) as answer:
+            return answer.status, len(answer.read())
+
+    kinds = ["new", "old", "old", "new"] * 10
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(ask, kinds))
+    assert answers == [(200, 1_000_000) if kind == "new" else (201, 6) for kind in kinds]
+    invoked = "dialback_invokes_total"
+    eventually(lambda: front.metric(invoked, route="/mixed", result="receipt") == 20)
+    assert front.metric(invoked, route="/mixed") == 40
 
 
 def test_a_function_that_is_not_there_is_502_and_the_log_says_why(front: Dialback) -> None:

@@ -14,7 +14,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.soak.figures import cancel, cuts, endings, page, send, silent, slow, stale, upload
+from tests.soak.figures import (
+    cancel,
+    cuts,
+    endings,
+    page,
+    send,
+    silent,
+    slow,
+    stale,
+    unaware,
+    upload,
+)
 
 if TYPE_CHECKING:
     from tests.soak.figures.figure import Found
@@ -30,6 +41,7 @@ COMMANDS = {
     "stale": stale.measure,
     "send": send.measure,
     "upload": upload.measure,
+    "unaware": unaware.measure,
 }
 
 

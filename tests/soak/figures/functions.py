@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from functools import cache
@@ -121,6 +122,10 @@ WORKS = {
     "/cancel/sync-writer": sync_writer,
     "/cancel/async-writer": async_writer,
 }
+
+
+def unaware(event: Event, context: object) -> Event:
+    return {"statusCode": 200, "body": json.dumps(event)}
 
 
 def handler(event: Event, context: object) -> Any:

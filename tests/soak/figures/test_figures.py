@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.soak.figures import cancel, cuts, endings, send, silent, slow, stale, upload
+from tests.soak.figures import cancel, cuts, endings, send, silent, slow, stale, unaware, upload
 
 MIB = 1 << 20
 
@@ -51,6 +51,12 @@ async def test_an_upload_comes_back_while_it_is_sent_and_costs_little() -> None:
     assert found.got == found.sent
     assert found.ahead > total // 2
     assert max(found.gateway, found.function) < upload.GROWTH_MAX
+
+
+async def test_an_unaware_function_is_called_as_often_either_way() -> None:
+    found = await unaware.run(rounds=20)
+    assert len(found.direct) == len(found.through) == 20
+    assert min(found.through) > 0
 
 
 async def test_a_connection_that_died_in_silence_is_no_hindrance() -> None:
