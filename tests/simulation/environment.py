@@ -212,9 +212,11 @@ class Lambda(Invoker):
     ) -> None:
         clock, fate = self._network.clock, act.fate
         seconds = self._scenario.function_timeout
+        over = False  # another run of the same act may be under way when its timers fire
 
         def returned(value: Any) -> None:
-            ran.result = value
+            nonlocal over
+            over, ran.result = True, value
             if isinstance(value, Exception):
                 done(
                     as_payload({"errorType": type(value).__name__, "errorMessage": ""}), "Unhandled"
@@ -224,7 +226,7 @@ class Lambda(Invoker):
             self._rest(environment)
 
         def end(how: str, payload: bytes) -> None:
-            if environment.act is act and environment.busy:
+            if environment.busy and not over:
                 if payload is TIMED_OUT and ran.done_at is not None:
                     ran.killed_after = clock.time() - ran.done_at
                 environment.destroy(how)
