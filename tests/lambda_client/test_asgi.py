@@ -126,6 +126,16 @@ def test_a_large_body_in_one_message_is_streamed(gateway: Gateway) -> None:
     assert exchange.body == BODY
 
 
+def test_a_body_far_beyond_its_length_is_no_deadlock(gateway: Gateway) -> None:
+    exchange = gateway.exchange()
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await send(start(headers=[(b"content-length", b"5")]))
+        await send(body(BODY))
+
+    assert receipt_of(run(app, exchange)).status == "reset"
+
+
 def test_memoryviews_and_a_body_that_is_left_out_are_sent(gateway: Gateway) -> None:
     exchange = gateway.exchange()
 
@@ -467,6 +477,21 @@ def test_down_and_up_at_the_same_time(gateway: Gateway) -> None:
 
     run(app, exchange)
     assert exchange.body == BODY
+
+
+def test_a_head_that_answers_an_upload_leaves_without_a_body(gateway: Gateway) -> None:
+    exchange = gateway.exchange(upload=b"")  # no credit to tell, either
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        while (await receive())["more_body"]:
+            pass
+        await send(start())
+        await send(body(more=True))
+        await until(lambda: any(isinstance(frame, Head) for frame in exchange.log))
+        await send(body(b"y"))
+
+    run(app, exchange)
+    assert exchange.body == b"y"
 
 
 def test_a_client_that_breaks_off_its_upload_has_disconnected(gateway: Gateway) -> None:

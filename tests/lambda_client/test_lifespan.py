@@ -38,7 +38,9 @@ class Application:
 
     async def _live(self, state: dict[str, Any], receive: Receive, send: Send) -> None:
         self.log.append((await receive())["type"])
+        assert state == {}
         if self.refuse:
+            state["number"] = "of a start that failed"
             await send({"type": "lifespan.startup.failed", "message": "no database"})
             return
         state["number"] = 42
@@ -95,7 +97,7 @@ def test_auto_takes_an_application_without_one(caplog: pytest.LogCaptureFixture)
     caplog.set_level(logging.INFO, "dialback")
     handler = asgi(without_lifespan)
     assert [handler(event(), context())["body"] for _ in range(2)] == ["answered"] * 2
-    assert [one for one in caplog.records if one.name == "dialback"] == []
+    assert [record for record in caplog.records if record.module == "lifespan"] == []
 
 
 def test_on_wants_one(caplog: pytest.LogCaptureFixture) -> None:
