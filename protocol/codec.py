@@ -293,7 +293,8 @@ def _decode_data(items: list[object], max_frame: int) -> frames.Data:
     _, sid, offset, payload = items
     if type(sid) is type(offset) is int and type(payload) is bytes:
         size = len(payload)
-        if sid > 0 and offset >= 0 and 0 < size <= max_frame and offset + size <= MAX_INT:
+        numbered = 0 < sid <= MAX_INT and offset >= 0
+        if numbered and 0 < size <= max_frame and offset + size <= MAX_INT:
             return frames.Data(sid, offset, payload)
         _check_size(payload, max_frame)
     frame = _decode_row(_BY_NUMBER[_DATA], items)
