@@ -15,7 +15,7 @@ from tests.lambda_client.gateway import Gateway, context, event, receipt_of
 from tests.lambda_client.test_asgi import body, sized, start, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.lambda_client.test_asgi import App, Message, Receive, Send
 
@@ -56,14 +56,16 @@ async def without_lifespan(scope: Message, receive: Receive, send: Send) -> None
 
 
 @pytest.fixture
-def at_exit(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
-    """What would run at the end of the process."""
+def at_exit(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Callable[[], None]]]:
+    """What would run at the end of the process; it runs at the end of the test."""
     kept: list[Callable[[], None]] = []
     monkeypatch.setattr(
         "lambda_client.lifespan.atexit.register",
         lambda action, *arguments: kept.append(lambda: action(*arguments)),
     )
-    return kept
+    yield kept
+    for action in kept:
+        action()
 
 
 def test_it_starts_once_and_every_request_gets_a_copy_of_its_state(
