@@ -95,8 +95,8 @@ class Connection(asyncio.Protocol):
 
     def send(self, frames: Iterable[Frame]) -> None:
         """Send frames, and before them what the connection itself has to say, in one write."""
-        if self.closed:
-            return
+        if self.closed or self._socket.close_sent is not None:
+            return  # a goodbye in the same read has been answered, and is about to be acted upon
         for frame in self.state.frames_to_send(self._loop.time()):
             self._socket.send_binary(encode(frame))
         for frame in frames:

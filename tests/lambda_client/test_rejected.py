@@ -9,9 +9,11 @@ import pytest
 
 from lambda_client import ClientGone, StreamLost, cancelled, streamify_response, streaming
 from protocol.codec import encode
-from protocol.errors import GoawayCode, RejectCode, ResetCode
+from protocol.errors import CloseCode, GoawayCode, RejectCode, ResetCode
 from protocol.frames import Attach, Goaway, Reject
 from tests.lambda_client.gateway import Exchange, Gateway, eventually
+from tests.lambda_client.test_connection import BINARY, CLOSING, FINAL
+from tests.lambda_client.test_connection import frame as ws_frame
 from tests.lambda_client.test_endings import CHUNK
 from tests.lambda_client.test_streaming import call
 
@@ -167,6 +169,33 @@ def test_a_client_that_left_meanwhile_stops_the_handler(gateway: Gateway, code: 
     receipt, seen = after_a_cut(gateway, exchange, code)
     assert (receipt.status, receipt.code) == ("reset", ResetCode.CANCELLED)
     assert seen
+
+
+def test_a_goodbye_in_one_read_with_the_rejection_is_no_failure(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    exchange = gateway.exchange()
+
+    def decide(frame: Attach) -> Reject:
+        rejection = Reject(frame.sid, RejectCode.CANCELLED, None, "nobody waits", None)
+        going = CloseCode.GOING_AWAY.to_bytes(2, "big")
+        transport = gateway.requests[-1].transport
+        assert transport is not None
+        transport.write(
+            ws_frame(FINAL | BINARY, encode(rejection)) + ws_frame(FINAL | CLOSING, going)
+        )
+        return rejection
+
+    exchange.reject = decide
+
+    def handler(event: Any, stream: Any, context: Any) -> None:
+        with pytest.raises(ClientGone):
+            while True:
+                stream.write(CHUNK)
+
+    receipt = call(streamify_response(handler), exchange)
+    assert (receipt.status, receipt.code) == ("reset", ResetCode.CANCELLED)
+    assert not caplog.records
 
 
 def test_user_code_is_told_which_it_was(gateway: Gateway) -> None:
