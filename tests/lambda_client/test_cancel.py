@@ -24,8 +24,8 @@ from protocol.codec import encode
 from protocol.errors import CancelCode, ResetCode
 from protocol.frames import Attach, Cancel, Ping, Pong, Reset
 from tests.lambda_client.gateway import Exchange, Gateway, context, event, eventually
+from tests.lambda_client.handlers import attached, call
 from tests.lambda_client.test_endings import CHUNK, cancel_soon
-from tests.lambda_client.test_streaming import attached, call
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

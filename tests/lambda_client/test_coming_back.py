@@ -14,9 +14,9 @@ from lambda_client import request_body, streaming
 from lambda_client.running import running_session
 from protocol.errors import CloseCode
 from tests.lambda_client.gateway import Gateway, eventually
+from tests.lambda_client.handlers import call, warm
 from tests.lambda_client.test_endings import CHUNK
 from tests.lambda_client.test_resume import BODY, attaches, streamed, whole
-from tests.lambda_client.test_streaming import call, warm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ from protocol.codec import encode
 from protocol.frames import Ping, Pong
 from protocol.limits import Limits
 from tests.lambda_client.gateway import Gateway, eventually
+from tests.lambda_client.handlers import call, warm
 from tests.lambda_client.test_endings import CHUNK
-from tests.lambda_client.test_streaming import call, warm
 from tests.system_packages import require_program
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from tests.lambda_client.gateway import (
     receipt_of,
     silent_address,
 )
-from tests.lambda_client.test_streaming import attached, call, warm
+from tests.lambda_client.handlers import attached, call, warm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,7 +23,7 @@ from tests.lambda_client.gateway import (
     receipt_of,
     silent_address,
 )
-from tests.lambda_client.test_streaming import call, warm
+from tests.lambda_client.handlers import call, warm
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -18,9 +18,9 @@ from protocol.limits import SUBPROTOCOL, Limits
 from tests.faults.kinds import DOWN, HALF_OPEN, PAUSE, SWALLOW, UP, Point
 from tests.faults.proxy import Proxy, running_proxy
 from tests.lambda_client.gateway import Exchange, Gateway, eventually
+from tests.lambda_client.handlers import call
 from tests.lambda_client.test_connection import CLOSING, FINAL, frame
 from tests.lambda_client.test_endings import CHUNK
-from tests.lambda_client.test_streaming import call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -28,8 +28,8 @@ from protocol.frames import Attach, Cancel
 from protocol.function_stream import FunctionStream
 from protocol.limits import Limits
 from tests.lambda_client.gateway import Gateway, context, event, eventually, silent_address
+from tests.lambda_client.handlers import attached, call, warm
 from tests.lambda_client.test_endings import CHUNK
-from tests.lambda_client.test_streaming import attached, call, warm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,13 +11,13 @@ import pytest
 from lambda_client import asgi
 from lambda_client.lifespan import Lifespan, StartupFailed
 from lambda_client.main_loop import main_loop
+from tests.lambda_client.asgi_apps import body, sized, start, until
 from tests.lambda_client.gateway import Gateway, context, event, receipt_of
-from tests.lambda_client.test_asgi import body, sized, start, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.lambda_client.test_asgi import App, Message, Receive, Send
+    from tests.lambda_client.asgi_apps import App, Message, Receive, Send
 
 
 class Application:

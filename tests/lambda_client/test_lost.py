@@ -17,8 +17,8 @@ from protocol.errors import RejectCode, ResetCode
 from protocol.frames import Attach
 from protocol.limits import Limits
 from tests.lambda_client.gateway import Exchange, Gateway, eventually
+from tests.lambda_client.handlers import attached, call
 from tests.lambda_client.test_endings import CHUNK, refused
-from tests.lambda_client.test_streaming import attached, call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

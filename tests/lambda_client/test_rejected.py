@@ -12,10 +12,10 @@ from protocol.codec import encode
 from protocol.errors import CloseCode, GoawayCode, RejectCode, ResetCode
 from protocol.frames import Attach, Goaway, Reject
 from tests.lambda_client.gateway import Exchange, Gateway, eventually
+from tests.lambda_client.handlers import call
 from tests.lambda_client.test_connection import BINARY, CLOSING, FINAL
 from tests.lambda_client.test_connection import frame as ws_frame
 from tests.lambda_client.test_endings import CHUNK
-from tests.lambda_client.test_streaming import call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,8 @@ import pytest
 from lambda_client import ClientGone, StreamClosed, StreamLost, request_body, streaming
 from protocol.limits import INITIAL_WINDOW
 from tests.lambda_client.gateway import Gateway, context, event, eventually, receipt_of
+from tests.lambda_client.handlers import call
 from tests.lambda_client.test_lost import never_back
-from tests.lambda_client.test_streaming import call
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

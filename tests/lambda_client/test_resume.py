@@ -19,10 +19,10 @@ from protocol.frames import Attach, AttachFlag, End, EndAck, Head
 from tests.faults.kinds import CLOSE, DOWN, HALF_OPEN, RESET, UP, Fault, Point
 from tests.faults.proxy import Proxy, running_proxy
 from tests.lambda_client.gateway import Exchange, Gateway, eventually
+from tests.lambda_client.handlers import attached, call
 from tests.lambda_client.test_connection import BINARY, CLOSING, FINAL
 from tests.lambda_client.test_connection import frame as ws_frame
 from tests.lambda_client.test_endings import CHUNK
-from tests.lambda_client.test_streaming import attached, call
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

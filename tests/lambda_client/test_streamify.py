@@ -15,7 +15,7 @@ from lambda_client import (
 from lambda_client.running import running_session
 from protocol.frames import Head
 from tests.lambda_client.gateway import Gateway, context, event, eventually, silent_address
-from tests.lambda_client.test_streaming import attached, call
+from tests.lambda_client.handlers import attached, call
 
 if TYPE_CHECKING:
     from tests.lambda_client.gateway import Exchange

@@ -22,9 +22,9 @@ from tests.lambda_client.gateway import (
     eventually,
     receipt_of,
 )
+from tests.lambda_client.handlers import attached, call
 from tests.lambda_client.test_endings import CHUNK, NEARLY_OVER
 from tests.lambda_client.test_lost import never_back
-from tests.lambda_client.test_streaming import attached, call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

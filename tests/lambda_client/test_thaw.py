@@ -15,9 +15,9 @@ from protocol.frames import Ping
 from protocol.function_stream import FunctionState
 from protocol.limits import Limits
 from tests.lambda_client.gateway import Gateway, eventually
+from tests.lambda_client.handlers import attached, call
 from tests.lambda_client.test_endings import CHUNK
 from tests.lambda_client.test_lost import never_back
-from tests.lambda_client.test_streaming import attached, call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
