@@ -138,8 +138,7 @@ class FunctionStream:
         """Accept body bytes.
 
         Returns:
-            How many were accepted, from the front. 0: wait for credit, unless `cancelled` or
-            `rejected` says that nobody wants any.
+            How many, from the front; 0: wait for credit, or `cancelled` or `rejected` is set.
 
         Raises:
             LocalProtocolError: before `start` or after `end`.
