@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gateway.address import Address, Network
+from gateway.config_lines import Lines
 from gateway.errors import ConfigError
 from gateway.log import LogFormat, LogLevel
 from gateway.route_settings import (
@@ -121,13 +122,16 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
     Raises:
         ConfigError: a value is wrong; one line that names it.
     """
-    tables = _convert(_read_toml(path), path)
+    text = _read_text(path)
+    lines = Lines(text)
+    tables = _convert(_read_toml(text, path), path, lines)
     gateway = GatewaySettings()
     for key, value in _present(tables.gateway):
-        gateway = _set(gateway, key, value, f"{path}: gateway.{key}", path.parent)
+        where = f"{path}: {lines.at(f'gateway.{key}')}"
+        gateway = _set(gateway, key, value, where, path.parent)
     gateway = from_environment(gateway, environ)
     routes = tuple(
-        read_route(table, f"{path}: routes[{i}]", path.parent)
+        read_route(table, f"{path}: {lines.at(f'routes[{i}]')}", path.parent)
         for i, table in enumerate(tables.routes)
     )
     if not routes:
@@ -180,27 +184,35 @@ overrides."""
 # ---------------------------------------------------------------- the file
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read_text(path: Path) -> str:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; name an existing TOML file") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start})") from error
+
+
+def _read_toml(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: is not TOML: {error}") from error
 
 
-def _convert(tables: dict[str, Any], path: Path) -> _File:
+def _convert(tables: dict[str, Any], path: Path, lines: Lines) -> _File:
     try:
         return msgspec.convert(tables, _File)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(str(error))}") from error
+        raise ConfigError(f"{path}: {_explain(str(error), lines)}") from error
 
 
-def _explain(message: str) -> str:
+_NOWHERE = Lines("")
+
+
+def _explain(message: str, lines: Lines = _NOWHERE) -> str:
     """Turn msgspec's ``problem - at `$.place``` into ``place: problem``."""
     problem, _, place = message.partition(" - at ")
     at = re.sub(r"^\$\.?", "", place.strip("`")).replace("[...]", "")
@@ -208,14 +220,14 @@ def _explain(message: str) -> str:
     wrong = re.fullmatch(r"Invalid enum value ('.*')", problem)
     if wrong is not None:
         words = get_args(_WORDS[at.rpartition(".")[2]])
-        return f"{at}: {wrong[1]} is none of {', '.join(words)}"
+        return f"{lines.at(at)}: {wrong[1]} is none of {', '.join(words)}"
     found = re.fullmatch(r"Object (contains unknown|missing required) field (\S+)", problem)
     if found is not None:
         key = f"{at}.{found[2]}" if at else found[2]
         if found[1] == "missing required":
-            return f"{key}: is required; add it"
-        return f"{key}: no such key{_nearest(found[2], _keys_of(at))}"
-    return f"{at}: {problem[:1].lower()}{problem[1:]}" if at else problem
+            return f"{lines.at(key)}: is required; add it"
+        return f"{lines.at(key)}: no such key{_nearest(found[2], _keys_of(at))}"
+    return f"{lines.at(at)}: {problem[:1].lower()}{problem[1:]}" if at else problem
 
 
 def _keys_of(place: str) -> list[str]:

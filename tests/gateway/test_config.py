@@ -40,7 +40,24 @@ def complaint(file: Path, text: str, environ: dict[str, str] | None = None) -> s
         read(file, text, environ)
     message = str(caught.value)
     assert "\n" not in message
+    message = re.sub(r" \(line \d+\)", "", message)
     return message.replace(f"{file}: ", "FILE: ").replace(str(file.parent), "DIR")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (f"[gateway]\nedge = 7\n{ROUTE}", "gateway.edge (line 2): "),
+        (f"{ROUTE}\n{ROUTE}timeout = 0\n", "routes[1].timeout (line 8): "),
+        (f"{ROUTE}\n[[routes]]\npath = '/x'\n", "routes[1].target (line 5): is required"),
+        (f"[gateway.timing]\npink = 1\n{ROUTE}", "gateway.timing.pink (line 2): no such key"),
+        (f"[gateway]\nedge = '80'\n{ROUTE}", "gateway.edge (line 2): "),
+    ],
+)
+def test_an_error_names_the_line(file: Path, text: str, place: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(file, text)
+    assert str(caught.value).startswith(f"{file}: {place}")
 
 
 def test_every_key(file: Path) -> None:
@@ -131,7 +148,7 @@ def test_every_key(file: Path) -> None:
         ),
     )
     (route,) = settings.routes
-    assert route.where == f"{file}: routes[0]"
+    assert route.where.startswith(f"{file}: routes[0] (line ")
     assert (route.path, route.target, route.base) == (
         "/chat",
         "local:app.py:handler",
