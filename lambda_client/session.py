@@ -18,6 +18,7 @@ from lambda_client.loop import io_thread
 from lambda_client.outcome import report
 from lambda_client.shared import Phase, Shared
 from lambda_client.upload import Upload
+from lambda_client.waiting import let_cancellation_come
 from protocol.errors import ResetCode
 from protocol.limits import INLINE_ANSWER_MAX, RECEIPT_BODY_MAX
 
@@ -127,11 +128,15 @@ class Session(Shared):
 
     async def write_async(self, data: bytes) -> None:
         """Take body bytes; suspend the task while there is no credit."""
-        rest, size = self._put(data, len(data)), len(data)
-        while rest:
-            with self._turn(rest, size) as came:
-                await self.waiters.suspend(came)
-            rest = self._put(rest, size)
+        try:
+            rest, size = self._put(data, len(data)), len(data)
+            while rest:
+                with self._turn(rest, size) as came:
+                    await self.waiters.suspend(came)
+                rest = self._put(rest, size)
+        except (ClientGone, DeadlineReached):
+            await let_cancellation_come()
+            raise
 
     def end(self) -> None:
         """Say that the body is complete."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lambda_client.errors import StreamClosed
+from lambda_client.errors import ClientGone, DeadlineReached, StreamClosed
+from lambda_client.waiting import let_cancellation_come
 
 if TYPE_CHECKING:
     from lambda_client.session import Session
@@ -33,8 +34,12 @@ class Upload:
         """As `read`, suspending the task instead of blocking the thread."""
         session = self._session
         session.open()
-        while (data := self._take()) is None:
-            await session.waiters.suspend(self._ready)
+        try:
+            while (data := self._take()) is None:
+                await session.waiters.suspend(self._ready)
+        except (ClientGone, DeadlineReached):
+            await let_cancellation_come()
+            raise
         return data
 
     def _take(self) -> bytes | None:

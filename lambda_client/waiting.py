@@ -46,3 +46,14 @@ class Waiters:
 def _resolve(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+async def let_cancellation_come() -> None:
+    """Suspend once: the task that was told to stop gets its CancelledError here.
+
+    The I/O thread has asked for it before anybody could see why. Raised a moment later, it would meet
+    the task in the middle of its cleaning up.
+    """
+    import asyncio
+
+    await asyncio.sleep(0)

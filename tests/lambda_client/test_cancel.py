@@ -72,6 +72,36 @@ def test_a_handler_may_ask_and_end_by_itself(gateway: Gateway) -> None:
     assert call(handler, exchange).status == "reset"
 
 
+@pytest.mark.parametrize("reads", [False, True])
+def test_a_task_that_learns_of_it_first_is_cancelled_all_the_same(
+    gateway: Gateway, *, reads: bool
+) -> None:
+    """And can clean up undisturbed: there is no second interruption to come."""
+    exchange = gateway.exchange(upload=b"", upload_whole=False) if reads else gateway.exchange()
+    seen: list[str] = []
+
+    @streamify_response
+    async def handler(event: Any, stream: Any, context: Any) -> None:
+        try:
+            await stream.write(CHUNK)
+            eventually(lambda: exchange.stream.bound is not None)
+            exchange.cancel()
+            eventually(cancelled)  # holds the event loop meanwhile
+            if reads:
+                await request_body(event).read_async()
+            else:
+                await stream.write(CHUNK)
+        except BaseException as error:
+            seen.append(type(error).__name__)
+            raise
+        finally:
+            await asyncio.sleep(0.01)
+            seen.append("cleaned up")
+
+    assert call(handler, exchange).code == ResetCode.CANCELLED
+    assert seen == ["CancelledError", "cleaned up"]
+
+
 def test_asking_near_the_deadline_says_so(gateway: Gateway) -> None:
     exchange = gateway.exchange()
 
