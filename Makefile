@@ -48,7 +48,7 @@ fuzz: $(INSTALLED)  ## FUZZ_SECONDS=60 for each parser; a finding is kept, with 
 soak: $(INSTALLED)  ## STREAMS=40 real functions under random faults for SECONDS=600, every byte compared
 	$(BIN)/python -m tests.soak --seconds $(SECONDS) --streams $(STREAMS)
 
-figures: $(INSTALLED)  ## measure what is promised of cuts, cancels, endings, slow readers, ...; some four minutes
+figures: $(INSTALLED)  ## measure what is promised of cuts, cancels, endings, slow readers, ...; some six minutes
 	$(BIN)/python -m tests.soak.figures
 
 bench: $(INSTALLED)  ## measure against plain aiohttp in one run; a few minutes

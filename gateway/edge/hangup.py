@@ -39,18 +39,28 @@ class HangupWatch:
         # While this copy is open, closing the transport closes nothing: the block must end soon
         # after the transport, as a handler does that is cancelled with its connection.
         try:
-            descriptor = os.dup(raw.fileno())
-        except OSError:  # none is left: this client's end is noticed when it is written to
+            descriptor = self._watch(raw.fileno())
+        except (
+            OSError
+        ):  # nothing is left to watch it with: its end is noticed when it is written to
             yield
             return
         self._transports[descriptor] = transport
-        self._epoll.register(descriptor, select.EPOLLRDHUP | select.EPOLLONESHOT)
         try:
             yield
         finally:
             del self._transports[descriptor]
             self._epoll.unregister(descriptor)
             os.close(descriptor)
+
+    def _watch(self, descriptor: int) -> int:
+        copy = os.dup(descriptor)
+        try:
+            self._epoll.register(copy, select.EPOLLRDHUP | select.EPOLLONESHOT)
+        except OSError:
+            os.close(copy)
+            raise
+        return copy
 
     def close(self) -> None:
         """Stop watching."""
