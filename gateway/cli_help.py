@@ -1,0 +1,118 @@
+"""What ``--help`` says: the texts of the command line."""
+
+from __future__ import annotations
+
+DESCRIPTION = """\
+Stream responses out of buffered AWS Lambda functions: the function dials back to this gateway.
+
+  dialback dev app.py:handler              a local Lambda with the real runtime, and the gateway
+  dialback serve --config dialback.toml    the gateway, as its file says
+  dialback check-config dialback.toml      read the file, check every handler, and stop
+
+"dialback COMMAND --help" explains the flags of each.
+"""
+
+DEV = """\
+Run functions on this machine as Lambda would, with the gateway in front of them: worker processes
+with the real Python runtime, one request at a time each, frozen in between, killed at their timeout.
+Changed code is loaded anew.
+
+  dialback dev app.py:handler
+  curl -N http://127.0.0.1:8080/
+
+  dialback dev site.py:handler --route /chat=chat.py:handler --env STAGE=dev --timeout 60
+
+A route serves its path and everything below it; the longest one wins; the function sees the whole
+path. Any AWS SDK can call the functions too: its endpoint is the admin listener, and the names are
+printed at the start.
+"""
+
+SERVE = """\
+Run the gateway as a file says.
+
+  dialback serve --config dialback.toml
+  DIALBACK_EDGE=0.0.0.0:80 dialback serve --config dialback.toml
+
+The file:
+
+  [gateway]
+  edge = "0.0.0.0:8080"                           # clients
+  callback = "0.0.0.0:8081"                       # functions dial back here
+  admin = "127.0.0.1:9090"                        # /healthz /readyz /metrics /exchanges
+  callback_url = "wss://callback.example.com"     # the callback listener as functions see it
+  token_keys = ["/run/secrets/token-key"]         # made at random when absent
+  trusted_proxies = ["10.0.0.0/8"]                # whose X-Forwarded-* and Forwarded count; none
+  memory_budget = 536870912                       # bytes of bodies held; beyond, 503
+
+  [gateway.timing]                                # seconds
+  resume_grace = 30                               # for a lost callback to come back
+  attach_timeout = 20                             # for one, when the call's own outcome is unknown
+  request_head = 30                               # for a new connection to send a request
+  upload_grace = 30                               # for a slow request body; then 1,000 bytes a second
+  write_stall = 300                               # for a client that takes nothing
+  ping = 10                                       # silence of a busy callback before it is asked
+  dead = 10                                       # and so much later it is lost
+  park_ttl = 300                                  # for a parked callback to be used again
+
+  [[routes]]
+  path = "/"
+  target = "local:app.py:handler"                 # relative to this file
+  timeout = 40                                    # seconds; the function gets 10 less
+  head_timeout = 10                               # from the callback to the head; off when absent
+  request_body = "inline"                         # or "spill", "stream"
+  concurrency = 16
+  queue = 128
+  sse_error_event = true                          # tell readers of an event stream that breaks off
+  sse_heartbeat = 15                              # seconds of silence before a comment; 0: none
+
+  [[routes]]
+  path = "/orders"
+  target = "aws:orders:live"                      # name or ARN, with or without version or alias
+  region = "eu-west-1"                            # or by the ARN, or AWS_REGION
+
+  [[routes]]
+  path = "/shop"
+  target = "function_url:https://abc.lambda-url.eu-west-1.on.aws"
+  auth = "iam"                                    # or "none"; the function allows the callback URL
+                                                  # in its variable DIALBACK_ALLOWED_URLS
+
+More keys of a route:
+
+  host = "*.example.com"                          # or a whole name; any when absent
+  path = "/users/{{id}}/{{rest+}}"                    # a template: one segment, and all that follows
+  match = "exact"                                 # this path alone; "prefix" when absent
+  methods = ["GET", "POST"]                       # others: the next route that matches, or 405
+  payload = "1.0"                                 # the event as API Gateway's older format has it
+  headers_add = {{ strict-transport-security = "max-age=63072000" }}    # on responses, replacing
+  headers_remove = ["server"]                     # request_headers_add, _remove: for the function
+  require_header = {{ name = "x-from-cdn", secret_file = "/run/secrets/cdn" }}   # or 403
+  [routes.cors]                                   # as a Function URL has it; preflights end here
+  allow_origins = ["https://www.example.com"]     # or "*"; allow_methods, allow_headers,
+  max_age = 600                                   # expose_headers, allow_credentials = true
+
+The most specific route wins: by host (name, *.name, any), then path (exact, template, prefix), then
+length, then one that lists the method. A prefix serves its path and everything below it. The function
+sees the whole path; pathParameters stay null, as at a Function URL.
+
+Of the X-Forwarded-* and Forwarded headers of anybody else nothing reaches a function. It finds the client
+in sourceIp (the right-most address that is not trusted), the way from there in X-Forwarded-For, and what
+the client asked in X-Forwarded-Proto and -Port; a trusted X-Forwarded-Host becomes Host.
+
+aws: functions are called by the Invoke API, with the credentials that AWS's own tools would find
+(environment, profile, container, web identity, instance); they need lambda:InvokeFunction, or
+lambda:InvokeFunctionUrl. A signed call carries the client's own Authorization as
+X-Forwarded-Authorization. Set callback_url to what those functions can reach.
+
+Variables that override [gateway]: {variables}.
+
+SIGTERM or SIGINT: no new requests; what is begun has drain_deadline seconds (25) to finish, and is then
+broken off so that clients see it. A second signal breaks it off at once. Exit code: 0 if everything was
+finished, 1 if not, 2 for a mistake in arguments or settings.
+"""
+
+CHECK = """\
+Read a file as `dialback serve` would, import every handler in a process of its own, and stop: with
+exit code 0 if all is good, with 2 and one line that says what to do if it is not. Nothing listens.
+
+  dialback check-config dialback.toml && dialback serve --config dialback.toml
+"""
