@@ -1,4 +1,4 @@
-"""The command line of ``dialback doctor``; what it does is in `gateway.doctor`."""
+"""``dialback doctor``; what it does is in `gateway.doctor`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.cli import arguments
+
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
-DOCTOR = """\
+DESCRIPTION = """\
 Look, leg by leg, at what stands between the gateway and its functions: credentials, the right to invoke,
 whether the function uses lambda_client, and how it reaches the callback URL, as the function itself sees
 it: DNS, TCP, TLS, token, idle timeouts. Run it where the gateway runs, beside it, with the same file.
@@ -24,19 +25,19 @@ Exit code: 0 if all is well, 1 if not.
 """
 
 
-def add_arguments(doctor: argparse.ArgumentParser, seconds: Callable[[str], float]) -> None:
-    """Describe the command; `seconds` reads a number of them."""
-    doctor.description = DOCTOR
-    doctor.add_argument("--config", type=Path, required=True, metavar="FILE.toml")
-    doctor.add_argument("--route", metavar="/PATH", help="only this one (all)")
-    doctor.add_argument(
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = DESCRIPTION
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE.toml")
+    parser.add_argument("--route", metavar="/PATH", help="only this one (all)")
+    parser.add_argument(
         "--idle",
-        type=seconds,
+        type=arguments.seconds,
         default=0.0,
         metavar="SECONDS",
         help="silence that a connection should survive, up to 900",
     )
-    doctor.set_defaults(run=_run)
+    parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -1,33 +1,16 @@
-"""What ``--help`` says: the texts of the command line."""
+"""``dialback serve``: the gateway, as a file says."""
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
 DESCRIPTION = """\
-Stream responses out of buffered AWS Lambda functions: the function dials back to this gateway.
-
-  dialback dev app.py:handler              a local Lambda with the real runtime, and the gateway
-  dialback serve --config dialback.toml    the gateway, as its file says
-  dialback check-config dialback.toml      read the file, check every handler, and stop
-
-"dialback COMMAND --help" explains the flags of each.
-"""
-
-DEV = """\
-Run functions on this machine as Lambda would, with the gateway in front of them: worker processes
-with the real Python runtime, one request at a time each, frozen in between, killed at their timeout.
-Changed code is loaded anew.
-
-  dialback dev app.py:handler
-  curl -N http://127.0.0.1:8080/
-
-  dialback dev site.py:handler --route /chat=chat.py:handler --env STAGE=dev --timeout 60
-
-A route serves its path and everything below it; the longest one wins; the function sees the whole
-path. Any AWS SDK can call the functions too: its endpoint is the admin listener, and the names are
-printed at the start.
-"""
-
-SERVE = """\
 Run the gateway as a file says.
 
   dialback serve --config dialback.toml
@@ -110,9 +93,41 @@ broken off so that clients see it. A second signal breaks it off at once. Exit c
 finished, 1 if not, 2 for a mistake in arguments or settings.
 """
 
-CHECK = """\
-Read a file as `dialback serve` would, import every handler in a process of its own, and stop: with
-exit code 0 if all is good, with 2 and one line that says what to do if it is not. Nothing listens.
+_HINTS = {
+    name: f"gateway.{name} in the file, or DIALBACK_{name.upper()}"
+    for name in ("edge", "callback", "admin")
+}
 
-  dialback check-config dialback.toml && dialback serve --config dialback.toml
-"""
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = DESCRIPTION.format(variables=_variables())
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE.toml")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from gateway import log
+    from gateway.config import load
+    from gateway.routes import build_routes
+    from gateway.server import Job, run
+
+    settings = load(options.config, os.environ)
+    log.set_up(settings.gateway.log_level, settings.gateway.log_format, sys.stderr)
+    return run(
+        Job(
+            settings=settings.gateway,
+            routes=build_routes(settings.routes),
+            development=False,
+            hints=_HINTS,
+            say=lambda line: print(line, flush=True),
+        )
+    )
+
+
+def _variables() -> str:
+    if not {"--help", "-h"} & set(sys.argv):
+        return ""  # reading the table would import what only help shows
+    from gateway.config import ENVIRONMENT
+
+    return ", ".join(ENVIRONMENT)
