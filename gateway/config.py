@@ -60,8 +60,8 @@ class GatewaySettings:
         edge: where clients come in.
         callback: where functions dial back.
         admin: where operators look; loopback unless told otherwise.
-        callback_url: ws:// or wss:// base that functions dial (``/v1/attach`` is appended); None
-            for the callback listener's own address.
+        callback_url: ws:// or wss:// base that functions dial (``/v1/attach`` is appended); absent:
+            the callback listener's own address.
         trusted_proxies: networks of the proxies whose X-Forwarded-* and Forwarded headers are believed.
         token_keys: files that hold the keys of attach tokens, the signing one first; none means a
             random key, good for one process.

@@ -57,22 +57,25 @@ class RouteSettings:
         base: the directory that a relative target file starts from.
         function_timeout: seconds the function may run.
         timeout: seconds the route waits for the call.
-        head_timeout: seconds from the callback to the response head; None: as long as `timeout`.
-        request_body: how request bodies travel.
+        head_timeout: seconds from the callback to the response head; absent: as long as `timeout`.
+        request_body: how request bodies travel: ``inline`` in the event alone (larger ones: 413), ``spill``
+            what does not fit over the callback, ``stream`` every one over the callback.
         inline_body_max: bytes of body that go into an event.
         concurrency: calls of the function at a time.
         queue: requests that wait for one of those.
         sse_error_event: tell the reader of an event stream that breaks off, with an event of its own.
         sse_heartbeat: seconds of silence in an event stream before a comment; 0 for none.
         env: variables for an emulated function.
-        host: ``example.com`` or ``*.example.com``; None: any.
-        methods: that it takes; empty: all.
+        host: ``example.com`` or ``*.example.com``; absent: any.
+        methods: that it takes; absent: all.
         match: whether a path without braces is a prefix or exact.
         payload: version of the event's format.
-        headers_add: set on responses, in place of the function's own; `headers_remove` taken away.
-        request_headers_add: likewise on what the function is told.
-        require_header: what a request must have, and the file that holds it.
-        cors: see `gateway.rules.Cors`.
+        headers_add: set on responses, in place of the function's own.
+        headers_remove: taken away from responses.
+        request_headers_add: set on what the function is told, in place of the client's own.
+        request_headers_remove: taken away from what the function is told.
+        require_header: what a request must have to be let in.
+        cors: which pages of other origins may call.
         region: AWS region of an ``aws:`` target whose name does not tell.
         endpoint: URL of another Lambda API than the region's, for an ``aws:`` target.
         auth: ``iam`` to sign the calls of a ``function_url:`` target.

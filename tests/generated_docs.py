@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.exchange.states import TABLE, State
+from tests.documents import configuration
 from tests.faults.coverage import Proof, proofs
 from tests.faults.rows import ROWS, Row
 
@@ -59,9 +60,16 @@ def _fault_row(row: Row, proven: Mapping[str, Sequence[Proof]]) -> str:
     return "| " + " | ".join(part.replace("|", "\\|") or "-" for part in parts) + " |"
 
 
+REFERENCE = ROOT / "docs" / "configuration.md"
+
 GENERATED: tuple[tuple[Path, str, Callable[[], str]], ...] = (
     (ROOT / "docs" / "architecture.md", "states", state_diagram),
     (ROOT / "docs" / "faults.md", "faults", fault_table),
+    (REFERENCE, "gateway", configuration.gateway_table),
+    (REFERENCE, "timing", configuration.timing_table),
+    (REFERENCE, "routes", configuration.route_table),
+    (REFERENCE, "cors", configuration.cors_table),
+    (REFERENCE, "require_header", configuration.required_header_table),
 )
 """Page, name of the markers in it, and what makes the text between them."""
 
