@@ -28,7 +28,7 @@ from gateway.tokens import Tokens
 from protocol.limits import INITIAL_WINDOW
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
     from gateway.config import GatewaySettings
@@ -101,13 +101,12 @@ class App:
         self.edge = EdgeServer(self._handler, telemetry, settings.timing)
         self.callback = web.Server(self._endpoint.handle, access_log=None)
 
-    @property
-    def admin(self) -> web.Server:
-        """The protocol factory of the admin listener; there after `start`."""
-        server = self._admin_runner.server
-        if server is None:
+    def factories(self) -> dict[str, Callable[[], asyncio.BaseProtocol]]:
+        """Return what makes the protocol of a connection, by listener; call it after `start`."""
+        admin = self._admin_runner.server
+        if admin is None:
             raise RuntimeError("the app has not been started")
-        return server
+        return {"callback": self.callback, "admin": admin, "edge": self.edge}
 
     async def start(self) -> None:
         """Start the functions, and wait until each has a worker or has said why not."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway import server
 from gateway.edge.server import EdgeServer
+from gateway.sockets import watch_peers
 from gateway.timing import Timing
 from protocol.errors import CancelCode, ResetCode
 from tests.gateway.exchange.asking import eventually
@@ -43,7 +43,7 @@ async def test_a_client_that_vanished_is_found_out_by_the_kernel_and_cancels() -
 
     loop = asyncio.get_running_loop()
     listener = socket.create_server(("127.0.0.1", 0))
-    server._watch_peers(listener, USER_TIMEOUT)
+    watch_peers(listener, USER_TIMEOUT)
     async with gateway(function, timeout=60.0) as running:
         edge = EdgeServer(running.handler, running.telemetry, Timing())
         async with await loop.create_server(edge, sock=listener):

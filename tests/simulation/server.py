@@ -17,7 +17,7 @@ from gateway.exchange.driver import Driver
 from gateway.exchange.invocation import CallbackOffer
 from gateway.journal.store import JournalStore
 from gateway.routes import Route, RouteTable
-from gateway.server import CALLBACK_USER_TIMEOUT, EDGE_USER_TIMEOUT
+from gateway.sockets import CALLBACK_USER_TIMEOUT, EDGE_USER_TIMEOUT
 from gateway.targets import LocalTarget
 from gateway.telemetry import Telemetry
 from gateway.timing import Timing
@@ -69,7 +69,7 @@ class Gateway:
         network.listen(CALLBACK, self._callback_listener)
 
     async def stop(self, seconds: float) -> None:
-        """Stop it, as gateway.server and gateway.app do on SIGTERM."""
+        """Stop it, as gateway.serving and gateway.app do on SIGTERM."""
         self._edge_listener.refuse = ConnectionRefusedError(errno.ECONNREFUSED, "stopping")
         self._handler.drain()
         self.driver.refuse()

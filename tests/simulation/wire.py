@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Address = tuple[str, int]
 
 KEEPALIVE = 90.0
-"""Seconds until a kernel that probes an idle connection gives it up (see gateway.server)."""
+"""Seconds until a kernel that probes an idle connection gives it up (see gateway.sockets)."""
 
 RETRANSMIT = 924.0
 """Seconds for which a kernel repeats bytes that nobody acknowledges (Linux, tcp_retries2 = 15)."""

@@ -5,15 +5,15 @@ import sys
 
 import pytest
 
-from gateway import server
 from gateway.address import Address
 from gateway.errors import ConfigError
+from gateway.sockets import bind, page_origins, watch_peers
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems lack the options")
 def test_accepted_connections_inherit_how_their_peers_are_watched() -> None:
-    with server._bind("edge", Address("127.0.0.1", 0), "") as listener:
-        server._watch_peers(listener, 12.5)
+    with bind("edge", Address("127.0.0.1", 0), "") as listener:
+        watch_peers(listener, 12.5)
         with socket.create_connection(listener.getsockname()) as _client:
             accepted, _ = listener.accept()
             with accepted:
@@ -38,7 +38,7 @@ def test_accepted_connections_inherit_how_their_peers_are_watched() -> None:
 )
 def test_an_address_that_cannot_be_had_is_explained(address: Address, reason: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        server._bind("admin", address, "--x")
+        bind("admin", address, "--x")
     assert str(caught.value) == f"admin listener: {reason}"
 
 
@@ -61,15 +61,4 @@ def test_an_address_that_cannot_be_had_is_explained(address: Address, reason: st
 def test_pages_of_the_edge_have_these_origins(
     wanted: Address, bound: Address, origins: set[str]
 ) -> None:
-    assert server._page_origins(wanted, bound) == origins
-
-
-async def test_of_two_that_are_done_together_the_first_one_counts() -> None:
-    async def unfinished() -> bool:
-        return False
-
-    async def told_twice() -> bool:
-        return True
-
-    results = {await server._first(unfinished(), told_twice(), 1.0) for _ in range(100)}
-    assert results == {False}
+    assert page_origins(wanted, bound) == origins

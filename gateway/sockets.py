@@ -1,0 +1,90 @@
+"""The sockets that the gateway listens on: bound with errors that help, and watched by the kernel."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import TYPE_CHECKING
+
+from gateway.address import Address
+from gateway.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+BACKLOG = 1024
+"""Connections that wait to be accepted: a burst of clients must not see refusals."""
+
+KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+"""Seconds of silence before a probe, between probes, and probes: NAT gateways forget after 350 s,
+and a peer that vanished without a word is noticed in a minute and a half."""
+
+EDGE_USER_TIMEOUT = 300.0
+"""Seconds that sent bytes may stay unacknowledged. Linux counts a client that holds its receive window
+closed as well (measured: cut after this time), so this is as long as a client may take nothing."""
+
+CALLBACK_USER_TIMEOUT = 30.0
+"""The same for functions: their library always reads, so silence means that they are gone."""
+
+
+def bind(name: str, address: Address, hint: str) -> socket.socket:
+    """Listen at an address.
+
+    Args:
+        name: of the listener, for the error.
+        address: where.
+        hint: what chooses the address; ends the error.
+
+    Raises:
+        ConfigError: it cannot be had.
+    """
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        family, _, _, _, place = found[0]
+        return socket.create_server(place[:2], family=family, backlog=BACKLOG)
+    except OSError as error:
+        advice = f"choose another with {hint}"
+        if error.errno == errno.EADDRINUSE:
+            advice = f"stop that program, or {advice}"
+        raise ConfigError(f"{name} listener: {address} {_reason(error)}; {advice}") from error
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "names no host that is known here"
+    if error.errno == errno.EADDRINUSE:
+        return "is in use by another program"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "is not an address of this machine"
+    if error.errno == errno.EACCES:
+        return "may not be used without more rights (ports below 1024 need them)"
+    return f"cannot be listened on ({error.strerror})"
+
+
+def watch_peers(listener: socket.socket, user_timeout: float) -> None:
+    """Have the kernel notice peers that vanish; accepted connections inherit it (tcp(7))."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (*KEEPALIVE, ("TCP_USER_TIMEOUT", int(user_timeout * 1000))):
+        option = getattr(socket, name, None)  # other systems lack some of them
+        if option is not None:
+            listener.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def address_of(listener: socket.socket) -> Address:
+    """Return where a socket is bound."""
+    host, port = listener.getsockname()[:2]
+    return Address(host, port)
+
+
+def reachable(address: Address) -> Address:
+    """Return where someone on this machine reaches a listener that is bound to every address."""
+    loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+    return Address(loopback.get(address.host, address.host), address.port)
+
+
+def page_origins(wanted: Address, bound: Address) -> Collection[str]:
+    """Return the web origins under which a browser on this machine shows the edge's pages."""
+    hosts = {wanted.host, bound.host, reachable(bound).host}
+    if hosts & {"127.0.0.1", "::1"}:
+        hosts.add("localhost")
+    return {f"http://{Address(host, bound.port)}".removesuffix(":80") for host in hosts}
