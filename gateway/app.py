@@ -74,7 +74,8 @@ class App:
         development: bool = False,
         page_origins: Collection[str] = (),
     ) -> None:
-        telemetry = Telemetry()
+        self._telemetry = telemetry = Telemetry()
+        self._ready = False
         limits = settings.timing.limits()
         budget = MemoryBudget(settings.memory_budget)
         budget.on_tight = self.shed
@@ -95,7 +96,7 @@ class App:
         telemetry.watch_memory(budget)
         proxies = Proxies(settings.trusted_proxies)
         self._handler = EdgeHandler(routes, self._driver, telemetry, settings.timing, proxies)
-        self._admin = Admin(telemetry, self._list_exchanges, page_origins)
+        self._admin = Admin(self, page_origins)
         self._invoke_api = _invoke_api(self._functions.local) if development else None
         self._admin_runner = self._make_admin_runner()
         self.edge = EdgeServer(self._handler, telemetry, settings.timing)
@@ -115,11 +116,11 @@ class App:
 
     def accepting(self) -> None:
         """Everything listens: say so to whoever asks."""
-        self._admin.set_ready(ready=True)
+        self._ready = True
 
     def refuse(self, seconds: float) -> None:
         """Admit nothing new from now on; what is begun has so many seconds left."""
-        self._admin.set_ready(ready=False)
+        self._ready = False
         self._handler.drain()
         self._driver.refuse()
         self._endpoint.connections.drain(seconds)
@@ -169,14 +170,29 @@ class App:
                 self.edge.reset()
             self._handler.close()
 
+    # ------------------------------------------------------------ what operators ask
+
+    async def troubles(self) -> list[str]:
+        """Return nothing: whoever answers is alive."""
+        return []
+
+    async def ready(self) -> bool:
+        """Tell whether new requests are welcome: not before all listen, not while draining."""
+        return self._ready
+
+    async def metrics(self) -> bytes:
+        """Return every number, in Prometheus' text format."""
+        return self._telemetry.render()
+
+    async def exchanges(self) -> list[dict[str, Any]]:
+        """Return those that ended last, and those under way, oldest first."""
+        now = monotonic()
+        return [_describe(exchange, now) for exchange in self._driver.exchanges()]
+
     def _make_admin_runner(self) -> web.AppRunner:
         posts = {} if self._invoke_api is None else {INVOKE_PATH: self._invoke_api.handle}
         application = self._admin.application(posts, body_max=REQUEST_MAX + 1)
         return web.AppRunner(application, access_log=None, shutdown_timeout=FLUSH_SECONDS)
-
-    def _list_exchanges(self) -> list[dict[str, Any]]:
-        now = monotonic()
-        return [_describe(exchange, now) for exchange in self._driver.exchanges()]
 
 
 def read_tokens(files: Iterable[Path]) -> Tokens:

@@ -8,41 +8,45 @@ open could otherwise call functions here, or read what is going on.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 
-from gateway import telemetry
+from gateway.telemetry import CONTENT_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Source(Protocol):
+    """Whom operators ask about: one gateway process, or all that share its work."""
+
+    async def troubles(self) -> Sequence[str]:
+        """Return what is wrong, a line for each; nothing: it is alive and well."""
+
+    async def ready(self) -> bool:
+        """Tell whether new requests are welcome: not before all listen, not while draining."""
+
+    async def metrics(self) -> bytes:
+        """Return every number, in Prometheus' text format."""
+
+    async def exchanges(self) -> Sequence[Mapping[str, Any]]:
+        """Return what goes on, and what ended last."""
 
 
 class Admin:
     """The handlers of the admin listener.
 
     Args:
-        numbers: what ``/metrics`` shows.
-        exchanges: called for ``/exchanges``; one mapping for each exchange.
+        source: whom they ask.
         origins: web origins whose pages may read, such as ``http://127.0.0.1:8080``.
     """
 
-    def __init__(
-        self,
-        numbers: telemetry.Telemetry,
-        exchanges: Callable[[], Iterable[Mapping[str, Any]]],
-        origins: Collection[str] = (),
-    ) -> None:
-        self._numbers = numbers
-        self._exchanges = exchanges
+    def __init__(self, source: Source, origins: Collection[str] = ()) -> None:
+        self._source = source
         self._origins = frozenset(origins)
-        self._ready = False
-
-    def set_ready(self, *, ready: bool) -> None:
-        """Say whether new requests are welcome: not before all listen, not while draining."""
-        self._ready = ready
 
     def application(
         self, posts: Mapping[str, Handler] | None = None, *, body_max: int = 1024
@@ -77,20 +81,22 @@ class Admin:
         return response
 
     async def _healthz(self, request: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+        troubles = await self._source.troubles()
+        if not troubles:
+            return web.Response(text="ok\n")
+        return web.Response(text="".join(f"{line}\n" for line in troubles), status=503)
 
     async def _readyz(self, request: web.Request) -> web.Response:
-        if self._ready:
+        if await self._source.ready():
             return web.Response(text="ready\n")
         return web.Response(text="not ready\n", status=503)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        return web.Response(
-            body=self._numbers.render(), headers={"Content-Type": telemetry.CONTENT_TYPE}
-        )
+        numbers = await self._source.metrics()
+        return web.Response(body=numbers, headers={"Content-Type": CONTENT_TYPE})
 
     async def _list(self, request: web.Request) -> web.Response:
-        return _json(list(self._exchanges()))
+        return _json(await self._source.exchanges())
 
 
 def _json(value: object, status: int = 200) -> web.Response:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
@@ -16,14 +16,35 @@ PAGE = "http://127.0.0.1:8080"
 LISTED = {"id": "ab" * 16, "route": "/", "state": "streaming", "bytes": 7, "age": 0.5}
 
 
-@pytest.fixture
-def telemetry() -> Telemetry:
-    return Telemetry()
+class Told:
+    """A source that says what a test tells it to."""
+
+    def __init__(self) -> None:
+        self.wrong: list[str] = []
+        self.is_ready = False
+        self.telemetry = Telemetry()
+
+    async def troubles(self) -> list[str]:
+        return self.wrong
+
+    async def ready(self) -> bool:
+        return self.is_ready
+
+    async def metrics(self) -> bytes:
+        return self.telemetry.render()
+
+    async def exchanges(self) -> list[dict[str, Any]]:
+        return [LISTED]
 
 
 @pytest.fixture
-def admin(telemetry: Telemetry) -> Admin:
-    return Admin(telemetry, lambda: [LISTED], origins=[PAGE])
+def source() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def admin(source: Told) -> Admin:
+    return Admin(source, origins=[PAGE])
 
 
 @pytest.fixture
@@ -42,20 +63,23 @@ async def client(admin: Admin) -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def test_it_is_alive_before_and_while_it_is_ready(
-    client: aiohttp.ClientSession, admin: Admin
+    client: aiohttp.ClientSession, source: Told
 ) -> None:
-    for ready, status in ((None, 503), (True, 200), (False, 503)):
-        if ready is not None:
-            admin.set_ready(ready=ready)
+    for ready, status in ((False, 503), (True, 200), (False, 503)):
+        source.is_ready = ready
         assert (await client.get("/readyz")).status == status
         answer = await client.get("/healthz")
         assert (answer.status, await answer.text()) == (200, "ok\n")
 
 
-async def test_metrics_are_prometheus_text(
-    client: aiohttp.ClientSession, telemetry: Telemetry
-) -> None:
-    telemetry.route("/chat").data_frames += 3
+async def test_whoever_is_not_well_says_why(client: aiohttp.ClientSession, source: Told) -> None:
+    source.wrong = ["one is gone", "another sleeps"]
+    answer = await client.get("/healthz")
+    assert (answer.status, await answer.text()) == (503, "one is gone\nanother sleeps\n")
+
+
+async def test_metrics_are_prometheus_text(client: aiohttp.ClientSession, source: Told) -> None:
+    source.telemetry.route("/chat").data_frames += 3
     answer = await client.get("/metrics")
     assert answer.content_type == "text/plain"
     assert 'dialback_data_frames_total{route="/chat"} 3.0' in await answer.text()
