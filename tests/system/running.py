@@ -75,13 +75,15 @@ def parse_metrics(text: str) -> dict[Series, float]:
 class Process:
     """A command that runs, with what it has printed so far."""
 
-    def __init__(self, argv: Sequence[str | Path], env: Mapping[str, str]) -> None:
+    def __init__(
+        self, argv: Sequence[str | Path], env: Mapping[str, str], cwd: Path = REPOSITORY
+    ) -> None:
         self._argv = [str(part) for part in argv]
         # Files rather than pipes: nobody has to read along, which a measurement would feel.
         self._stdout, self._stderr = _Output(), _Output()
         self.popen = subprocess.Popen(
             self._argv,
-            cwd=REPOSITORY,
+            cwd=cwd,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **env},
             stdin=subprocess.DEVNULL,
             stdout=self._stdout.file,
@@ -213,10 +215,10 @@ class Dialback:
 
 @contextmanager
 def running(
-    *argv: str | Path, ready: str, env: Mapping[str, str] | None = None
+    *argv: str | Path, ready: str, env: Mapping[str, str] | None = None, cwd: Path = REPOSITORY
 ) -> Iterator[Process]:
     """Run a command until the block ends; enter the block once it printed `ready`."""
-    process = Process(argv, env or {})
+    process = Process(argv, env or {}, cwd)
     try:
         process.wait_for(ready)
         yield process
