@@ -51,6 +51,9 @@ MEMORY_MIN, MEMORY_MAX = MIB, 1024 * 1024 * MIB
 
 ENV_PREFIX = "DIALBACK_"
 
+TEXT_VARIABLE = "DIALBACK_TOML"
+"""Holds the file's text where there is no file: containers of ECS have variables, and no mounted settings."""
+
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
@@ -112,30 +115,33 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     routes: list[RouteTable] = []
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Settings:
+def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     """Read a configuration file, and let the environment override its ``[gateway]`` keys.
 
     Args:
-        path: the TOML file; relative paths inside it start from its directory.
+        path: the TOML file, None for the text in `TEXT_VARIABLE`; relative paths in it start from its
+            directory, or from where one stands.
         environ: the process environment.
 
     Raises:
         ConfigError: a value is wrong; one line that names it.
     """
-    text = _read_text(path)
+    name = TEXT_VARIABLE if path is None else str(path)
+    base = Path() if path is None else path.parent
+    text = _text_variable(environ) if path is None else _read_text(path)
     lines = Lines(text)
-    tables = _convert(_read_toml(text, path), path, lines)
+    tables = _convert(_read_toml(text, name), name, lines)
     gateway = GatewaySettings()
     for key, value in _present(tables.gateway):
-        where = f"{path}: {lines.at(f'gateway.{key}')}"
-        gateway = _set(gateway, key, value, where, path.parent)
+        where = f"{name}: {lines.at(f'gateway.{key}')}"
+        gateway = _set(gateway, key, value, where, base)
     gateway = from_environment(gateway, environ)
     routes = tuple(
-        read_route(table, f"{path}: {lines.at(f'routes[{i}]')}", path.parent)
+        read_route(table, f"{name}: {lines.at(f'routes[{i}]')}", base)
         for i, table in enumerate(tables.routes)
     )
     if not routes:
-        raise ConfigError(f"{path}: there are no routes; add a [[routes]] table: path and target")
+        raise ConfigError(f"{name}: there are no routes; add a [[routes]] table: path and target")
     return Settings(gateway, routes)
 
 
@@ -146,7 +152,7 @@ def from_environment(settings: GatewaySettings, environ: Mapping[str, str]) -> G
         ConfigError: a value is wrong, or no setting has that name.
     """
     for name in sorted(environ):
-        if name.startswith(ENV_PREFIX):
+        if name.startswith(ENV_PREFIX) and name != TEXT_VARIABLE:
             key = ENVIRONMENT.get(name)
             if key is None:
                 raise ConfigError(f"{name}: no such setting{_nearest(name, list(ENVIRONMENT))}")
@@ -184,6 +190,15 @@ overrides."""
 # ---------------------------------------------------------------- the file
 
 
+def _text_variable(environ: Mapping[str, str]) -> str:
+    text = environ.get(TEXT_VARIABLE)
+    if text is None:
+        raise ConfigError(
+            f"no settings: add --config FILE.toml, or put its text into {TEXT_VARIABLE}"
+        )
+    return text
+
+
 def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
@@ -195,18 +210,18 @@ def _read_text(path: Path) -> str:
         raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start})") from error
 
 
-def _read_toml(text: str, path: Path) -> dict[str, Any]:
+def _read_toml(text: str, name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: is not TOML: {error}") from error
+        raise ConfigError(f"{name}: is not TOML: {error}") from error
 
 
-def _convert(tables: dict[str, Any], path: Path, lines: Lines) -> _File:
+def _convert(tables: dict[str, Any], name: str, lines: Lines) -> _File:
     try:
         return msgspec.convert(tables, _File)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(str(error), lines)}") from error
+        raise ConfigError(f"{name}: {_explain(str(error), lines)}") from error
 
 
 _NOWHERE = Lines("")

@@ -28,7 +28,7 @@ Exit code: 0 if all is well, 1 if not.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = DESCRIPTION
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE.toml")
+    parser.add_argument("--config", type=Path, metavar="FILE.toml")
     parser.add_argument("--route", metavar="/PATH", help="only this one (all)")
     parser.add_argument(
         "--idle",

@@ -87,6 +87,7 @@ lambda:InvokeFunctionUrl. A signed call carries the client's own Authorization a
 X-Forwarded-Authorization. Set callback_url to what those functions can reach.
 
 Variables that override [gateway]: {variables}.
+Without --config the text of the file is taken from the variable DIALBACK_TOML.
 
 SIGTERM or SIGINT: no new requests; what is begun has drain_deadline seconds (25) to finish, and is then
 broken off so that clients see it. A second signal breaks it off at once. Exit code: 0 if everything was
@@ -102,7 +103,7 @@ _HINTS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = DESCRIPTION.format(variables=_variables())
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE.toml")
+    parser.add_argument("--config", type=Path, metavar="FILE.toml")
     parser.set_defaults(run=_run)
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_network
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -18,9 +18,6 @@ from gateway.errors import ConfigError
 from gateway.route_settings import RequiredHeader
 from gateway.rules import Cors
 from gateway.timing import Timing
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ROUTE = '[[routes]]\npath = "/"\ntarget = "local:app.py:handler"\n'
 
@@ -283,6 +280,18 @@ def test_the_environment_overrides_the_file(file: Path) -> None:
         log_format="text",
         timing=Timing(ping=7.0, dead=0.5),
     )
+
+
+def test_a_variable_stands_for_the_file() -> None:
+    text = f'[gateway]\nedge = "0.0.0.0:80"\nadmin = "127.0.0.1:1"\n{ROUTE}'
+    settings = load(None, {"DIALBACK_TOML": text, "DIALBACK_ADMIN": "127.0.0.1:2"})
+    assert settings.gateway.edge == Address("0.0.0.0", 80)
+    assert settings.gateway.admin == Address("127.0.0.1", 2)
+    assert settings.routes[0].base == Path()
+    with pytest.raises(ConfigError, match=r"^DIALBACK_TOML: gateway\.edge \(line 2\): '80' is not"):
+        load(None, {"DIALBACK_TOML": f"[gateway]\nedge = '80'\n{ROUTE}"})
+    with pytest.raises(ConfigError, match="add --config"):
+        load(None, {})
 
 
 def test_every_gateway_key_has_a_variable() -> None:

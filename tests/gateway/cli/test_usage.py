@@ -53,6 +53,7 @@ def test_version() -> None:
         (["dev"], "curl -N http://127.0.0.1:8080/"),
         (["serve"], "DIALBACK_CALLBACK_URL"),
         (["check-config"], "dialback check-config dialback.toml"),
+        (["health"], "dialback health --config dialback.toml"),
     ],
 )
 def test_help_teaches(command: list[str], taught: str) -> None:
@@ -81,7 +82,7 @@ def test_help_teaches(command: list[str], taught: str) -> None:
             "dialback: argument function_url:x: target 'function_url:x': after function_url:",
         ),
         ("dev a.py:h --route /=b.py:h", "dialback: --route /=b.py:h: path / is there already"),
-        ("serve", "dialback: the following arguments are required: --config"),
+        ("serve", "dialback: no settings: add --config FILE.toml, or put its text into DIALBACK_"),
         ("serve --config gone.toml", "dialback: gone.toml: no such file"),
         ("check-config gone.toml", "dialback: gone.toml: no such file"),
     ],

@@ -1,0 +1,82 @@
+"""``dialback health``: asks the admin listener of a running gateway, for containers that have no shell."""
+
+from __future__ import annotations
+
+import http.client
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from gateway.address import Address
+
+DESCRIPTION = """\
+Ask the gateway that runs beside this command, on the admin address of the same settings, whether it
+answers (/healthz), or whether it takes new requests (--ready: /readyz).
+
+  dialback health --config dialback.toml
+  DIALBACK_ADMIN=127.0.0.1:9090 dialback health --ready
+
+Without --config and DIALBACK_TOML the address is that of DIALBACK_ADMIN, or 127.0.0.1:9090.
+Exit code: 0 if it is well, 1 and one line that says what is wrong if not.
+"""
+
+NOT_READY = "not ready: it is still starting, or finishing what is begun before it ends"
+
+PATIENCE = 2.0
+"""Seconds: a loop that takes longer to say "ok" is not well, and probes have a few seconds themselves."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = DESCRIPTION
+    parser.add_argument("--config", type=Path, metavar="FILE.toml")
+    parser.add_argument("--ready", action="store_true", help="does it take new requests?")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    address = _admin_address(options.config)
+    problem = examine(address, "/readyz" if options.ready else "/healthz")
+    print(f"http://{address}: {problem or 'well'}")
+    return 1 if problem else 0
+
+
+def _admin_address(file: Path | None) -> Address:
+    from gateway.config import TEXT_VARIABLE, GatewaySettings, from_environment, load
+    from gateway.sockets import reachable
+
+    if file is None and TEXT_VARIABLE not in os.environ:
+        settings = from_environment(GatewaySettings(), os.environ)
+    else:
+        settings = load(file, os.environ).gateway
+    return reachable(settings.admin)
+
+
+def examine(address: Address, path: str) -> str | None:
+    """Return what is wrong with a gateway, or None.
+
+    Args:
+        address: of its admin listener.
+        path: what to ask there.
+    """
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=PATIENCE)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        said = answer.read().decode(errors="replace").strip()
+    except TimeoutError:
+        return f"no answer within {PATIENCE:g} s: it is still starting, or its event loop is stuck"
+    except ConnectionRefusedError:
+        return "nobody listens: `dialback serve` has ended, or gateway.admin is another address"
+    except (OSError, http.client.HTTPException) as error:
+        return f"{path} cannot be asked: {error!r}"
+    finally:
+        connection.close()
+    if answer.status == http.client.OK:
+        return None
+    if path == "/readyz" and said == "not ready":
+        return NOT_READY
+    return f"{path} answers {answer.status}, which no gateway does: {said[:80]!r}"
