@@ -224,6 +224,7 @@ def _describe(exchange: Exchange, now: float) -> dict[str, Any]:
         "route": exchange.route,
         "method": exchange.method,
         "state": exchange.state.value,
+        "client_left": exchange.client_left,
         "status": exchange.status,
         "bytes": exchange.body_bytes,
         "age": round((exchange.ended or now) - exchange.started, 3),

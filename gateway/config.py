@@ -24,6 +24,7 @@ from gateway.log import LogFormat, LogLevel
 from gateway.route_settings import (
     ROUTE_TIMEOUT_MAX,
     AuthMode,
+    DisconnectMode,
     PathMatch,
     PayloadVersion,
     RequestBodyMode,
@@ -263,6 +264,7 @@ _WORDS: dict[str, Any] = {
     "match": PathMatch,
     "payload": PayloadVersion,
     "auth": AuthMode,
+    "on_disconnect": DisconnectMode,
 }
 
 

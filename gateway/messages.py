@@ -123,6 +123,15 @@ class ResponseSink(Protocol):
         """Bytes that the transport holds: fewer than before means that the client takes some."""
         ...
 
+    @property
+    def deserted(self) -> bool:
+        """Whether the client left before the response had an end of any kind."""
+        ...
+
+    def abort(self) -> None:
+        """End the connection at once, visibly broken."""
+        ...
+
     async def drained(self) -> bool:
         """Wait until the transport took what it held, or the client left: then False."""
         ...

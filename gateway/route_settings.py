@@ -18,6 +18,7 @@ RequestBodyMode = Literal["inline", "spill", "stream"]
 AuthMode = Literal["none", "iam"]
 PathMatch = Literal["prefix", "exact"]
 PayloadVersion = Literal["2.0", "1.0"]
+DisconnectMode = Literal["cancel", "continue"]
 
 DEFAULT_CONCURRENCY = 16
 """Calls of one function at a time: enough for a page that loads its parts in parallel, and few
@@ -65,6 +66,7 @@ class RouteSettings:
         queue: requests that wait for one of those.
         sse_error_event: tell the reader of an event stream that breaks off, with an event of its own.
         sse_heartbeat: seconds of silence in an event stream before a comment; 0 for none.
+        on_disconnect: whether a client that leaves stops the function.
         env: variables for an emulated function.
         host: ``example.com`` or ``*.example.com``; absent: any.
         methods: that it takes; absent: all.
@@ -93,6 +95,7 @@ class RouteSettings:
     queue: int = DEFAULT_QUEUE
     sse_error_event: bool = True
     sse_heartbeat: float = SSE_HEARTBEAT
+    on_disconnect: DisconnectMode = "cancel"
     head_timeout: float | None = None
     host: str | None = None
     methods: tuple[str, ...] = ()
@@ -136,6 +139,7 @@ class RouteTable(msgspec.Struct, forbid_unknown_fields=True):
     queue: Annotated[int, msgspec.Meta(ge=0, le=CONCURRENCY_MAX)] = DEFAULT_QUEUE
     sse_error_event: bool = True
     sse_heartbeat: Annotated[float, msgspec.Meta(ge=0, le=ROUTE_TIMEOUT_MAX)] = SSE_HEARTBEAT
+    on_disconnect: DisconnectMode = "cancel"
     host: str | None = None
     methods: tuple[str, ...] = ()
     match: PathMatch = "prefix"
@@ -174,6 +178,7 @@ def read_route(table: RouteTable, where: str, base: Path) -> RouteSettings:
         head_timeout=table.head_timeout,
         sse_error_event=table.sse_error_event,
         sse_heartbeat=table.sse_heartbeat,
+        on_disconnect=table.on_disconnect,
         host=table.host,
         methods=table.methods,
         match=table.match,

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from gateway.matching import PathKind
-    from gateway.route_settings import PayloadVersion, RequestBodyMode, RouteSettings
+    from gateway.route_settings import (
+        DisconnectMode,
+        PayloadVersion,
+        RequestBodyMode,
+        RouteSettings,
+    )
     from gateway.targets import Target
 
 _PATH = re.compile(r"/[^\s?#\x00-\x1f\x7f]*")
@@ -49,6 +54,7 @@ class Route:
         inline_body_max: bytes of request body that fit the event.
         sse_error_event: tell the reader of an event stream that breaks off, with an event of its own.
         sse_heartbeat: seconds of silence in an event stream before a comment; 0 for none.
+        on_disconnect: ``cancel`` or ``continue`` the function when its client leaves.
         kind: of the path.
         host: pattern in lower case; None: any.
         methods: that it takes; empty: all.
@@ -68,6 +74,7 @@ class Route:
     inline_body_max: int
     sse_error_event: bool = True
     sse_heartbeat: float = SSE_HEARTBEAT
+    on_disconnect: DisconnectMode = "cancel"
     head_timeout: float | None = None
     kind: PathKind = "prefix"
     host: str | None = None
@@ -187,6 +194,7 @@ def _route(one: RouteSettings, names: set[str]) -> Route:
         head_timeout=one.head_timeout,
         sse_error_event=one.sse_error_event,
         sse_heartbeat=one.sse_heartbeat,
+        on_disconnect=one.on_disconnect,
         kind=kind,
         host=None if one.host is None else check_host(one.host),
         methods=frozenset(map(_method, one.methods)),

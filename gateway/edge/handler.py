@@ -98,11 +98,8 @@ class EdgeHandler:
     def abort(self) -> None:
         """End everything that is being served: refused if its head has not left, else broken."""
         for sink, task in self._open.items():
-            if not sink.started:
-                sink.close_after()
-                sink.send_error(503, SHUTTING_DOWN, RETRY_AFTER_SECONDS)
-            elif not sink.tell(SHUTTING_DOWN):
-                sink.abort()
+            if not sink.deserted:
+                _shut_down(sink)
             if task is not None:
                 task.cancel()
 
@@ -190,6 +187,14 @@ class EdgeHandler:
         if sink.outcome is Outcome.OPEN:
             return _end_with(sink, body, _internal(RuntimeError("left without an end")))
         return ""
+
+
+def _shut_down(sink: Sink) -> None:
+    if not sink.started:
+        sink.close_after()
+        sink.send_error(503, SHUTTING_DOWN, RETRY_AFTER_SECONDS)
+    elif not sink.tell(SHUTTING_DOWN):
+        sink.abort()
 
 
 def _end_with(sink: Sink, body: StreamedBody, error: GatewayError) -> str:

@@ -36,8 +36,8 @@ class HangupWatch:
         if sys.platform != "linux" or transport is None or raw is None or raw.fileno() < 0:
             yield
             return
-        # While this copy is open, closing the transport closes nothing: the block must end soon
-        # after the transport, as a handler does that is cancelled with its connection.
+        # While this copy is open, closing the transport closes nothing. Once the peer has gone it goes as
+        # well: the block may last, as it does while a function goes on without its client.
         try:
             descriptor = self._watch(raw.fileno())
         except (
@@ -49,9 +49,8 @@ class HangupWatch:
         try:
             yield
         finally:
-            del self._transports[descriptor]
-            self._epoll.unregister(descriptor)
-            os.close(descriptor)
+            if self._transports.get(descriptor) is transport:
+                self._forget(descriptor)
 
     def _watch(self, descriptor: int) -> int:
         copy = os.dup(descriptor)
@@ -62,6 +61,11 @@ class HangupWatch:
             raise
         return copy
 
+    def _forget(self, descriptor: int) -> asyncio.Transport:
+        self._epoll.unregister(descriptor)
+        os.close(descriptor)
+        return self._transports.pop(descriptor)
+
     def close(self) -> None:
         """Stop watching."""
         if sys.platform == "linux" and not self._epoll.closed:
@@ -71,6 +75,6 @@ class HangupWatch:
     def _told(self) -> None:
         if sys.platform == "linux":
             for descriptor, _ in self._epoll.poll(0):
-                transport = self._transports[descriptor]
+                transport = self._forget(descriptor)
                 if not transport.is_closing():  # asyncio's does not stand it once it has closed
                     transport.abort()

@@ -184,6 +184,11 @@ class Sink:
         """Bytes that the transport holds."""
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
+    @property
+    def deserted(self) -> bool:
+        """Whether the client left before an end; see `gateway.messages.ResponseSink`."""
+        return self.outcome is Outcome.OPEN and not self._alive
+
     async def drained(self) -> bool:
         """Wait until the transport holds little again, or the client left: then False."""
         try:

@@ -23,14 +23,16 @@ class Exchange:
         head_started: whether the response head is on its way to the client.
         status: the response status sent, or None.
         attaches: callbacks that joined; each but the first resumed the stream.
+        client_left: whether the client is gone although the function goes on for it.
         body_bytes: response body bytes that the client's transport was handed.
-        failure: why it failed, if it did; only as long as it is being served.
+        failure: why it failed, if it did, or its function after the client had left; only as long as it is being served.
         ignored: late events that changed nothing.
     """
 
     __slots__ = (
         "attaches",
         "body_bytes",
+        "client_left",
         "ended",
         "failure",
         "head_started",
@@ -53,6 +55,7 @@ class Exchange:
         self.head_started = False
         self.status: int | None = None
         self.attaches = 0
+        self.client_left = False
         self.body_bytes = 0
         self.failure: GatewayError | None = None
         self.ignored = 0
@@ -63,7 +66,7 @@ class Exchange:
         Args:
             event: what happened.
             now: monotonic seconds.
-            failure: kept as the reason if this is the event that fails the exchange.
+            failure: kept as the reason if this is the event that ends the exchange.
 
         Raises:
             transitions.MachineError: the table holds the event impossible in this state: a bug.
@@ -74,5 +77,4 @@ class Exchange:
         MACHINE.events[event.name].trigger(self)
         if self.state.terminal:
             self.ended = now
-            if self.state is State.FAILED:
-                self.failure = failure
+            self.failure = failure or self.failure

@@ -20,7 +20,8 @@ from gateway.errors import (
 )
 from gateway.exchange.forwarder import Forwarder
 from gateway.exchange.invocation import NOT_DIALLED
-from gateway.exchange.states import Event, State
+from gateway.exchange.onward import Onward
+from gateway.exchange.states import TABLE, Event, State
 from gateway.journal.memory import MemoryJournal
 from protocol.errors import CancelCode, ProtocolError, ResetCode
 from protocol.headers import content_length
@@ -77,8 +78,9 @@ class ExchangeRun:
         self._progress = asyncio.Event()
         self._over = asyncio.Event()
         self._timers: dict[Event, asyncio.TimerHandle] = {}
-        self._forwarder: Forwarder | None = None
+        self._forwarder: Forwarder | Onward | None = None
         self._upload: asyncio.Task[None] | None = None
+        self._left: Event | None = None  # how the client went whose function goes on
         self._returned = False  # the invoke leg has ended
         self._cancelled: float | None = None  # when the function was told to stop
         self.journal: MemoryJournal
@@ -193,6 +195,7 @@ class ExchangeRun:
             self.journal.serve(answer.status, answer.headers, answer.body)
             self.happen(Event.ANSWERED)
             self._progress.set()
+            self.on_readable()
 
     def _take_receipt(self, receipt: Receipt) -> None:
         if self._exchange.state.terminal or self.journal.ended:
@@ -243,7 +246,7 @@ class ExchangeRun:
                 await self._begin_response()
             await self._over.wait()
         except asyncio.CancelledError:
-            self.happen(Event.CLIENT_GONE)
+            await self._client_left()
             raise
         finally:
             self._release()
@@ -257,16 +260,53 @@ class ExchangeRun:
 
     def happen(self, event: Event, failure: GatewayError | None = None) -> None:
         """Let an event move the exchange."""
-        self._exchange.on(event, monotonic(), failure)
+        self._exchange.on(self._as_seen(event), monotonic(), failure)
         if self._exchange.state.terminal and not self._over.is_set():
             self._over.set()
             self._progress.set()
-            if self._exchange.state is not State.COMPLETED or event is Event.BODILESS:
+            if event is not Event.FLUSHED:
                 self._cancel(event)
             if event is Event.ATTACH_EXPIRED:
                 self._trial.silent(monotonic())
             if self._returned:
                 self._trial.over()
+
+    def _as_seen(self, event: Event) -> Event:
+        """Return what an event is to the exchange: one that its client left ends by that, whatever else."""
+        if self._left is None:
+            return event
+        after = TABLE[self._exchange.state].get(event)
+        return self._left if after is not None and after.terminal else event
+
+    async def _client_left(self) -> None:
+        """The function stops, or goes on to its end; that is the route's choice."""
+        if self._left is None and self._goes_on and self._sink.deserted:
+            self._go_on(Event.CLIENT_GONE)
+        try:
+            if self._left is not None:
+                await self._over.wait()
+        finally:
+            self.happen(Event.CLIENT_GONE)
+
+    def _client_stalled(self) -> None:
+        failure = FunctionTimedOut("the client took nothing any more")
+        if self._goes_on:
+            self._exchange.failure = failure
+            self._go_on(Event.WRITE_STALLED)
+            self._sink.abort()
+        else:
+            self.happen(Event.WRITE_STALLED, failure)
+
+    @property
+    def _goes_on(self) -> bool:
+        return self._lane.route.on_disconnect == "continue"
+
+    def _go_on(self, left: Event) -> None:
+        self._left, self._exchange.client_left = left, True
+        if self._forwarder is not None:
+            self._forwarder.close()
+        self._forwarder = Onward(self.journal, lambda: self.happen(Event.FLUSHED))
+        self._forwarder.move()
 
     def _cancel(self, event: Event) -> None:
         code = CANCEL_CODES.get(event, CancelCode.FAILED)
@@ -294,9 +334,7 @@ class ExchangeRun:
             write_stall=self._timing.write_stall,
             on_written=self._on_written,
             on_flushed=lambda: self._end_response(Event.FLUSHED),
-            on_stalled=lambda: self.happen(
-                Event.WRITE_STALLED, FunctionTimedOut("the client took nothing any more")
-            ),
+            on_stalled=self._client_stalled,
         )
         self._forwarder.move()
 

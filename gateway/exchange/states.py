@@ -2,7 +2,8 @@
 
 The state is what the function's leg is doing. Two more things matter and are side variables of the
 exchange, not states: whether the response head is on its way to the client, and whether the client is
-still there. The table is total: for each state, every event is either a transition, or ignored (it
+still there. One whose client has left and whose function goes on (``on_disconnect``) lives on in the same
+states, and ends CANCELLED whatever comes of it. The table is total: for each state, every event is either a transition, or ignored (it
 arrives late and changes nothing; counted), or impossible (a bug: it raises). Body bytes never pass
 through here: they are nobody's event.
 

@@ -14,6 +14,7 @@ The contract, for this engine and for any that follows:
   still waiting; `exhausted` tells when the last byte has been read.
 * `taken(n)` says that the client's transport took n bytes more. Nothing before that is acknowledged to
   the function, and only what is acknowledged becomes credit: so at most one window waits here.
+  `discard` says so of everything, once there is no client any more and the function shall go on.
 * After `close` nothing is kept but what answers a latecomer.
 """
 
@@ -247,6 +248,12 @@ class MemoryJournal:
         if not self._served:
             self._stream.consumed(count)
             self._tell_writer()
+
+    def discard(self) -> None:
+        """Count whatever is here as taken, read or not: its client has left, and the function goes on."""
+        self._body = []
+        if self._held:
+            self.taken(self._held)
 
     def serve(self, status: int, headers: HeaderList, body: bytes) -> None:
         """Append a whole answer that came by the invoke; the callback's stream is over."""

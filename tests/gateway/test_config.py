@@ -99,6 +99,7 @@ def test_every_key(file: Path) -> None:
         head_timeout = 2.5
         sse_error_event = false
         sse_heartbeat = 0
+        on_disconnect = "continue"
         env = { STAGE = "test" }
         host = "*.example.com"
         methods = ["GET", "POST"]
@@ -163,7 +164,7 @@ def test_every_key(file: Path) -> None:
     assert route.cors == Cors(
         ("https://example.com",), ("GET",), ("x-d",), ("x-e",), 600, allow_credentials=True
     )
-    assert route.head_timeout == 2.5
+    assert (route.head_timeout, route.on_disconnect) == (2.5, "continue")
 
 
 def test_defaults(file: Path) -> None:
@@ -174,7 +175,7 @@ def test_defaults(file: Path) -> None:
     assert (route.request_body, route.inline_body_max) == ("inline", 4 * 1024 * 1024)
     assert (route.concurrency, route.queue) == (16, 128)
     assert (route.sse_error_event, route.sse_heartbeat) == (True, 15)
-    assert route.head_timeout is None
+    assert (route.head_timeout, route.on_disconnect) == (None, "cancel")
 
 
 @pytest.mark.parametrize(
@@ -210,6 +211,7 @@ def test_one_timeout_sets_the_other(file: Path, given: str, function: float, rou
         (ROUTE + 'request_body = "no"', "FILE: routes[0].request_body: 'no' is none of inline, spill, stream"),
         (ROUTE + 'payload = "3.0"', "FILE: routes[0].payload: '3.0' is none of 2.0, 1.0"),
         (ROUTE + 'match = "glob"', "FILE: routes[0].match: 'glob' is none of prefix, exact"),
+        (ROUTE + 'on_disconnect = "go"', "FILE: routes[0].on_disconnect: 'go' is none of cancel, continue"),
         (ROUTE + 'auth = "x"', "FILE: routes[0].auth: 'x' is none of none, iam"),
         (ROUTE + "cors = {}", "FILE: routes[0].cors.allow_origins: is required; add it"),
         (ROUTE + "cors = { allow_origin = '*' }", "FILE: routes[0].cors.allow_origin: no such key; did you mean allow_origins?"),

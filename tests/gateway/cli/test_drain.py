@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import signal
+import socket
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -172,3 +173,33 @@ def test_parked_callbacks_are_closed_and_those_that_waited_are_told_to_come_late
         slow.done()
         assert (slow.status, slow.lines) == (200, [b"finished"])
         assert dialback.process.wait() == 0
+
+
+@pytest.mark.fault(20, 29)
+@pytest.mark.parametrize("how", ["finishes", "is broken off"])
+def test_a_function_that_goes_on_without_its_client_has_the_same_time(
+    how: str, tmp_path: Path
+) -> None:
+    gate, config = tmp_path / "gate", tmp_path / "dialback.toml"
+    config.write_text(f"""
+        [gateway]
+        drain_deadline = {PATIENCE if how == "finishes" else 0.5}
+        [[routes]]
+        path = "/"
+        target = "local:{FUNCTIONS}:ticks"
+        on_disconnect = "continue"
+        env = {{ GATE = "{gate}" }}
+        """)
+    with running_dialback("--config", config, command="serve") as dialback:
+        port = int(dialback.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert client.recv(100)
+        eventually(lambda: [one["client_left"] for one in dialback.exchanges()] == [True])
+        draining(dialback)
+        assert dialback.exchanges()[0]["state"] == "streaming"
+        if how == "finishes":
+            gate.touch()
+        assert dialback.process.wait() == (how != "finishes")
+    said = dialback.stdout + dialback.stderr
+    assert ("ticks was stopped" in said) == (how != "finishes")

@@ -229,14 +229,14 @@ class MemoryGateway:
         function: what it calls.
     """
 
-    def __init__(self, timing: Timing) -> None:
+    def __init__(self, timing: Timing, **route: Any) -> None:
         self.store, self.telemetry = JournalStore(), Telemetry()
         self.function = Function(self.store)
         offer = CallbackOffer(("ws://nowhere",), INITIAL_WINDOW, Limits())
         self.driver = Driver(
             {"/": self.function}, self.store, Tokens(), self.telemetry, offer, timing
         )
-        routes = RouteTable([route_of_test(concurrency=1, queue=0)])
+        routes = RouteTable([route_of_test(concurrency=1, queue=0, **route)])
         self.handler = EdgeHandler(routes, self.driver, self.telemetry, timing)
         self._server = EdgeServer(self.handler, self.telemetry, timing)
 

@@ -201,11 +201,11 @@ async def run(
     return wire
 
 
-def every_order(begun: Begun, length: int, *, apart: bool) -> int:
+def every_order(begun: Begun, length: int, *, apart: bool, **route: Any) -> int:
     """Run them all on one gateway, which serves one exchange at a time; how many there were."""
 
     async def all_of_them() -> int:
-        gateway, all_orders = MemoryGateway(TIMING), list(orders(length))
+        gateway, all_orders = MemoryGateway(TIMING, **route), list(orders(length))
         for steps in all_orders:
             wire = await run(begun, steps, gateway, apart=apart)
             allowed = {expect(begun, steps)} if apart else any_of(begun, steps)
@@ -228,3 +228,12 @@ def every_order(begun: Begun, length: int, *, apart: bool) -> int:
 def test_in_every_order(begun: Begun, apart: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(breaker, "IN_VAIN_MAX", math.inf)  # each exchange is for itself here
     assert every_order(begun, 3, apart=apart) > 500
+
+
+@pytest.mark.parametrize("begun", Begun)
+def test_in_every_order_where_the_function_goes_on_without_its_client(
+    begun: Begun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the client, and for who counts, nothing is different; and every exchange still ends."""
+    monkeypatch.setattr(breaker, "IN_VAIN_MAX", math.inf)
+    assert every_order(begun, 3, apart=True, on_disconnect="continue") > 500
