@@ -66,7 +66,7 @@ class RouteSettings:
         queue: requests that wait for one of those.
         sse_error_event: tell the reader of an event stream that breaks off, with an event of its own.
         sse_heartbeat: seconds of silence in an event stream before a comment; 0 for none.
-        on_disconnect: whether a client that leaves stops the function.
+        on_disconnect: ``cancel`` the function when its client leaves, or let it ``continue`` to its end.
         env: variables for an emulated function.
         host: ``example.com`` or ``*.example.com``; absent: any.
         methods: that it takes; absent: all.

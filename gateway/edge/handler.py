@@ -13,7 +13,8 @@ from gateway.edge.hangup import HangupWatch
 from gateway.edge.origin import Proxies
 from gateway.edge.refusal import check_request_head
 from gateway.edge.request import StreamedBody, read_request
-from gateway.edge.response import Outcome, Sent, Sink
+from gateway.edge.response import Outcome, Sink
+from gateway.edge.sent import Sent
 from gateway.errors import (
     GatewayError,
     Overloaded,

@@ -9,13 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
-import struct
 from enum import Enum
 from typing import TYPE_CHECKING
-
-from aiohttp import web
-from typing_extensions import override
 
 from gateway.edge.head import (
     EXCHANGE_HEADER,
@@ -27,13 +22,14 @@ from gateway.edge.head import (
     render_head,
 )
 from gateway.edge.heartbeat import COMMENT, Heartbeat
+from gateway.edge.sent import reset_on_close
 from gateway.edge.sse import EventBoundary
 from protocol.headers import content_length
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from aiohttp.abc import AbstractStreamWriter
+    from aiohttp import web
 
     from protocol.headers import HeaderList
 
@@ -49,8 +45,6 @@ TELL_PAUSE = 0.1
 the connection fails: one event of 25 was lost without a pause."""
 
 _LAST_CHUNK = b"0\r\n\r\n"
-_LINGER_RESET = struct.pack("ii", 1, 0)
-_LINGER_NEVER = struct.pack("ii", 0, 0)
 
 
 class Outcome(Enum):
@@ -370,34 +364,3 @@ class Sink:
             if whole and not last:
                 kept[-1], self._last_byte = kept[-1][:-1], kept[-1][-1:]
         return kept
-
-
-class Sent(web.StreamResponse):
-    """What aiohttp is told about a response that a `Sink` has sent already.
-
-    aiohttp calls `prepare` and `write_eof` on whatever a handler returns, and reads `keep_alive`.
-    Its own `prepare` would add Server and Content-Type, and send a second head.
-    """
-
-    def __init__(self, sink: Sink) -> None:
-        super().__init__(status=sink.status or 500)
-        if not sink.keep_alive:
-            self.force_close()
-        else:
-            self._keep_alive = True
-
-    @override
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        return None
-
-    @override
-    async def write_eof(self, data: bytes = b"") -> None:
-        return
-
-
-def reset_on_close(transport: asyncio.Transport, *, wanted: bool = True) -> None:
-    """Let the end of a connection be a TCP reset instead of a clean FIN; or, again, a FIN."""
-    raw = transport.get_extra_info("socket")
-    if raw is not None:
-        linger = _LINGER_RESET if wanted else _LINGER_NEVER
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

@@ -12,7 +12,8 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from typing_extensions import override
 
-from gateway.edge.response import Sent, Sink, reset_on_close
+from gateway.edge.response import Sink
+from gateway.edge.sent import Sent, reset_on_close
 from gateway.errors import BadRequest, GatewayError, HeadTooLarge, TargetTooLong
 
 if TYPE_CHECKING:
