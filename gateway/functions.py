@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import AsyncExitStack
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from gateway.errors import ConfigError
-from gateway.invoke.local.function import LocalFunction
 from gateway.invoke.local.handler_check import check_handler
 from gateway.invoke.local.spec import FunctionSpec
 from gateway.targets import AwsTarget, LocalTarget, UrlTarget
@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 
     from gateway.invoke.aws.account import Account
     from gateway.invoke.base import Invoker
+    from gateway.invoke.local.function import LocalFunction
     from gateway.routes import Route, RouteTable
 
 log = logging.getLogger("dialback.app")
+
+EMULATION = ("awslambdaric", "watchfiles")
+"""What the emulated Lambda runs on: the extra `local`."""
 
 
 class Functions:
@@ -41,10 +45,10 @@ class Functions:
         """Make them; nothing is started.
 
         Raises:
-            ConfigError: a function on AWS cannot be called from here.
+            ConfigError: a function cannot be called from here.
         """
         self.local = {
-            route.label: LocalFunction(_spec(route, target), reload=reload)
+            route.label: _emulated(_spec(route, target), reload=reload)
             for route in routes
             if isinstance(target := route.target, LocalTarget)
         }
@@ -91,6 +95,12 @@ class Functions:
         }
 
 
+def _emulated(spec: FunctionSpec, *, reload: bool) -> LocalFunction:
+    from gateway.invoke.local.function import LocalFunction  # wants an extra (`check_handlers`)
+
+    return LocalFunction(spec, reload=reload)
+
+
 def _place(target: AwsTarget | UrlTarget, account: Account) -> tuple[str, str]:
     """Return region and endpoint of a target; blocks."""
     if isinstance(target, UrlTarget) and not target.signed:
@@ -121,6 +131,12 @@ def check_handlers(routes: Iterable[Route]) -> None:
     """
     for route in routes:
         if isinstance(route.target, LocalTarget):
+            missing = [name for name in EMULATION if find_spec(name) is None]
+            if missing:
+                raise ConfigError(
+                    f"route {route.label}: emulated functions need {' and '.join(missing)};"
+                    " install dialback[gateway,local]"
+                )
             problem = check_handler(_spec(route, route.target))
             if problem is not None:
                 raise ConfigError(f"route {route.label}: {problem}")

@@ -8,16 +8,15 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import subprocess
 import sys
 import zipfile
-from importlib.metadata import distribution
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.lambda_client.gateway import Gateway, receipt_of
+from tests.packing import offline, pack_again
 from tests.system.running import REPOSITORY
 
 if TYPE_CHECKING:
@@ -51,31 +50,16 @@ print(json.dumps([answer, outside, msgpack.Packer.__module__, websockets.speedup
 """
 
 
-def pack_again(name: str, folder: Path) -> None:
-    """Make a wheel of an installed distribution: nothing here asks an index."""
-    installed = distribution(name)
-    tags = re.findall(
-        r"^Tag: (\S+?)-(\S+?)-(\S+)$", installed.read_text("WHEEL") or "", re.MULTILINE
-    )
-    platforms = ".".join(platform for _, _, platform in tags)
-    wheel = folder / f"{name}-{installed.version}-{tags[0][0]}-{tags[0][1]}-{platforms}.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for file in installed.files or ():
-            if file.parts[0] != ".." and file.suffix != ".pyc":
-                archive.write(str(file.locate()), str(file))
-
-
 def build(folder: Path, wheels: Path) -> Path:
     script = str(REPOSITORY / "deploy/layer.py")
     command = [sys.executable, script, "--arch", ARCH, "--out", str(folder)]
-    pip = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_CONFIG_FILE": os.devnull}
     run = subprocess.run(
         command,
         capture_output=True,
         text=True,
         timeout=50,
         check=False,
-        env={**os.environ, **pip},
+        env={**os.environ, **offline(wheels)},
     )
     assert run.returncode == 0, run.stdout + run.stderr
     (layer,) = folder.iterdir()
