@@ -222,7 +222,7 @@ def encode(frame: frames.Frame) -> bytes:
         return cast("bytes", msgpack.packb((_DATA, frame.sid, frame.offset, frame.data)))
     try:
         return cast("bytes", msgpack.packb(_PACKERS[type(frame)](frame), default=Limits.to_wire))
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
         raise LocalProtocolError(f"cannot encode {type(frame).__name__}: {error}") from error
 
 
@@ -314,11 +314,12 @@ def _decode_row(row: FrameType, items: list[object]) -> frames.Frame:
     if len(items) <= arity:
         raise RemoteProtocolError(f"{row.name}: {len(items) - 1} fields where {arity} are needed")
     values: list[Any] = []
-    for name, check, value in zip(row.fields, row.checks, items[1:], strict=False):
-        try:
+    try:
+        for check, value in zip(row.checks, items[1:], strict=False):
             values.append(check(value))
-        except ValueError as error:
-            raise RemoteProtocolError(f"{row.name}.{name}: {error}") from None
+    except ValueError as error:
+        name = row.fields[len(values)]
+        raise RemoteProtocolError(f"{row.name}.{name}: {error}") from None
     _check_extras(items, 1 + arity)
     return row.frame(*values)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from protocol.errors import LocalProtocolError
@@ -122,7 +122,13 @@ class Limits:
 
     def to_wire(self) -> tuple[int, ...]:
         """Return the numbers in the order in which ATTACHED carries them."""
-        return astuple(self)
+        return (
+            self.max_frame,
+            self.ping_ms,
+            self.dead_ms,
+            self.park_ttl_ms,
+            self.resume_grace_ms,
+        )
 
     @property
     def max_message(self) -> int:

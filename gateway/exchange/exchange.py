@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.exchange.states import MACHINE, TABLE, Event, State
+from gateway.exchange.states import IGNORED, MACHINE, TABLE, Event, State
 
 if TYPE_CHECKING:
     from gateway.errors import GatewayError
@@ -71,7 +71,7 @@ class Exchange:
         Raises:
             transitions.MachineError: the table holds the event impossible in this state: a bug.
         """
-        if event in TABLE[self.state] and TABLE[self.state][event] is None:
+        if TABLE[self.state].get(event, event) is IGNORED:
             self.ignored += 1
             return
         MACHINE.events[event.name].trigger(self)

@@ -16,13 +16,17 @@ through here: they are nobody's event.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final
+from typing import Any, Final, cast
 
-from transitions import Machine
+from transitions import Machine, MachineError
+from transitions.core import Event as MachineEvent
+from typing_extensions import override
 
 
 class State(Enum):
     """Where an exchange is."""
+
+    __hash__ = object.__hash__  # Enum's own is a Python function, and these are keys of every table
 
     RECEIVED = "received"
     """The request is read and waits for admission; nothing was invoked."""
@@ -52,6 +56,8 @@ TERMINAL: Final = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
 
 class Event(Enum):
     """What can happen to an exchange."""
+
+    __hash__ = object.__hash__
 
     ADMITTED = "admitted"
     """There is room: the function is being called."""
@@ -194,9 +200,34 @@ TABLE: Final[dict[State, dict[Event, State | None]]] = {
 }
 
 
+class _PlainEvent(MachineEvent):
+    """An event whose transitions have a target and nothing else.
+
+    Its base looks for callbacks, conditions, a queue and nested states each time, which there are
+    none of: 9 us and 60 calls.
+    """
+
+    @override
+    def trigger(self, model: Any, *args: Any, **kwargs: Any) -> bool:
+        """Move the model.
+
+        Raises:
+            MachineError: there is no transition from its state.
+        """
+        moves = self.transitions.get(model.state.name)
+        if not moves:
+            raise MachineError(f"{self.name} cannot happen in state {model.state.name}")
+        model.state = State[cast("str", moves[0].dest)]
+        return True
+
+
+class _PlainMachine(Machine):
+    event_cls: type[MachineEvent] = _PlainEvent
+
+
 def build_machine() -> Machine:
     """Return the table as a machine without a model; any slotted object with a `state` is one."""
-    machine = Machine(
+    machine = _PlainMachine(
         model=None, states=State, initial=State.RECEIVED, auto_transitions=False, send_event=False
     )
     for source, row in TABLE.items():
