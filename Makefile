@@ -7,10 +7,10 @@ SECONDS := 600
 STREAMS := 40
 FUZZ_SECONDS := 60
 
-.PHONY: help demo test check coverage simulate model fuzz soak figures bench format docs layer clean
+.PHONY: help demo test check coverage simulate model fuzz soak figures bench bench-compare format docs layer clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED)  ## one page at http://127.0.0.1:8080/: the same answer buffered and streamed, side by side
 	$(BIN)/python deploy/examples/demo/run.py
@@ -51,8 +51,11 @@ soak: $(INSTALLED)  ## STREAMS=40 real functions under random faults for SECONDS
 figures: $(INSTALLED)  ## measure what is promised of cuts, cancels, endings, slow readers, ...; some six minutes
 	$(BIN)/python -m tests.soak.figures
 
-bench: $(INSTALLED)  ## measure against plain aiohttp in one run; a few minutes
-	$(BIN)/python -m tests.benchmarks
+bench: $(INSTALLED)  ## measure beside plain aiohttp and nginx in one run; some minutes (ONLY=ttfb,bulk: a part)
+	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))
+
+bench-compare: $(INSTALLED)  ## this work tree beside another commit, REV=main: what got faster (ONLY=ttfb-10,bulk)
+	$(BIN)/python -m tests.benchmarks.compare $(REV) $(if $(ONLY),--only $(ONLY))
 
 docs: $(INSTALLED)  ## write again what docs/ takes from the code (the state diagram, the fault matrix)
 	$(BIN)/python -m tests.generated_docs

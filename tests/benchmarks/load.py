@@ -1,25 +1,28 @@
 """Load: one round of a measurement against one server, whatever it is made of.
 
 A round counts only whole and correct responses, and tells about every other one. The workloads are
-those of `tests.benchmarks.workload`, below a base URL.
-
-python -m tests.benchmarks.load URL
+those of `tests.benchmarks.functions.streamed`, below a base URL.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import uvloop
+from tests.benchmarks.counts import Counts
 
-from tests.benchmarks.client import Client, Connection, Exchange
+if TYPE_CHECKING:
+    from tests.benchmarks.client import Client, Connection, Exchange
 
 TICK = 100
 """Bytes of one tick."""
+
+WARM_TICKS = 10
+"""Of each stream, that are not counted: they tell how soon a stream starts, which first bytes tell
+better, and of many short streams they would be the whole p99."""
 
 
 @dataclass
@@ -32,6 +35,7 @@ class Round:
         amount: bytes of whole responses.
         latencies: seconds; to the first byte, or from the making of a chunk to its arrival.
         broken: how other responses ended, and how often.
+        counts: what the server has done for it.
     """
 
     seconds: float = 0.0
@@ -39,6 +43,7 @@ class Round:
     amount: int = 0
     latencies: list[float] = field(default_factory=list)
     broken: Counter[str] = field(default_factory=Counter)
+    counts: Counts = field(default_factory=Counts)
 
     def count(self, exchange: Exchange, *, expected: int) -> bool:
         """Book a finished exchange that should have had `expected` bytes; True if it had."""
@@ -101,15 +106,15 @@ class Ticker:
 
 
 async def chunk_ages(client: Client, *, streams: int, ticks: int, every_ms: int = 10) -> Round:
-    """How long a chunk is on its way, with `streams` at once."""
-    found = Round()
+    """How long a chunk of a stream that is going is on its way, with `streams` at once."""
+    found, ticks = Round(), ticks + WARM_TICKS
     work = f"ticks?n={ticks}&ms={every_ms}&size={TICK}"
 
     async def follow() -> None:
         ticker = Ticker()
         exchange = await client.fetch_once(work, on_data=ticker)
         if found.count(exchange, expected=ticks * TICK):
-            found.latencies += ticker.ages
+            found.latencies += ticker.ages[WARM_TICKS:]
 
     start = time.perf_counter()
     await asyncio.gather(*(follow() for _ in range(streams)))
@@ -127,30 +132,3 @@ async def bulk(client: Client, *, chunk: int, total: int, streams: int = 1) -> R
     for exchange in exchanges:
         found.count(exchange, expected=total)
     return found
-
-
-async def main(base: str) -> int:
-    """Put a little of every load on a server, and say what came of it."""
-    client = Client(base)
-    rounds = {
-        "tiny, 1 at a time": await first_bytes(client, requests=200, at_once=1),
-        "tiny, 10 at once": await first_bytes(client, requests=400, at_once=10),
-        "ticks, 1 stream": await chunk_ages(client, streams=1, ticks=200),
-        "ticks, 12 streams": await chunk_ages(client, streams=12, ticks=200),
-        "64 KiB chunks": await bulk(client, chunk=65536, total=64 << 20),
-        "1 KiB chunks": await bulk(client, chunk=1024, total=16 << 20),
-        "64 KiB chunks, 8 streams": await bulk(client, chunk=65536, total=16 << 20, streams=8),
-    }
-    for name, found in rounds.items():
-        line = f"{name:26} {found.whole:4} whole in {found.seconds:6.2f} s"
-        if found.latencies:
-            p50, p99 = (percentile(found.latencies, p) * 1e3 for p in (50, 99))
-            line += f"   p50 {p50:.3f} ms, p99 {p99:.3f} ms"
-        else:
-            line += f"   {found.amount / found.seconds / 1e6:.1f} MB/s"
-        print(line, *(f"\n   BROKEN {n} x {how}" for how, n in found.broken.items()))
-    return 1 if any(found.broken for found in rounds.values()) else 0
-
-
-if __name__ == "__main__":
-    sys.exit(uvloop.run(main(sys.argv[1])))

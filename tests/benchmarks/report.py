@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.benchmarks.aims import AIMS, Aim, median
+
 if TYPE_CHECKING:
-    from tests.benchmarks.measures import Figure, Results
+    from tests.benchmarks.measures import Results
 
 LIBRARIES = ["aiohttp", "uvloop", "websockets", "msgpack", "transitions", "awslambdaric"]
 
@@ -18,62 +20,79 @@ PAGE = """\
 # Benchmarks
 
 Written by `make bench`; do not edit. Everything runs on one machine over loopback, without TLS: the
-client, the gateway, the function (real `awslambdaric` workers, frozen between invocations) and the
-two it is compared with. **direct** is plain aiohttp that serves the same responses itself, without
-any gateway; **nginx** is nginx in front of direct, unbuffered, with kept-alive connections. Only the
-ratios mean anything on another machine.
+client, the gateway, the functions (real `awslambdaric` workers, frozen between invocations) and what
+they are compared with. **direct** is plain aiohttp that serves the same responses itself, without
+any gateway; **nginx** is nginx in front of direct, unbuffered, with kept-alive connections;
+**buffered** is the same gateway process in front of a function that answers by its return value. No
+server writes an access log. Only the ratios mean anything on another machine.
 
 The contenders take turns, round by round; each figure is the median of {rounds} rounds after a
-warm-up. After each round the benchmark reads the gateway's own counters: every measured response
-came over the callback, none inline.
+warm-up. After each round the benchmark reads the gateway's own counters, and stops unless every
+measured response of dialback came over the callback, none inline.
+
+{aims}
 
 {table}
 
-{verdict}
+{broken}
 
-{machine}
+{machine} {where}.
 """
 
 
-def page(results: Results, *, rounds: int) -> str:
+def page(results: Results, *, rounds: int, where: str) -> str:
     """The whole page."""
     return PAGE.format(
-        rounds=rounds, table=table(results), verdict=verdict(results), machine=machine()
+        rounds=rounds,
+        where=where,
+        aims=aims(results),
+        table=table(results),
+        broken=broken(results),
+        machine=machine(),
     )
+
+
+def rows(cells: list[list[str]]) -> str:
+    """A Markdown table; all but the first column are numbers."""
+    first, *others = cells
+    line = ["---"] + ["---:"] * (len(first) - 1)
+    return "\n".join("| " + " | ".join(row) + " |" for row in [first, line, *others])
+
+
+def aims(results: Results) -> str:
+    """Every aim, with what was reached."""
+    found = [["dialback against", "", "aim", "measured", ""]]
+    for aim in AIMS:
+        ratio = aim.ratio(results)
+        said = "reached" if aim.reached(ratio) else "**not reached**"
+        limit = f"{'≤' if aim.at_most else '≥'} {aim.limit:g} x"
+        found.append([aim.what, aim.against, limit, number(ratio, "x"), said])
+    return rows(found)
 
 
 def table(results: Results) -> str:
     """One row for each figure."""
-    names = list(dict.fromkeys(name for values in results.medians.values() for name in values))
-    head = ["", *names, "dialback : direct", "aim", ""]
-    rows = [head, ["---"] + ["---:"] * (len(names) + 2) + ["---"]]
-    for figure, values in results.medians.items():
-        cells = [number(values.get(name), figure.unit) for name in names]
-        ratio = results.ratio(figure)
-        rows.append([figure.name, *cells, number(ratio, "x"), *aim(figure, ratio)])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    names = list(dict.fromkeys(name for of in results.values.values() for name in of))
+    found = [["", *names, "dialback : direct", "dialback : nginx"]]
+    for figure in results.values:
+        medians = [median(results, figure.name, name) for name in names]
+        ratios = [Aim("", figure.name, other, 0).ratio(results) for other in ("direct", "nginx")]
+        found.append(
+            [
+                figure.name,
+                *(number(value, figure.unit) if value else "" for value in medians),
+                *(number(ratio, "x") if ratio else "" for ratio in ratios),
+            ]
+        )
+    return rows(found)
 
 
-def aim(figure: Figure, ratio: float | None) -> tuple[str, str]:
-    """The target, and whether it is reached."""
-    if figure.target is None:
-        return "", ""
-    sign = "≤" if figure.less_is_better else "≥"
-    said = "reached" if figure.reached(ratio) else "**not reached**"
-    return f"{sign} {figure.target:g} x", said
-
-
-def verdict(results: Results) -> str:
-    """What the table comes to; broken responses are never passed over."""
-    aims = [figure.reached(results.ratio(figure)) for figure in results.medians]
-    judged = [reached for reached in aims if reached is not None]
-    lines = [f"{sum(judged)} of {len(judged)} aims reached. "]
+def broken(results: Results) -> str:
+    """Responses that did not come whole are never passed over."""
     if not results.broken:
-        lines.append("Every response came whole.")
-    else:
-        lines.append("Responses that did not come whole, and are not in the figures:\n")
-        lines += [f"\n- {times} x {what}" for what, times in results.broken.items()]
-    return "".join(lines)
+        return "Every response came whole."
+    lines = [f"\n- {times} x {what}" for what, times in results.broken.items()]
+    return "Responses that did not come whole, and are not in the figures:\n" + "".join(lines)
 
 
 def machine() -> str:
@@ -99,5 +118,5 @@ def processor() -> str:
 def number(value: float | None, unit: str) -> str:
     """Three significant digits, with thousands apart."""
     if value is None:
-        return "nothing whole"
+        return "not measured"
     return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"

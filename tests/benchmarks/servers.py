@@ -1,19 +1,20 @@
-"""The three that are compared, each a process of its own, on the same machine at the same time."""
+"""What is compared: each a process of its own, on the same machine at the same time."""
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from typing_extensions import override
-
-from tests.benchmarks.client import Client
-from tests.benchmarks.load import first_bytes
+from tests.benchmarks.contenders import SPARE, Contender, Gateway
 from tests.system.running import (
+    REPOSITORY,
     Dialback,
     Process,
     eventually,
@@ -25,14 +26,30 @@ from tests.system.running import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CONCURRENCY = 16
-WORKLOAD = "tests/benchmarks/workload.py:handler"
+FUNCTIONS = Path(__file__).parent / "functions"
+PACKAGES = ("protocol", "gateway", "lambda_client")
+
+GATEWAY_CONFIG = """\
+[gateway]
+log_level = "warning"
+
+[[routes]]
+path = "/streamed"
+target = "local:{functions}/streamed.py:handler"
+concurrency = {concurrency}
+function_timeout = 120
+
+[[routes]]
+path = "/buffered"
+target = "local:{functions}/buffered.py:handler"
+concurrency = {concurrency}
+"""
 
 NGINX_CONFIG = """
 daemon off;
 pid {folder}/nginx.pid;
 error_log stderr warn;
-events {{ worker_connections 4096; }}
+events {{ worker_connections 16384; }}
 http {{
   access_log off;
   client_body_temp_path {folder}/body;
@@ -41,93 +58,84 @@ http {{
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
   keepalive_requests 1000000;
+  client_max_body_size 0;
   upstream direct {{
     server 127.0.0.1:{upstream};
     keepalive 128;
     keepalive_requests 1000000;
   }}
   server {{
-    listen 127.0.0.1:{port};
+    listen 127.0.0.1:{port} backlog=4096;
     location / {{
       proxy_pass http://direct;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_buffering off;
+      proxy_request_buffering off;
     }}
   }}
 }}
 """
 
 
-class InlineAnswerError(Exception):
-    """A measured response did not come over the callback: the figure would be of something else."""
-
-
-class Contender:
-    """A server under test."""
-
-    def __init__(self, name: str, base: str) -> None:
-        self.name = name
-        self.client = Client(base)
-
-    async def warm_up(self) -> None:
-        """Start what is started only once."""
-
-    def frames(self) -> float:
-        """DATA frames that came over callbacks so far; zero where there are none."""
-        return 0.0
-
-    def check(self, *, frames: float, responses: int) -> None:
-        """Judge by the server's own counters whether a round measured what it says."""
-
-
-class DialbackContender(Contender):
-    """The gateway, whose counters tell the way that each response took."""
-
-    def __init__(self, dialback: Dialback) -> None:
-        super().__init__("dialback", f"{dialback.url}/api")
-        self._dialback = dialback
-
-    @override
-    async def warm_up(self) -> None:
-        """Let every worker start and dial, which takes it some 100 ms, once."""
-        await first_bytes(self.client, requests=4 * CONCURRENCY, at_once=CONCURRENCY, stay_ms=200)
-
-    @override
-    def frames(self) -> float:
-        return self._dialback.metric("dialback_data_frames_total", route="/")
-
-    @override
-    def check(self, *, frames: float, responses: int) -> None:
-        """Raise `InlineAnswerError` unless every response brought at least one frame.
-
-        For the tiny responses, which are one chunk each, that means: every single one.
-        """
-        if frames < responses:
-            raise InlineAnswerError(f"{responses} responses, but only {frames:.0f} DATA frames")
-
-
 @contextmanager
-def contenders() -> Iterator[list[Contender]]:
-    """Start direct, dialback and, where it is installed, nginx in front of direct."""
+def contenders(at_once: int) -> Iterator[list[Contender]]:
+    """Start all of them, for so many requests at a time; nginx only where it is installed."""
     with ExitStack() as stack:
         port = free_port()
-        stack.enter_context(
+        direct = stack.enter_context(
             running(sys.executable, "-m", "tests.benchmarks.direct", str(port), ready="ready")
         )
-        found = [Contender("direct", f"http://127.0.0.1:{port}/api")]
+        found = [Contender("direct", "direct", f"http://127.0.0.1:{port}/api", direct.pid)]
         if shutil.which("nginx"):
-            proxied = stack.enter_context(running_nginx(port))
-            found.append(Contender("nginx", f"http://127.0.0.1:{proxied}/api"))
-        dialback = stack.enter_context(
-            running_dialback(WORKLOAD, "--concurrency", str(CONCURRENCY))
-        )
-        yield [*found, DialbackContender(dialback)]
+            nginx, proxied = stack.enter_context(running_nginx(port))
+            found.append(Contender("nginx", "nginx", f"http://127.0.0.1:{proxied}/api", nginx.pid))
+        dialback = stack.enter_context(running_gateway(at_once))
+        yield [
+            *found,
+            Gateway("dialback", "streamed", dialback),
+            Gateway("buffered", "buffered", dialback),
+        ]
 
 
 @contextmanager
-def running_nginx(upstream: int) -> Iterator[int]:
-    """Unbuffered nginx in front of a port, with kept-alive connections; yields its own port."""
+def running_gateway(at_once: int, tree: Path = REPOSITORY) -> Iterator[Dialback]:
+    """Run the gateway, and the functions behind it, with the code of a work tree.
+
+    Raises:
+        RuntimeError: it would run other code.
+    """
+    env = {"PYTHONPATH": str(tree)}
+    check_origin(tree, env)
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "dialback.toml")
+        config.write_text(GATEWAY_CONFIG.format(functions=FUNCTIONS, concurrency=at_once + SPARE))
+        with running_dialback("--config", config, command="serve", env=env) as dialback:
+            yield dialback
+
+
+def check_origin(tree: Path, env: dict[str, str]) -> None:
+    """See that a process with this environment imports dialback from this tree.
+
+    Raises:
+        RuntimeError: it does not.
+    """
+    asked = f"import json, {', '.join(PACKAGES)}; print(json.dumps([{', '.join(f'{name}.__file__' for name in PACKAGES)}]))"
+    answer = subprocess.run(
+        [sys.executable, "-P", "-c", asked],
+        env={**os.environ, **env},
+        cwd="/",
+        check=True,
+        capture_output=True,
+    ).stdout
+    for file in json.loads(answer):
+        if not Path(file).resolve().is_relative_to(tree.resolve()):
+            raise RuntimeError(f"{file} would be measured, and not {tree}")
+
+
+@contextmanager
+def running_nginx(upstream: int) -> Iterator[tuple[Process, int]]:
+    """Unbuffered nginx in front of a port, with kept-alive connections; and its own port."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "nginx.conf")
@@ -135,6 +143,6 @@ def running_nginx(upstream: int) -> Iterator[int]:
         process = Process(["nginx", "-p", folder, "-c", config, "-e", "stderr"], {})
         try:
             eventually(Path(folder, "nginx.pid").exists)
-            yield port
+            yield process, port
         finally:
             process.stop()

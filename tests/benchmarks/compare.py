@@ -1,0 +1,140 @@
+"""`make bench-compare`: two commits side by side, for whoever changes a hot path.
+
+python -m tests.benchmarks.compare REV                        REV against this work tree as it stands
+python -m tests.benchmarks.compare REV REV2                   against another commit
+python -m tests.benchmarks.compare main --only ttfb-10,bulk   a part; ttfb: all that begin with ttfb-
+
+Commits are checked out into temporary work trees. Both sides get the same functions, the same client,
+and this virtual environment. In every round each side is started anew (an accident of one process's
+memory is not taken for a difference), warmed up, and measured once; who begins changes. A row is judged
+by the pairs of all rounds (see `verdict`): better, worse, or within noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from tests.benchmarks.contenders import Gateway
+from tests.benchmarks.cores import CORES, share
+from tests.benchmarks.measures import Results, one_round, selected
+from tests.benchmarks.report import number
+from tests.benchmarks.servers import running_gateway
+from tests.benchmarks.streams import QUICK, measures
+from tests.benchmarks.verdict import FEWEST, judge
+from tests.benchmarks.worktrees import checked_out, commit_of, dirty
+from tests.system.running import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from tests.benchmarks.measures import Figure, Measure
+    from tests.benchmarks.verdict import Verdict
+
+ROUNDS = 12
+"""So many that a chance difference of 1 % and a real one of 3 % are mostly told apart, in minutes."""
+
+USUALLY = ["ttfb-1", "ttfb-10", "chunks-1", "chunks-12", "bulk"]
+"""Without `--only`: what needs no more than a dozen functions, which start quickly."""
+
+
+def main() -> int:
+    """Compare as the command line says; 1 if a row got worse."""
+    options = parse_options()
+    print(f"on {share(options.cores)}")
+    with ExitStack() as stack:
+        names = [commit_of(options.before), "this work tree" if dirty() else commit_of("HEAD")]
+        trees = [stack.enter_context(checked_out(options.before)), REPOSITORY]
+        if options.after:
+            names[1] = commit_of(options.after)
+            trees[1] = stack.enter_context(checked_out(options.after))
+        results = Results()
+        for done in compare(trees, options.measures, options.rounds, results):
+            print(f"{done}/{options.rounds}", end=" ", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    verdicts = judged(results)
+    print("\n".join(lines(names, verdicts, results)))
+    worse = any(verdict.word == "worse" for verdict in verdicts.values())
+    return 1 if worse or results.broken else 0
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.compare",
+        description="Hold two commits side by side.",
+    )
+    parser.add_argument("before", metavar="REV", help="a commit")
+    parser.add_argument("after", metavar="REV2", nargs="?", help="another (default: what is here)")
+    parser.add_argument("--only", help="measures, with commas between them", default="")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--cores", type=int, default=CORES, help="0: all; default: %(default)s")
+    options = parser.parse_args()
+    if options.rounds < FEWEST:
+        parser.error(f"--rounds: at least {FEWEST}, or no row can be judged")
+    try:
+        only = options.only.split(",") if options.only else USUALLY
+        options.measures = selected(measures(QUICK), only)
+        commit_of(options.before)
+    except ValueError as error:
+        parser.error(str(error))
+    return options
+
+
+def compare(
+    trees: Sequence[Path], chosen: Sequence[Measure], rounds: int, results: Results
+) -> Iterator[int]:
+    """Measure two trees, round by round; yields how many are done."""
+    at_once = max(measure.at_once for measure in chosen)
+    sides = list(zip(("before", "after"), trees, strict=True))
+    for turn in range(rounds):
+        with ExitStack() as stack:
+            running = [
+                Gateway(name, "streamed", stack.enter_context(running_gateway(at_once, tree)))
+                for name, tree in sides
+            ]
+            uvloop.run(_one_turn(running[:: -1 if turn % 2 else 1], chosen, results, at_once))
+        yield turn + 1
+
+
+async def _one_turn(
+    running: Sequence[Gateway], chosen: Sequence[Measure], results: Results, at_once: int
+) -> None:
+    for gateway in running:
+        await gateway.warm_up(at_once)
+    for measure in chosen:
+        for gateway in running:
+            await one_round(gateway, measure)  # each path once before it counts
+        for gateway in running:
+            results.book(measure, gateway, await one_round(gateway, measure))
+
+
+def judged(results: Results) -> dict[Figure, Verdict]:
+    """The verdict of each row that both sides have a value for in each round."""
+    return {
+        figure: judge(of["before"], of["after"], less_is_better=figure.less_is_better)
+        for figure, of in results.values.items()
+        if len(of["before"]) == len(of["after"]) >= FEWEST
+    }
+
+
+def lines(names: Sequence[str], verdicts: dict[Figure, Verdict], results: Results) -> list[str]:
+    """The table, for a screen."""
+    wide = max((len(figure.name) for figure in verdicts), default=0)
+    said = [f"{'':{wide}}  {names[0]:>16}  {names[1]:>16}   ratio  (99 % between)"]
+    for figure, verdict in verdicts.items():
+        said.append(
+            f"{figure.name:{wide}}  {number(verdict.before, figure.unit):>16}"
+            f"  {number(verdict.after, figure.unit):>16}  {verdict.ratio:6.3f}"
+            f"  ({verdict.low:.3f} - {verdict.high:.3f})  {verdict.word}"
+        )
+    said += [f"BROKEN: {times} x {what}" for what, times in results.broken.items()]
+    return said
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""Who is measured: a server, how to ask it, and what it has done for it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Literal
+
+from typing_extensions import override
+
+from protocol.limits import DEFAULT_MAX_FRAME
+from tests.benchmarks.client import Client
+from tests.benchmarks.counts import Counts, children, cpu_of_all, cpu_seconds
+from tests.benchmarks.load import first_bytes
+
+if TYPE_CHECKING:
+    from tests.benchmarks.load import Round
+    from tests.system.running import Dialback
+
+Kind = Literal["direct", "nginx", "streamed", "buffered"]
+
+WARM_MS = 200
+"""So long a function stays while it is warmed up: time enough to dial for the first time."""
+
+WARM_UPS = 10
+"""So often at most: a hundred functions on two processors take two or three."""
+
+SPARE = 4
+"""Functions more than requests at a time: one that has just answered is not free at once, and a
+function that is started in the middle of a round would answer its first request inline."""
+
+
+class NotStreamedError(Exception):
+    """A response took another way than its contender stands for: the figure would be of something else."""
+
+
+class Contender:
+    """A server under test.
+
+    Attributes:
+        name: as the tables have it.
+        kind: what sort of server it is; measures say which kinds they are for.
+        client: asks it.
+        pid: of its process; whatever that has started counts as the same server.
+    """
+
+    def __init__(self, name: str, kind: Kind, base: str, pid: int) -> None:
+        self.name = name
+        self.kind = kind
+        self.client = Client(base)
+        self.pid = pid
+
+    async def warm_up(self, at_once: int) -> None:
+        """Start what is started only once, for so many requests at a time."""
+
+    async def counts(self) -> Counts:
+        """What it has done so far."""
+        return Counts(server_cpu=cpu_of_all([self.pid, *children(self.pid)]))
+
+    def check(self, done: Counts, found: Round) -> None:
+        """Judge by the server's own counters whether a round measured what it says.
+
+        Raises:
+            NotStreamedError: it did not.
+        """
+
+
+class Gateway(Contender):
+    """dialback, whose children are the functions, and whose counters tell which way each response took."""
+
+    def __init__(self, name: str, kind: Kind, dialback: Dialback) -> None:
+        super().__init__(name, kind, f"{dialback.url}/{kind}", dialback.pid)
+        self._dialback = dialback
+
+    @override
+    async def warm_up(self, at_once: int) -> None:
+        """Let every function dial; one that needs too long for that answers inline, and is asked again.
+
+        Raises:
+            NotStreamedError: some still do.
+        """
+        lanes = at_once + SPARE
+        for _ in range(WARM_UPS):
+            before = await self.counts()
+            found = await first_bytes(
+                self.client, requests=2 * lanes, at_once=lanes, stay_ms=WARM_MS
+            )
+            done = await self.counts() - before
+            if self.kind == "buffered" or done.frames >= found.whole == 2 * lanes:
+                return
+        raise NotStreamedError(f"{self.name}: not warm after {WARM_UPS} times {2 * lanes} requests")
+
+    @override
+    async def counts(self) -> Counts:
+        return await asyncio.to_thread(self._counts)
+
+    def _counts(self) -> Counts:
+        # The page with the metrics costs CPU time itself: some us of a round that takes 100 ms.
+        metrics = self._dialback.metrics()
+        route = frozenset({("route", f"/{self.kind}")})
+        return Counts(
+            frames=metrics.get(("dialback_data_frames_total", route), 0.0),
+            writes=metrics.get(("dialback_edge_writes_total", route), 0.0),
+            server_cpu=cpu_seconds(self.pid),
+            functions_cpu=cpu_of_all(children(self.pid)),
+        )
+
+    @override
+    def check(self, done: Counts, found: Round) -> None:
+        """Every response brought at least a frame, and all bytes fit into the frames; or none did.
+
+        For the tiny responses, which are one chunk each, that means: every single one.
+        """
+        name = (
+            f"{self.name}: {found.whole} responses, {found.amount} bytes, {done.frames:.0f} frames"
+        )
+        if self.kind == "buffered":
+            if done.frames:
+                raise NotStreamedError(f"{name}: streamed, and should not be")
+        elif done.frames < found.whole or done.frames * DEFAULT_MAX_FRAME < found.amount:
+            raise NotStreamedError(f"{name}: not everything came over the callback")

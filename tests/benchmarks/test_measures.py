@@ -1,0 +1,88 @@
+"""Small rounds of every measure: whole, and by the way that the contender stands for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.benchmarks import aims, report
+from tests.benchmarks.contenders import Contender, Gateway, NotStreamedError
+from tests.benchmarks.counts import Counts
+from tests.benchmarks.load import Round
+from tests.benchmarks.measures import Results, selected, take_turns
+from tests.benchmarks.servers import contenders
+from tests.benchmarks.streams import TINY, measures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+AT_ONCE = 10
+SMALL = [measure for measure in measures(TINY) if measure.at_once <= AT_ONCE]
+
+
+@pytest.fixture(scope="module")
+def found() -> Iterator[list[Contender]]:
+    with contenders(AT_ONCE) as running:
+        yield running
+
+
+async def test_every_measure_gives_every_figure(found: list[Contender]) -> None:
+    results = Results()
+    for contender in found:
+        await contender.warm_up(AT_ONCE)
+    await take_turns(found, SMALL, results, rounds=1)
+    assert not results.broken
+    for measure in SMALL:
+        names = {contender.name for contender in found if contender.kind in measure.kinds}
+        assert set(results.rounds[measure.name]) == names
+        for figure in measure.figures:
+            assert set(results.values[figure]) == names
+    page = report.page(results, rounds=1, where="Run in a test")
+    assert "| first byte p50, 10 at once | direct |" in page
+    assert "Every response came whole." in page
+
+
+@pytest.fixture
+def gateways(found: list[Contender]) -> dict[str, Gateway]:
+    return {one.name: one for one in found if isinstance(one, Gateway)}
+
+
+def test_a_response_that_took_the_wrong_way_stops_the_benchmark(
+    gateways: dict[str, Gateway],
+) -> None:
+    ten = Round(whole=10, amount=60)
+    gateways["dialback"].check(Counts(frames=10), ten)
+    with pytest.raises(NotStreamedError):
+        gateways["dialback"].check(Counts(frames=9), ten)
+    with pytest.raises(NotStreamedError):
+        gateways["dialback"].check(Counts(frames=10), Round(whole=1, amount=1 << 20))
+    gateways["buffered"].check(Counts(), ten)
+    with pytest.raises(NotStreamedError):
+        gateways["buffered"].check(Counts(frames=1), ten)
+
+
+def test_a_word_selects_a_measure_or_all_that_begin_so() -> None:
+    known = measures(TINY)
+    assert [one.name for one in selected(known, ["ttfb-10"])] == ["ttfb-10"]
+    assert {one.name.partition("-")[0] for one in selected(known, ["ttfb", "bulk"])} == {
+        "ttfb",
+        "bulk",
+    }
+    assert selected(known, []) == known
+    with pytest.raises(ValueError, match="'ttfb-' is no measure; there are: ttfb-1, "):
+        selected(known, ["ttfb-"])
+
+
+def test_an_aim_that_was_missed_is_called_missed() -> None:
+    times = aims.Aim("first byte", "", "direct", 20.0)
+    rates = aims.Aim("chunks", "", "nginx", 0.5, at_most=False)
+    assert [times.reached(20.0), times.reached(20.1)] == [True, False]
+    assert [rates.reached(0.5), rates.reached(0.49)] == [True, False]
+    assert times.reached(None) is False
+    assert all(aim.ratio(Results()) is None for aim in aims.AIMS)
+
+
+def test_every_aim_is_of_a_figure_that_is_measured() -> None:
+    names = {figure.name for measure in measures(TINY) for figure in measure.figures}
+    assert {aim.figure for aim in aims.AIMS} <= names
