@@ -6,8 +6,8 @@ python -m tests.benchmarks.compare main --only ttfb-10,bulk   a part; ttfb: all 
 
 Commits are checked out into temporary work trees. Both sides get the same functions, the same client,
 and this virtual environment. In every round each side is started anew (an accident of one process's
-memory is not taken for a difference), warmed up, and measured once; who begins changes. A row is judged
-by the pairs of all rounds (see `verdict`): better, worse, or within noise.
+memory is not taken for a difference), warmed up, and measured five times in turn, of which the median
+counts. One measure takes about a minute and a half, all of them six. A row is judged by the pairs of all rounds (see `verdict`): better, worse, or within noise.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import uvloop
 
 from tests.benchmarks.contenders import Gateway
 from tests.benchmarks.cores import CORES, share
-from tests.benchmarks.measures import Results, one_round, selected
+from tests.benchmarks.measures import Results, selected, take_turns
 from tests.benchmarks.report import number
 from tests.benchmarks.servers import running_gateway
 from tests.benchmarks.streams import QUICK, measures
@@ -37,7 +37,12 @@ if TYPE_CHECKING:
     from tests.benchmarks.verdict import Verdict
 
 ROUNDS = 12
-"""So many that a chance difference of 1 % and a real one of 3 % are mostly told apart, in minutes."""
+"""The interval of the ratio is then some 5 % wide to either side, and may leave out one outlier at
+each end; a smaller difference needs more."""
+
+PASSES = 5
+"""Of each round and side: single passes of one process scatter by 9 %, medians of ten passes of
+different processes by 3 % (measured on a virtual machine)."""
 
 USUALLY = ["ttfb-1", "ttfb-10", "chunks-1", "chunks-12", "bulk"]
 """Without `--only`: what needs no more than a dozen functions, which start quickly."""
@@ -104,13 +109,11 @@ def compare(
 async def _one_turn(
     running: Sequence[Gateway], chosen: Sequence[Measure], results: Results, at_once: int
 ) -> None:
+    turn = Results()
     for gateway in running:
         await gateway.warm_up(at_once)
-    for measure in chosen:
-        for gateway in running:
-            await one_round(gateway, measure)  # each path once before it counts
-        for gateway in running:
-            results.book(measure, gateway, await one_round(gateway, measure))
+    await take_turns(running, chosen, turn, rounds=PASSES)
+    results.add_medians(turn)
 
 
 def judged(results: Results) -> dict[Figure, Verdict]:

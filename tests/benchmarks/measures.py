@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -73,6 +74,15 @@ class Results:
         for figure in measure.figures if found.whole else ():
             values = self.values.setdefault(figure, defaultdict(list))
             values[contender.name].append(figure.of(found))
+
+    def add_medians(self, other: Results) -> None:
+        """Take of each figure of another run the median, as if it were one round."""
+        for figure, of in other.values.items():
+            values = self.values.setdefault(figure, defaultdict(list))
+            for name, found in of.items():
+                values[name].append(statistics.median(found))
+        for what, times in other.broken.items():
+            self.broken[what] += times
 
 
 def selected(measures: Iterable[Measure], only: Sequence[str]) -> list[Measure]:
