@@ -98,6 +98,11 @@ class GatewayStream(RequestHalf):
         return self._response.body.position
 
     @property
+    def at_limit(self) -> bool:
+        """Whether the function has used up its credit, as far as it is known here."""
+        return self._response.body.position == self._response.body.maximum
+
+    @property
     def ended(self) -> bool:
         """Whether a valid END is held."""
         return self._response.ended

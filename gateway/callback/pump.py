@@ -18,7 +18,7 @@ from aiohttp import WebSocketError, WSMsgType
 from protocol.codec import decode, encode
 from protocol.connection import GatewayConnection
 from protocol.errors import CloseCode, GoawayCode, ProtocolError, RejectCode, RemoteProtocolError
-from protocol.frames import Attach, Attached, Park, Reject
+from protocol.frames import Attach, Attached, Data, Park, Reject
 
 if TYPE_CHECKING:
     from aiohttp import WSMessage, web
@@ -161,7 +161,10 @@ class Pump:
             self._connection.heard(now)
         elif self._connection.parked is not None:
             self._connections.has_parked(self)
-        self.outbox_changed()
+        # Bytes that came ask for no answer before their client takes them; then the journal calls.
+        # But one who waits for credit may have some that was not worth a frame before.
+        if type(wanted) is not Data or self._journal is None or self._journal.at_limit:
+            self.outbox_changed()
 
     def _blame(self, error: RemoteProtocolError, data: bytes = b"") -> None:
         """Count a rule that was broken outside of the stream against the exchange that is bound."""

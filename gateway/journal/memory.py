@@ -216,6 +216,11 @@ class MemoryJournal:
         return self._stream.due(now)
 
     @property
+    def at_limit(self) -> bool:
+        """Whether the function has used up its credit, as far as this side knows."""
+        return self._stream.at_limit
+
+    @property
     def over(self) -> bool:
         """Whether the bound connection has done its part: END acknowledged, or RESET."""
         return self._stream.over
