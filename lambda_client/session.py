@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from protocol.envelope import Envelope
     from protocol.headers import HeaderList
 
+_IDLE, _SETTLED = Phase.IDLE, Phase.SETTLED  # for every write, as in `protocol.function_stream`
+
 
 class Session(Shared):
     """The outlet that streams (see `response.Outlet`), and the source of a streamed request body.
@@ -118,7 +120,7 @@ class Session(Shared):
 
     def write(self, data: bytes) -> None:
         """Take body bytes; block while there is no credit."""
-        if self.phase is Phase.IDLE and len(data) > min(self.stream.room, INLINE_ANSWER_MAX):
+        if self.phase is _IDLE and len(data) > min(self.stream.room, INLINE_ANSWER_MAX):
             self.open()
         rest, size = self._put(data, len(data)), len(data)
         while rest:
@@ -165,7 +167,7 @@ class Session(Shared):
                 self._refuse_large_body()
             if left or self._halfway:
                 self._set_halfway(halfway=0 < left < size)
-            pump = self._take_idle_pump() if accepted else None
+            pump = self._take_idle_pump() if accepted and self._pump_idle else None
         if pump is not None:
             self._submit(pump.flush)
         return memoryview(data)[accepted:] if left else b""
@@ -191,7 +193,7 @@ class Session(Shared):
         """Raise why nobody takes the response any more, if so. The lock is held."""
         if self.failure is not None:
             raise self.failure
-        if self.phase is Phase.SETTLED:
+        if self.phase is _SETTLED:
             raise StreamClosed("write after end" if self.stream.ended else "the response is over")
 
     def _refuse_large_body(self) -> None:

@@ -266,7 +266,7 @@ def decode(
 def _unpack(data: bytes | bytearray | memoryview, max_frame: int) -> list[object]:
     """Decode a message that looks like a frame from its first byte (an array, not empty)."""
     size = len(data)
-    if size > max_message(max_frame):
+    if size > max_frame and size > max_message(max_frame):
         raise RemoteProtocolError(
             f"a message of {size} bytes is too large", close_code=CloseCode.FRAME_TOO_LARGE
         )
@@ -275,12 +275,14 @@ def _unpack(data: bytes | bytearray | memoryview, max_frame: int) -> list[object
     try:
         if size > SMALL and not is_plain_data(data):
             check_shape(data)
-        items = msgpack.unpackb(data, max_array_len=_MAX_ARRAY, max_map_len=0, max_ext_len=0)
+        items: list[object] = msgpack.unpackb(
+            data, max_array_len=_MAX_ARRAY, max_map_len=0, max_ext_len=0
+        )
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
         raise _undecodable(data, str(error) or type(error).__name__) from None
     if not items:
         raise _undecodable(data, "an empty array")
-    return cast("list[object]", items)
+    return items
 
 
 def _undecodable(data: bytes | bytearray | memoryview, why: str) -> RemoteProtocolError:

@@ -1,4 +1,4 @@
-"""The frames: one frozen dataclass each, fields in the order of the wire.
+"""The frames: one dataclass each, never changed once made, fields in the order of the wire.
 
 `str(frame)` is safe for logs: it never shows body bytes, header values, tokens or secrets.
 """
@@ -156,7 +156,7 @@ class Head(_Loggable):
     flags: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # made for every chunk: frozen, it would cost twice as much
 class Data(_Loggable):
     """Both ways: body bytes at their absolute offset (F -> G response, G -> F request).
 

@@ -67,6 +67,9 @@ class FunctionState(Enum):
     DONE = "done"
 
 
+_DONE = FunctionState.DONE  # for every write: in Python 3.11 a member takes long to look up
+
+
 class FunctionStream:
     """The function's side of one exchange.
 
@@ -122,7 +125,7 @@ class FunctionStream:
 
     @property
     def _closed(self) -> bool:
-        return self.state is FunctionState.DONE or self.broken_off
+        return self.state is _DONE or self._reset is not None or self.cancelled is not None
 
     def start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Give the response head, once.
@@ -143,10 +146,12 @@ class FunctionStream:
         Raises:
             LocalProtocolError: before `start` or after `end`.
         """
-        self._response.require_head()
-        if self._closed and not self._response.body.finished:
+        response = self._response
+        if response.head is None:
+            response.require_head()
+        if self._closed and not response.body.finished:
             return 0
-        accepted = self._response.body.write(data)
+        accepted = response.body.write(data)
         if not self.head_committed:
             self._commit_head()
         return accepted

@@ -81,8 +81,10 @@ class Sender:
         """
         if self.finished:
             raise LocalProtocolError("write after the end of the body")
-        size = min(len(data), self.room)
-        if size <= 0:
+        size = len(data)
+        if size > self._write_limit - self.written:
+            size = self.room
+        if not size:
             return 0
         if size == len(data) <= self.max_frame:
             self._waiting.append(bytes(data))
