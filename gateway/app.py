@@ -7,6 +7,7 @@ import logging
 from contextlib import AsyncExitStack
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -89,7 +90,8 @@ class App:
             CallbackOffer((callback_url,), INITIAL_WINDOW, limits),
             settings.timing,
         )
-        self._endpoint = CallbackEndpoint(store, tokens, telemetry, limits)
+        base = urlsplit(callback_url).path
+        self._endpoint = CallbackEndpoint(store, tokens, telemetry, limits, base)
         telemetry.watch_callbacks("open", lambda: len(self._endpoint.connections))
         telemetry.watch_callbacks("parked", lambda: self._endpoint.connections.parked)
         telemetry.watch_tasks(lambda: len(asyncio.all_tasks()))

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
-from urllib.parse import urlsplit
 
 import msgspec
 
 from gateway.address import Address, Network
+from gateway.callback_url import check_callback_url, fill_in
 from gateway.config_lines import Lines
 from gateway.errors import ConfigError
 from gateway.log import LogFormat, LogLevel
@@ -35,7 +35,6 @@ from gateway.route_settings import (
 )
 from gateway.rules import Cors
 from gateway.timing import Timing
-from protocol.envelope import is_callback_url
 from protocol.limits import MIB
 
 if TYPE_CHECKING:
@@ -49,6 +48,9 @@ MEMORY_BUDGET = 512 * MIB
 
 MEMORY_MIN, MEMORY_MAX = MIB, 1024 * 1024 * MIB
 """Less holds no four streams; more than a terabyte is a slip of the keyboard."""
+
+WORKERS_MAX = 64
+"""More than the cores of any machine that this is for; it is a slip of the keyboard."""
 
 ENV_PREFIX = "DIALBACK_"
 
@@ -65,7 +67,9 @@ class GatewaySettings:
         callback: where functions dial back.
         admin: where operators look; loopback unless told otherwise.
         callback_url: ws:// or wss:// base that functions dial (``/v1/attach`` is appended); absent:
-            the callback listener's own address.
+            the callback listener's own address. ``{worker}`` and ``{port}`` stand for each worker's own.
+        workers: processes that share the edge's port; each has a callback port of its own, this one and
+            those that follow it.
         trusted_proxies: networks of the proxies whose X-Forwarded-* and Forwarded headers are believed.
         token_keys: files that hold the keys of attach tokens, the signing one first; none means a
             random key, good for one process.
@@ -80,6 +84,7 @@ class GatewaySettings:
     callback: Address = Address("127.0.0.1", 8081)
     admin: Address = Address("127.0.0.1", 9090)
     callback_url: str | None = None
+    workers: int = 1
     trusted_proxies: tuple[Network, ...] = ()
     token_keys: tuple[Path, ...] = ()
     memory_budget: int = MEMORY_BUDGET
@@ -87,6 +92,12 @@ class GatewaySettings:
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
     timing: Timing = Timing()
+
+    def dialled_at(self, callback: Address, worker: int = 0) -> str:
+        """Return what functions dial to reach a worker whose callback listener is at this address."""
+        if self.callback_url is None:
+            return f"ws://{callback}"
+        return fill_in(self.callback_url, worker=worker, port=callback.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +113,7 @@ class _GatewayTable(msgspec.Struct, forbid_unknown_fields=True):
     callback: str | None = None
     admin: str | None = None
     callback_url: str | None = None
+    workers: int | None = None
     trusted_proxies: list[str] | None = None
     token_keys: list[str] | None = None
     memory_budget: int | None = None
@@ -163,8 +175,8 @@ def from_environment(settings: GatewaySettings, environ: Mapping[str, str]) -> G
                 key = "timing"
             if key in ("token_keys", "trusted_proxies"):
                 value = [part for part in value.split(",") if part]
-            elif key == "memory_budget":
-                value = _whole_number(name, value)
+            elif key in ("memory_budget", "workers"):
+                value = _whole_number(name, value, key)
             elif key == "drain_deadline":
                 value = _number(name, value)
             settings = _set(settings, key, value, name, Path())
@@ -176,6 +188,7 @@ ENVIRONMENT: dict[str, str] = {
     "DIALBACK_CALLBACK": "callback",
     "DIALBACK_ADMIN": "admin",
     "DIALBACK_CALLBACK_URL": "callback_url",
+    "DIALBACK_WORKERS": "workers",
     "DIALBACK_TRUSTED_PROXIES": "trusted_proxies",  # networks, separated by commas
     "DIALBACK_TOKEN_KEYS": "token_keys",  # files, likewise
     "DIALBACK_MEMORY_BUDGET": "memory_budget",
@@ -294,22 +307,6 @@ def _set(
     return replace(settings, **{key: checked})
 
 
-def check_callback_url(url: str) -> str:
-    """Return a callback base URL without its trailing slash.
-
-    Raises:
-        ValueError: it is not ws:// or wss:// with a host and nothing that a path cannot follow.
-    """
-    hint = "write ws://HOST:PORT or wss://HOST"
-    parts = urlsplit(url)
-    if not is_callback_url(url) or not parts.hostname:
-        raise ValueError(f"{url!r} is not a WebSocket address; {hint}")
-    if parts.query or parts.fragment or parts.username is not None:
-        raise ValueError(f"{url!r} has a query, a fragment or a user name; {hint}")
-    _ = parts.port  # raises a ValueError that names the bad port
-    return url.rstrip("/")
-
-
 def _key_file(path: Path) -> Path:
     if not path.is_file():
         raise ValueError(f"{path}: no such file; each key is a file that holds a secret")
@@ -329,17 +326,33 @@ def _seconds(value: float) -> float:
     return value
 
 
+def with_workers(settings: GatewaySettings, count: int, where: str) -> GatewaySettings:
+    """Return the settings for so many workers; `where` names the number in an error.
+
+    Raises:
+        ConfigError: it is too large.
+    """
+    return _set(settings, "workers", count, where, Path())
+
+
+def _workers(value: int) -> int:
+    if not 1 <= value <= WORKERS_MAX:
+        raise ValueError(f"{value} is not a number of workers from 1 to {WORKERS_MAX}")
+    return value
+
+
 def _memory(value: int) -> int:
     if not MEMORY_MIN <= value <= MEMORY_MAX:
         raise ValueError(f"{value} is not a number of bytes from {MEMORY_MIN} to {MEMORY_MAX}")
     return value
 
 
-def _whole_number(name: str, text: str) -> int:
+def _whole_number(name: str, text: str, key: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ConfigError(f"{name}: {text!r} is not a number of bytes") from None
+        of = "workers" if key == "workers" else "bytes"
+        raise ConfigError(f"{name}: {text!r} is not a number of {of}") from None
 
 
 def _number(name: str, text: str) -> float:
@@ -373,6 +386,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "callback": Address.parse,
     "admin": Address.parse,
     "callback_url": check_callback_url,
+    "workers": _workers,
     "trusted_proxies": lambda texts: tuple(map(_network, texts)),
     "memory_budget": _memory,
     "drain_deadline": _seconds,

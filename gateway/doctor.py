@@ -19,11 +19,11 @@ from gateway.invoke.base import HttpCall, Invocation, InvokeOutcomeUnknown
 from gateway.targets import AwsTarget, UrlTarget
 from protocol.envelope import KEY, Envelope
 from protocol.errors import ProtocolError
-from protocol.limits import DEFAULT_MAX_FRAME, INITIAL_WINDOW
+from protocol.limits import DEFAULT_MAX_FRAME, INITIAL_WINDOW, MAX_URLS
 from protocol.probe import parse_report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from gateway.invoke.base import Invoker, InvokeResult
     from gateway.routes import Route, RouteTable
@@ -73,7 +73,7 @@ class Doctor:
 
     Args:
         routes: whose functions.
-        callback_url: what they are told to dial.
+        callback_urls: what they are told to dial, each.
         tokens: made from the running gateway's keys.
         idle: seconds of silence that a connection should survive; 0 not to ask.
         say: prints one line.
@@ -82,13 +82,13 @@ class Doctor:
     def __init__(
         self,
         routes: RouteTable,
-        callback_url: str,
+        callback_urls: Sequence[str],
         tokens: Tokens,
         idle: float,
         say: Callable[[str], None],
     ) -> None:
         self._functions = Functions(routes, reload=False)
-        self._callback_url = callback_url
+        self._callback_urls = callback_urls
         self._tokens = tokens
         self._idle = idle
         self._say = say
@@ -107,17 +107,23 @@ class Doctor:
     async def _examine(self, route: Route) -> bool:
         self._say(f"route {route.label} -> {route.target}")
         invoker = self._functions.invokers[route.label]
-        envelope = self._envelope(route)
-        well = True
         if isinstance(route.target, AwsTarget):
-            well = self._tell("  ", await self._look_at_permission(invoker))
-        if well:
-            found, reports = await self._probe(invoker, route, envelope)
-            well = self._tell("  ", found)
-            for report in reports:
-                self._say(f"  callback {report.url}, as the function sees it")
-                for finding in _findings(report):
-                    well &= self._tell("    ", finding)
+            found = await self._look_at_permission(invoker)
+            if not self._tell("  ", found):
+                return False
+        well = True
+        for begin in range(0, len(self._callback_urls), MAX_URLS):
+            urls = self._callback_urls[begin : begin + MAX_URLS]
+            well &= await self._ask(invoker, route, urls)
+        return well
+
+    async def _ask(self, invoker: Invoker, route: Route, urls: Sequence[str]) -> bool:
+        found, reports = await self._probe(invoker, route, self._envelope(route, urls))
+        well = self._tell("  ", found)
+        for report in reports:
+            self._say(f"  callback {report.url}, as the function sees it")
+            for finding in _findings(report):
+                well &= self._tell("    ", finding)
         return well
 
     def _tell(self, indent: str, finding: Finding) -> bool:
@@ -165,13 +171,13 @@ class Doctor:
             return Finding("function", ok=True, text=text, ms=_since(begun)), []
         return Finding("function", ok=True, text="uses lambda_client", ms=_since(begun)), reports
 
-    def _envelope(self, route: Route) -> Envelope:
+    def _envelope(self, route: Route, urls: Sequence[str]) -> Envelope:
         xid = secrets.token_bytes(16)
         lifetime = route.timeout + PROBE_SECONDS + self._idle
         return Envelope(
             xid=xid.hex(),
             inv=1,
-            urls=(self._callback_url,),
+            urls=tuple(urls),
             token=self._tokens.mint(xid, 1, now=time.time(), lifetime=lifetime),
             window=INITIAL_WINDOW,
             max_frame=DEFAULT_MAX_FRAME,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from gateway.address import Address
     from gateway.config import GatewaySettings
     from gateway.routes import RouteTable
     from gateway.tokens import Tokens
@@ -79,7 +80,7 @@ async def _serve(job: Job, tokens: Tokens, sockets: dict[str, socket.socket]) ->
     bound = {name: address_of(one) for name, one in sockets.items()}
     app = App(
         job.routes,
-        callback_url=settings.callback_url or f"ws://{reachable(bound['callback'])}",
+        callback_url=settings.dialled_at(reachable(bound["callback"])),
         tokens=tokens,
         settings=settings,
         development=job.development,
@@ -97,16 +98,22 @@ async def _serve(job: Job, tokens: Tokens, sockets: dict[str, socket.socket]) ->
 
 def _introduction(job: Job, sockets: dict[str, socket.socket]) -> list[str]:
     """Return what to tell the user: where everything is, and the word ``ready``."""
-    urls = {name: f"http://{reachable(address_of(one))}" for name, one in sockets.items()}
-    dialled = job.settings.callback_url or urls["callback"].replace("http:", "ws:")
-    lines = [
-        f"edge      {urls['edge']}",
-        f"callback  {dialled}",
-        f"admin     {urls['admin']}  (/healthz /readyz /metrics /exchanges)",
-    ]
-    for route in job.routes:
-        lines.append(f"route     {route.label} -> {route.target}")
-        if job.development and isinstance(route.target, LocalTarget):
-            path = f"/2015-03-31/functions/{route.name}/invocations"
-            lines.append(f"invoke    {urls['admin']}{path}")
+    at = {name: reachable(address_of(one)) for name, one in sockets.items()}
+    lines = introduction(job, at["edge"], [at["callback"]], at["admin"])
+    if job.development:
+        for route in job.routes:
+            if isinstance(route.target, LocalTarget):
+                path = f"/2015-03-31/functions/{route.name}/invocations"
+                lines.append(f"invoke    http://{at['admin']}{path}")
     return [*lines, "ready"]
+
+
+def introduction(job: Job, edge: Address, callbacks: list[Address], admin: Address) -> list[str]:
+    """Return the lines that say where everything is; one callback address for each worker."""
+    dialled = [job.settings.dialled_at(at, worker) for worker, at in enumerate(callbacks)]
+    return [
+        f"edge      http://{edge}",
+        *(f"callback  {url}" for url in dialled),
+        f"admin     http://{admin}  (/healthz /readyz /metrics /exchanges)",
+        *(f"route     {route.label} -> {route.target}" for route in job.routes),
+    ]

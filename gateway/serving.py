@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway.heap import calm_collector
 from gateway.listener import Listener
+from gateway.sockets import BACKLOG
 
 if TYPE_CHECKING:
     import socket
@@ -60,7 +61,7 @@ async def serve(
 
     Args:
         app: made, not started.
-        sockets: by the names of the app's protocol factories; closed in the end.
+        sockets: bound, by the names of the app's protocol factories; closed in the end.
         stop: the order.
         drain_deadline: seconds to finish what is begun.
         ready: called once everything listens.
@@ -72,6 +73,8 @@ async def serve(
             return 0
         calm_collector()
         factories = app.factories()
+        for one in sockets.values():
+            one.listen(BACKLOG)
         listeners = {
             name: Listener(name, one, factories[name], app.shed) for name, one in sockets.items()
         }

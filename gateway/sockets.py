@@ -39,14 +39,59 @@ def bind(name: str, address: Address, hint: str) -> socket.socket:
         ConfigError: it cannot be had.
     """
     try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-        family, _, _, _, place = found[0]
-        return socket.create_server(place[:2], family=family, backlog=BACKLOG)
+        family, place = _resolve(address)
+        return socket.create_server(place, family=family, backlog=BACKLOG)
     except OSError as error:
-        advice = f"choose another with {hint}"
-        if error.errno == errno.EADDRINUSE:
-            advice = f"stop that program, or {advice}"
-        raise ConfigError(f"{name} listener: {address} {_reason(error)}; {advice}") from error
+        raise _cannot(name, address, hint, error) from error
+
+
+def hold(name: str, address: Address, hint: str) -> socket.socket:
+    """Hold an address for the sockets that `share` it; nobody else may have it, and nothing listens yet.
+
+    Raises:
+        ConfigError: it cannot be had.
+    """
+    with bind(name, address, hint) as alone:  # whoever would share the port with us is found out
+        address = Address(address.host, address_of(alone).port)
+    return share(name, address, hint)
+
+
+def share(name: str, address: Address, hint: str) -> socket.socket:
+    """Bind to an address together with other sockets of this user (SO_REUSEPORT, socket(7)).
+
+    The kernel spreads connections over those that listen; this one does not yet.
+
+    Raises:
+        ConfigError: it cannot be had.
+    """
+    try:
+        family, place = _resolve(address)
+        one = socket.socket(family)
+        try:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            one.bind(place)
+        except BaseException:
+            one.close()
+            raise
+    except OSError as error:
+        raise _cannot(name, address, hint, error) from error
+    return one
+
+
+def _resolve(address: Address) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    family, _, _, _, place = found[0]
+    return family, (str(place[0]), int(place[1]))
+
+
+def _cannot(name: str, address: Address, hint: str, error: OSError) -> ConfigError:
+    advice = f"choose another with {hint}"
+    if error.errno == errno.EADDRINUSE:
+        advice = f"stop that program, or {advice}"
+    return ConfigError(f"{name} listener: {address} {_reason(error)}; {advice}")
 
 
 def _reason(error: OSError) -> str:

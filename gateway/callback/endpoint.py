@@ -32,17 +32,30 @@ RETRY_AFTER = (1, 3)
 class CallbackEndpoint:
     """Checks who knocks, upgrades, and lets a `Pump` run the connection.
 
+    Args:
+        store: of the exchanges that run here.
+        tokens: checks what functions show.
+        telemetry: counts them.
+        limits: of the protocol.
+        base: path of the callback URL: a load balancer in front may leave it in place or take it away.
+
     Attributes:
         connections: those that are open.
     """
 
     def __init__(
-        self, store: JournalStore, tokens: Tokens, telemetry: Telemetry, limits: Limits
+        self,
+        store: JournalStore,
+        tokens: Tokens,
+        telemetry: Telemetry,
+        limits: Limits,
+        base: str = "",
     ) -> None:
         self._store = store
         self._tokens = tokens
         self._telemetry = telemetry
         self._limits = limits
+        self._paths = frozenset({ATTACH_PATH, base + ATTACH_PATH})
         self.connections = Connections()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -72,7 +85,7 @@ class CallbackEndpoint:
         return socket
 
     def _refuse(self, request: web.BaseRequest) -> web.Response | None:
-        if request.path != ATTACH_PATH:
+        if request.path not in self._paths:
             return _error(404, f"nothing here; functions attach at {ATTACH_PATH}")
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
         if choose_subprotocol([name.strip() for name in offered.split(",")]) is None:

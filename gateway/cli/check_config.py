@@ -29,10 +29,12 @@ def _run(options: argparse.Namespace) -> int:
     from gateway.config import load
     from gateway.functions import check_handlers
     from gateway.routes import build_routes
+    from gateway.workers import plan
 
     settings = load(options.file, os.environ)
     routes = build_routes(settings.routes)
     read_tokens(settings.gateway.token_keys)
+    plan.check(settings.gateway, routes)
     check_handlers(routes)
     count = "1 route" if len(routes) == 1 else f"{len(routes)} routes"
     print(f"{options.file}: good, {count}")

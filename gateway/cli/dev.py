@@ -113,13 +113,16 @@ def _run(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace, environ: Mapping[str, str]) -> GatewaySettings:
     """Return the settings of `dev`: flags over environment over defaults."""
     from gateway.address import Address
-    from gateway.config import GatewaySettings, check_callback_url, from_environment
+    from gateway.callback_url import check_callback_url
+    from gateway.config import GatewaySettings, from_environment
     from gateway.errors import ConfigError
 
     def listener(address: Address, host: str | None, port: int | None) -> Address:
         return Address(host or address.host, address.port if port is None else port)
 
     settings = from_environment(GatewaySettings(), environ)
+    if settings.workers > 1:
+        raise ConfigError("DIALBACK_WORKERS: dev is one process; use dialback serve for several")
     settings = replace(
         settings,
         edge=listener(settings.edge, options.host, options.port),

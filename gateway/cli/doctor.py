@@ -49,6 +49,7 @@ def _run(options: argparse.Namespace) -> int:
     from gateway.doctor import Doctor
     from gateway.errors import ConfigError
     from gateway.routes import build_routes
+    from gateway.workers.plan import callback_urls
 
     settings = load(options.config, os.environ)
     log.set_up("error", settings.gateway.log_format, sys.stderr)
@@ -57,11 +58,11 @@ def _run(options: argparse.Namespace) -> int:
     if not chosen:
         paths = ", ".join(route.label for route in routes)
         raise ConfigError(f"--route {options.route}: there is none; the file has {paths}")
-    url = settings.gateway.callback_url or f"ws://{settings.gateway.callback}"
+    urls = callback_urls(settings.gateway)
     tokens = read_tokens(settings.gateway.token_keys)
 
     async def examine() -> bool:
-        doctor = Doctor(routes, url, tokens, options.idle, lambda line: print(line, flush=True))
+        doctor = Doctor(routes, urls, tokens, options.idle, lambda line: print(line, flush=True))
         return await doctor.examine(chosen)
 
     return 0 if asyncio.run(examine()) else 1

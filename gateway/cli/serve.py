@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.cli import arguments
+
 if TYPE_CHECKING:
     import argparse
 
@@ -24,6 +26,7 @@ The file:
   admin = "127.0.0.1:9090"                        # /healthz /readyz /metrics /exchanges
   callback_url = "wss://callback.example.com"     # the callback listener as functions see it
   token_keys = ["/run/secrets/token-key"]         # made at random when absent
+  workers = 2                                     # processes that share the edge; below
   trusted_proxies = ["10.0.0.0/8"]                # whose X-Forwarded-* and Forwarded count; none
   memory_budget = 536870912                       # bytes of bodies held; beyond, 503
 
@@ -87,6 +90,12 @@ aws: functions are called by the Invoke API, with the credentials that AWS's own
 lambda:InvokeFunctionUrl. A signed call carries the client's own Authorization as
 X-Forwarded-Authorization. Set callback_url to what those functions can reach.
 
+Several workers (--workers, [gateway] workers) share the edge port and the admin listener; a worker that dies
+is started again. Each has a callback port of its own: callback, and those that follow it. A function must
+reach the very one that called it, so callback_url has a place for what tells them apart, {{port}} or
+{{worker}} (from 0): "wss://callback.example.com/w{{worker}}". memory_budget, and concurrency and queue of
+every route, are for all together and divided among them; other limits are each worker's.
+
 Variables that override [gateway]: {variables}.
 Without --config the text of the file is taken from the variable DIALBACK_TOML.
 
@@ -105,26 +114,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = DESCRIPTION.format(variables=_variables())
     parser.add_argument("--config", type=Path, metavar="FILE.toml")
+    parser.add_argument(
+        "--workers", type=arguments.count, metavar="N", help="processes that share the edge (1)"
+    )
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     from gateway import log
-    from gateway.config import load
+    from gateway.config import load, with_workers
     from gateway.routes import build_routes
-    from gateway.server import Job, run
+    from gateway.server import Job
 
     settings = load(options.config, os.environ)
-    log.set_up(settings.gateway.log_level, settings.gateway.log_format, sys.stderr)
-    return run(
-        Job(
-            settings=settings.gateway,
-            routes=build_routes(settings.routes),
-            development=False,
-            hints=_HINTS,
-            say=lambda line: print(line, flush=True),
-        )
+    gateway = settings.gateway
+    if options.workers is not None:
+        gateway = with_workers(gateway, options.workers, "--workers")
+    log.set_up(gateway.log_level, gateway.log_format, sys.stderr)
+    job = Job(
+        settings=gateway,
+        routes=build_routes(settings.routes),
+        development=False,
+        hints=_HINTS,
+        say=lambda line: print(line, flush=True),
     )
+    if gateway.workers > 1:
+        from gateway.workers.supervisor import run
+    else:
+        from gateway.server import run
+    return run(job)
 
 
 def _variables() -> str:

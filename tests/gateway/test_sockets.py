@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 
@@ -7,7 +8,7 @@ import pytest
 
 from gateway.address import Address
 from gateway.errors import ConfigError
-from gateway.sockets import bind, page_origins, watch_peers
+from gateway.sockets import address_of, bind, hold, page_origins, share, watch_peers
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems lack the options")
@@ -62,3 +63,49 @@ def test_pages_of_the_edge_have_these_origins(
     wanted: Address, bound: Address, origins: set[str]
 ) -> None:
     assert page_origins(wanted, bound) == origins
+
+
+ANY = Address("127.0.0.1", 0)
+
+
+def test_sockets_that_share_an_address_get_each_its_own_connections() -> None:
+    with hold("edge", ANY, "") as holder:
+        where = address_of(holder)
+        with share("edge", where, "") as one, share("edge", where, "") as other:
+            for listening in (one, other):
+                listening.listen(64)
+                listening.settimeout(0)
+            clients = [socket.create_connection((where.host, where.port)) for _ in range(64)]
+            taken = [accept_all(one), accept_all(other)]
+            assert sum(map(len, taken)) == len(clients)
+            assert all(taken)
+            for open_one in (*clients, *taken[0], *taken[1]):
+                open_one.close()
+
+
+def accept_all(listening: socket.socket) -> list[socket.socket]:
+    found = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            found.append(listening.accept()[0])
+    return found
+
+
+def test_what_is_held_refuses_connections_and_other_listeners() -> None:
+    with hold("edge", ANY, "--x") as holder:
+        where = address_of(holder)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((where.host, where.port))
+        with share("edge", where, "") as worker:
+            worker.listen(1)
+            for another in (hold, bind):
+                with pytest.raises(ConfigError, match=r"is in use by another program; .* with --x"):
+                    another("edge", where, "--x")
+
+
+def test_a_stranger_that_would_share_the_port_is_not_joined() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0), reuse_port=True) as stranger,
+        pytest.raises(ConfigError, match="in use by another program"),
+    ):
+        hold("edge", address_of(stranger), "")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FUNCTIONS = Path(__file__).with_name("functions.py")
+READ_SIZE = 65_536
 DEADLINE = {"DIALBACK_DRAIN_DEADLINE": "0.5"}
 
 
@@ -48,11 +49,15 @@ class Client:
             self.connection.request("GET", self._path)
             response = self.connection.getresponse()
             self.status, self.headers = response.status, response.headers
-            while line := response.readline():
-                self.lines.append(line)
-            # readline() ends the same way when chunks are missing; read() tells.
-            response.read()
-            self.clean = response.isclosed()
+            length, received, rest = response.length, 0, b""
+            # Of http.client's ways to read only read1() tells a FIN in the middle of chunks from their end.
+            while data := response.read1(READ_SIZE):
+                received += len(data)
+                *lines, rest = (rest + data).split(b"\n")
+                self.lines += [line + b"\n" for line in lines]
+            if rest:
+                self.lines.append(rest)
+            self.clean = length in (None, received)
         except (OSError, http.client.HTTPException):
             self.clean = False
 

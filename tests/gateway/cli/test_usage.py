@@ -84,6 +84,10 @@ def test_help_teaches(command: list[str], taught: str) -> None:
         ("dev a.py:h --route /=b.py:h", "dialback: --route /=b.py:h: path / is there already"),
         ("serve", "dialback: no settings: add --config FILE.toml, or put its text into DIALBACK_"),
         ("serve --config gone.toml", "dialback: gone.toml: no such file"),
+        (
+            "serve --config x --workers 0",
+            "dialback: argument --workers: '0' is not a number from 1",
+        ),
         ("check-config gone.toml", "dialback: gone.toml: no such file"),
     ],
 )
@@ -159,3 +163,40 @@ def test_a_good_file_is_good(tmp_path: Path) -> None:
     done = dialback("check-config", config)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{config}: good, 1 route\n  / -> {FUNCTIONS}:echo\n"
+
+
+def test_what_several_workers_cannot_share_is_told_once(tmp_path: Path) -> None:
+    config = tmp_path / "dialback.toml"
+    config.write_text('[gateway]\ncallback_url = "wss://cb.example.com"\n' + ROUTE)
+    said = "dialback: gateway.callback_url: wss://cb.example.com is the same for 2 workers"
+    assert complaint("serve", "--config", config, "--workers=2").startswith(said)
+    line = complaint("check-config", config, env={"DIALBACK_WORKERS": "2"})
+    assert line.startswith(said)
+    assert complaint("serve", "--config", config, "--workers=65").startswith(
+        "dialback: --workers: 65"
+    )
+    line = complaint("dev", f"{FUNCTIONS}:echo", env={"DIALBACK_WORKERS": "2"})
+    assert line.startswith("dialback: DIALBACK_WORKERS: dev is one process")
+
+
+def test_a_port_that_one_of_several_workers_cannot_have_is_named(tmp_path: Path) -> None:
+    config = tmp_path / "dialback.toml"
+    config.write_text(ROUTE)
+    listeners = {f"DIALBACK_{one}": "127.0.0.1:0" for one in ("EDGE", "ADMIN")}
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        env = {**listeners, "DIALBACK_CALLBACK": f"127.0.0.1:{port - 1}"}
+        line = complaint("serve", "--config", config, "--workers=2", env=env)
+        assert line.startswith(
+            f"dialback: callback listener: 127.0.0.1:{port} is in use by another"
+        )
+
+
+def test_a_worker_that_cannot_start_is_told_of_once(tmp_path: Path) -> None:
+    config = tmp_path / "dialback.toml"
+    config.write_text('[[routes]]\npath = "/"\ntarget = "aws:orders"\n')
+    listeners = {f"DIALBACK_{one}": "127.0.0.1:0" for one in ("EDGE", "CALLBACK", "ADMIN")}
+    nowhere = {"AWS_CONFIG_FILE": "/dev/null", "AWS_REGION": "", "AWS_DEFAULT_REGION": ""}
+    line = complaint("serve", "--config", config, "--workers=2", env={**listeners, **nowhere})
+    assert line == complaint("serve", "--config", config, env={**listeners, **nowhere})
+    assert "region" in line
