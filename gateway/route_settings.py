@@ -66,6 +66,7 @@ class RouteSettings:
         queue: requests that wait for one of those.
         sse_error_event: tell the reader of an event stream that breaks off, with an event of its own.
         sse_heartbeat: seconds of silence in an event stream before a comment; 0 for none.
+        compress: send text as gzip to clients that take it, flushed with every write.
         on_disconnect: ``cancel`` the function when its client leaves, or let it ``continue`` to its end.
         env: variables for an emulated function.
         host: ``example.com`` or ``*.example.com``; absent: any.
@@ -95,6 +96,7 @@ class RouteSettings:
     queue: int = DEFAULT_QUEUE
     sse_error_event: bool = True
     sse_heartbeat: float = SSE_HEARTBEAT
+    compress: bool = False
     on_disconnect: DisconnectMode = "cancel"
     head_timeout: float | None = None
     host: str | None = None
@@ -139,6 +141,7 @@ class RouteTable(msgspec.Struct, forbid_unknown_fields=True):
     queue: Annotated[int, msgspec.Meta(ge=0, le=CONCURRENCY_MAX)] = DEFAULT_QUEUE
     sse_error_event: bool = True
     sse_heartbeat: Annotated[float, msgspec.Meta(ge=0, le=ROUTE_TIMEOUT_MAX)] = SSE_HEARTBEAT
+    compress: bool = False
     on_disconnect: DisconnectMode = "cancel"
     host: str | None = None
     methods: tuple[str, ...] = ()
@@ -178,6 +181,7 @@ def read_route(table: RouteTable, where: str, base: Path) -> RouteSettings:
         head_timeout=table.head_timeout,
         sse_error_event=table.sse_error_event,
         sse_heartbeat=table.sse_heartbeat,
+        compress=table.compress,
         on_disconnect=table.on_disconnect,
         host=table.host,
         methods=table.methods,

@@ -54,6 +54,7 @@ class Route:
         inline_body_max: bytes of request body that fit the event.
         sse_error_event: tell the reader of an event stream that breaks off, with an event of its own.
         sse_heartbeat: seconds of silence in an event stream before a comment; 0 for none.
+        compress: send text as gzip to clients that take it.
         on_disconnect: ``cancel`` or ``continue`` the function when its client leaves.
         kind: of the path.
         host: pattern in lower case; None: any.
@@ -74,6 +75,7 @@ class Route:
     inline_body_max: int
     sse_error_event: bool = True
     sse_heartbeat: float = SSE_HEARTBEAT
+    compress: bool = False
     on_disconnect: DisconnectMode = "cancel"
     head_timeout: float | None = None
     kind: PathKind = "prefix"
@@ -194,6 +196,7 @@ def _route(one: RouteSettings, names: set[str]) -> Route:
         head_timeout=one.head_timeout,
         sse_error_event=one.sse_error_event,
         sse_heartbeat=one.sse_heartbeat,
+        compress=one.compress,
         on_disconnect=one.on_disconnect,
         kind=kind,
         host=None if one.host is None else check_host(one.host),

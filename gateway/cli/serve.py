@@ -50,6 +50,7 @@ The file:
   queue = 128
   sse_error_event = true                          # tell readers of an event stream that breaks off
   sse_heartbeat = 15                              # seconds of silence before a comment; 0: none
+  compress = false                                # true: text as gzip to clients that take it
   on_disconnect = "cancel"                        # or "continue" the function when its client leaves
 
   [[routes]]

@@ -15,6 +15,7 @@ from gateway.edge.refusal import check_request_head
 from gateway.edge.request import StreamedBody, read_request
 from gateway.edge.response import Outcome, Sink
 from gateway.edge.sent import Sent
+from gateway.edge.slices import SlicingSink
 from gateway.errors import (
     GatewayError,
     Overloaded,
@@ -162,6 +163,7 @@ class EdgeHandler:
     ) -> None:
         begun = time.monotonic()
         sink.tell_events, sink.heartbeat = route.sse_error_event, route.sse_heartbeat
+        sink.compress = route.compress
         outcome, note = "failed", ""
         try:
             note = await self._drive(edge_request, body, route, sink)
@@ -179,7 +181,8 @@ class EdgeHandler:
     ) -> str:
         """Let the driver serve; answer what it raises. Return a note for the log."""
         try:
-            await self._driver.serve(edge_request, route, sink, sink.exchange_id)
+            to = SlicingSink(sink) if route.compress else sink
+            await self._driver.serve(edge_request, route, to, sink.exchange_id)
         except GatewayError as error:
             return _end_with(sink, body, error)
         except Exception as error:  # a bug of ours must not leave a client without an end
@@ -275,4 +278,6 @@ def _log(
     }
     if note:
         facts.setdefault("note", note)
+    if sink.compressed is not None:
+        facts["compressed"] = sink.compressed
     log.info("%s %s", request.method, request.path, extra=facts)

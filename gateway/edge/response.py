@@ -12,6 +12,7 @@ import json
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from gateway.edge.compression import negotiate
 from gateway.edge.head import (
     EXCHANGE_HEADER,
     Framing,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from gateway.edge.compression import Gzip
     from protocol.headers import HeaderList
 
 WRITE_HIGH_WATER = 128 * 1024
@@ -70,6 +72,7 @@ class Sink:
         body_bytes: body bytes handed to the transport.
         outcome: how it ended.
         facts: what the access line says of it beside.
+        compress: whether the body may be compressed.
         rewrite: what the route does to the headers of a response, ours included; None for nothing.
         tell_events: whether the reader of an event stream is told when it breaks off.
         heartbeat: seconds of silence in an event stream before a comment; 0 for none.
@@ -92,6 +95,9 @@ class Sink:
         self._heartbeat: Heartbeat | None = None
         self.tell_events = True
         self.heartbeat = 0.0
+        self.compress = False
+        self._gzip: Gzip | None = None
+        self._emit: Callable[[Sink, Sequence[bytes], int], None] = Sink._send_plain
         self.rewrite: Callable[[HeaderList], HeaderList] | None = None
         self.facts: dict[str, object] = {}
         self.status: int | None = None
@@ -127,6 +133,10 @@ class Sink:
         if self.rewrite is not None:
             headers = self.rewrite(headers)
         promised = content_length(headers) if length is None else length
+        events = is_event_stream(headers) and not is_coded(headers)
+        if self.compress:
+            headers, self._gzip = negotiate(self._request, status, headers, promised)
+            promised = promised if self._gzip is None else None
         framing = choose_framing(self._request, status, promised)
         if framing is Framing.CLOSE:
             self._keep_alive = False
@@ -141,7 +151,9 @@ class Sink:
         ours.append(EXCHANGE_HEADER + b": " + self.exchange_id.encode())
         self._head = render_head(self._request.version, status, headers, ours)
         self._framing, self._remaining = framing, promised or 0
-        if framing is not Framing.NONE and is_event_stream(headers) and not is_coded(headers):
+        if framing is Framing.CHUNKED:
+            self._emit = Sink._send_chunk if self._gzip is None else Sink._send_coded
+        if events and framing is not Framing.NONE:
             self._follow_events()
         self.status = status
         self._head_timer = self._loop.call_soon(self._flush_head)
@@ -164,9 +176,12 @@ class Sink:
         if self._boundary is not None:
             for part in parts:
                 self._boundary.feed(part)
-        if self._framing is Framing.CHUNKED:
-            parts = (b"%x\r\n" % size, *parts, b"\r\n")
-        self._send(parts)
+        self._emit(self, parts, size)
+
+    @property
+    def compressed(self) -> int | None:
+        """Body bytes as they went out, if they were compressed."""
+        return None if self._gzip is None else self._gzip.size
 
     @property
     def blocked(self) -> bool:
@@ -207,7 +222,10 @@ class Sink:
         if self._framing is Framing.CLOSE and self._transport is not None:
             reset_on_close(self._transport, wanted=False)
         if self._framing is Framing.CHUNKED:
-            self._send((_LAST_CHUNK,))
+            rest = b"" if self._gzip is None else self._gzip.finish()
+            self._send(
+                (b"%x\r\n" % len(rest), rest, b"\r\n", _LAST_CHUNK) if rest else (_LAST_CHUNK,)
+            )
         elif self._last_byte:
             self.body_bytes += 1
             self._send((self._last_byte,))
@@ -304,8 +322,7 @@ class Sink:
 
     def _insert(self, event: bytes) -> None:
         """Send what is not the function's."""
-        chunked = self._framing is Framing.CHUNKED
-        self._send((b"%x\r\n" % len(event), event, b"\r\n") if chunked else (event,))
+        self._emit(self, (event,), len(event))
 
     @property
     def _alive(self) -> bool:
@@ -334,6 +351,18 @@ class Sink:
         if self._transport is not None and self._alive:
             reset_on_close(self._transport)
             self._transport.abort()
+
+    # How body bytes leave: `_emit` is one of these, chosen once for each response.
+
+    def _send_plain(self, parts: Sequence[bytes], _: int) -> None:
+        self._send(parts)
+
+    def _send_chunk(self, parts: Sequence[bytes], size: int) -> None:
+        self._send((b"%x\r\n" % size, *parts, b"\r\n"))
+
+    def _send_coded(self, parts: Sequence[bytes], _: int) -> None:
+        if self._gzip is not None and (coded := self._gzip.feed(parts)):
+            self._send_chunk((coded,), len(coded))  # one of no bytes would be the clean end
 
     def _send(self, parts: Iterable[bytes]) -> None:
         if self._head:

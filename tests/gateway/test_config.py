@@ -99,6 +99,7 @@ def test_every_key(file: Path) -> None:
         head_timeout = 2.5
         sse_error_event = false
         sse_heartbeat = 0
+        compress = true
         on_disconnect = "continue"
         env = { STAGE = "test" }
         host = "*.example.com"
@@ -165,6 +166,7 @@ def test_every_key(file: Path) -> None:
         ("https://example.com",), ("GET",), ("x-d",), ("x-e",), 600, allow_credentials=True
     )
     assert (route.head_timeout, route.on_disconnect) == (2.5, "continue")
+    assert route.compress is True
 
 
 def test_defaults(file: Path) -> None:
@@ -176,6 +178,7 @@ def test_defaults(file: Path) -> None:
     assert (route.concurrency, route.queue) == (16, 128)
     assert (route.sse_error_event, route.sse_heartbeat) == (True, 15)
     assert (route.head_timeout, route.on_disconnect) == (None, "cancel")
+    assert route.compress is False
 
 
 @pytest.mark.parametrize(
