@@ -34,7 +34,8 @@ def main() -> int:
     options = parse_options()
     where = f"Run on {share(options.cores)}"
     results = Results()
-    with contenders(max(measure.at_once for measure in options.measures)) as found:
+    kinds = {kind for measure in options.measures for kind in measure.kinds}
+    with contenders(kinds, max(measure.at_once for measure in options.measures)) as found:
         uvloop.run(take_all(found, options.measures, results, rounds=options.rounds))
     page = report.page(results, rounds=options.rounds, where=where)
     print(page)

@@ -23,7 +23,7 @@ from tests.benchmarks.contenders import Gateway
 from tests.benchmarks.cores import CORES, share
 from tests.benchmarks.measures import Results, selected, take_turns
 from tests.benchmarks.report import number
-from tests.benchmarks.servers import running_gateway
+from tests.benchmarks.servers import ROUTES, running_gateway
 from tests.benchmarks.streams import QUICK, measures
 from tests.benchmarks.verdict import FEWEST, judge
 from tests.benchmarks.worktrees import checked_out, commit_of, dirty
@@ -44,7 +44,7 @@ PASSES = 5
 """Of each round and side: single passes of one process scatter by 9 %, medians of ten passes of
 different processes by 3 % (measured on a virtual machine)."""
 
-USUALLY = ["ttfb-1", "ttfb-10", "chunks-1", "chunks-12", "bulk"]
+USUALLY = ["ttfb-1", "ttfb-10", "chunks-1", "chunks-12", "bulk", "upload"]
 """Without `--only`: what needs no more than a dozen functions, which start quickly."""
 
 
@@ -59,7 +59,7 @@ def main() -> int:
             names[1] = commit_of(options.after)
             trees[1] = stack.enter_context(checked_out(options.after))
         results = Results()
-        for done in compare(trees, options.measures, options.rounds, results):
+        for done in compare(trees, options.measures, results, rounds=options.rounds):
             print(f"{done}/{options.rounds}", end=" ", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     verdicts = judged(results)
@@ -91,29 +91,41 @@ def parse_options() -> argparse.Namespace:
 
 
 def compare(
-    trees: Sequence[Path], chosen: Sequence[Measure], rounds: int, results: Results
+    trees: Sequence[Path],
+    chosen: Sequence[Measure],
+    results: Results,
+    *,
+    rounds: int,
+    passes: int = PASSES,
 ) -> Iterator[int]:
     """Measure two trees, round by round; yields how many are done."""
     at_once = max(measure.at_once for measure in chosen)
+    # A figure has one row: what dialback serves buffered is not among them.
+    kinds = [
+        kind
+        for kind in ROUTES
+        if kind != "buffered" and any(kind in measure.kinds for measure in chosen)
+    ]
     sides = list(zip(("before", "after"), trees, strict=True))
     for turn in range(rounds):
         with ExitStack() as stack:
-            running = [
-                Gateway(name, "streamed", stack.enter_context(running_gateway(at_once, tree)))
-                for name, tree in sides
-            ]
-            uvloop.run(_one_turn(running[:: -1 if turn % 2 else 1], chosen, results, at_once))
+            running = []
+            for name, tree in sides:
+                dialback = stack.enter_context(running_gateway(kinds, at_once, tree))
+                running += [Gateway(name, kind, dialback) for kind in kinds]
+            found = uvloop.run(_one_round(running, chosen, at_once, passes))
+            results.add_medians(found)
         yield turn + 1
 
 
-async def _one_turn(
-    running: Sequence[Gateway], chosen: Sequence[Measure], results: Results, at_once: int
-) -> None:
-    turn = Results()
+async def _one_round(
+    running: Sequence[Gateway], chosen: Sequence[Measure], at_once: int, passes: int
+) -> Results:
+    found = Results()
     for gateway in running:
         await gateway.warm_up(at_once)
-    await take_turns(running, chosen, turn, rounds=PASSES)
-    results.add_medians(turn)
+    await take_turns(running, chosen, found, rounds=passes)
+    return found
 
 
 def judged(results: Results) -> dict[Figure, Verdict]:

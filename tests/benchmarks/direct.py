@@ -58,10 +58,21 @@ async def bulk(request: web.Request) -> web.StreamResponse:
     return response
 
 
+async def sink(request: web.Request) -> web.StreamResponse:
+    size = 0
+    async for data in request.content.iter_any():
+        size += len(data)
+    response = await begin(request)
+    await response.write(b"%20d" % size)
+    await response.write_eof()
+    return response
+
+
 async def main(port: int) -> None:
     app = web.Application()
     for work in (tiny, ticks, bulk):
         app.router.add_get(f"/api/{work.__name__}", work)
+    app.router.add_post("/api/sink", sink)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, backlog=4096).start()

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 TICK = 100
 """Bytes of one tick."""
 
+COUNT = 20
+"""Bytes in which a function says how long its request body was."""
+
 WARM_TICKS = 10
 """Of each stream, that are not counted: they tell how soon a stream starts, which first bytes tell
 better, and of many short streams they would be the whole p99."""
@@ -131,4 +134,15 @@ async def bulk(client: Client, *, chunk: int, total: int, streams: int = 1) -> R
     found.seconds = time.perf_counter() - start
     for exchange in exchanges:
         found.count(exchange, expected=total)
+    return found
+
+
+async def upload(client: Client, *, total: int) -> Round:
+    """As many bytes as fit through on their way in; the answer says how many came."""
+    found, answer, start = Round(), bytearray(), time.perf_counter()
+    exchange = await client.upload_once("sink", total, on_data=answer.extend)
+    found.seconds = time.perf_counter() - start
+    if found.count(exchange, expected=COUNT):
+        assert int(answer) == total
+        found.amount = total
     return found

@@ -24,7 +24,9 @@ from tests.system.running import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
+
+    from tests.benchmarks.contenders import Kind
 
 FUNCTIONS = Path(__file__).parent / "functions"
 PACKAGES = ("protocol", "gateway", "lambda_client")
@@ -32,18 +34,25 @@ PACKAGES = ("protocol", "gateway", "lambda_client")
 GATEWAY_CONFIG = """\
 [gateway]
 log_level = "warning"
+"""
 
+ROUTE_CONFIG = """
 [[routes]]
-path = "/streamed"
-target = "local:{functions}/streamed.py:handler"
+path = "/{name}"
+target = "local:{functions}/{handler}"
 concurrency = {concurrency}
 function_timeout = 120
-
-[[routes]]
-path = "/buffered"
-target = "local:{functions}/buffered.py:handler"
-concurrency = {concurrency}
+{more}
 """
+
+ROUTES: dict[Kind, tuple[str, str]] = {
+    "streamed": ("streamed.py:handler", ""),
+    "buffered": ("buffered.py:handler", ""),
+    "upload": ("streamed.py:handler", 'request_body = "stream"'),
+    "asgi": ("asgi_app.py:handler", ""),
+    "uncoalesced": ("uncoalesced.py:handler", ""),
+}
+"""The function behind each route, and what its table says beside."""
 
 NGINX_CONFIG = """
 daemon off;
@@ -79,27 +88,53 @@ http {{
 
 
 @contextmanager
-def contenders(at_once: int) -> Iterator[list[Contender]]:
-    """Start all of them, for so many requests at a time; nginx only where it is installed."""
+def contenders(kinds: Collection[Kind], at_once: int) -> Iterator[list[Contender]]:
+    """Start those of these kinds, for so many requests at a time; nginx only where it is installed."""
     with ExitStack() as stack:
-        port = free_port()
-        direct = stack.enter_context(
-            running(sys.executable, "-m", "tests.benchmarks.direct", str(port), ready="ready")
-        )
-        found = [Contender("direct", "direct", f"http://127.0.0.1:{port}/api", direct.pid)]
-        if shutil.which("nginx"):
+        found: list[Contender] = []
+        direct, port = stack.enter_context(running_direct())
+        if "direct" in kinds:
+            base = f"http://127.0.0.1:{port}/api"
+            found.append(Contender("direct", "direct", base, direct.pid))
+        if "nginx" in kinds and shutil.which("nginx"):
             nginx, proxied = stack.enter_context(running_nginx(port))
             found.append(Contender("nginx", "nginx", f"http://127.0.0.1:{proxied}/api", nginx.pid))
-        dialback = stack.enter_context(running_gateway(at_once))
-        yield [
-            *found,
-            Gateway("dialback", "streamed", dialback),
-            Gateway("buffered", "buffered", dialback),
-        ]
+        if "uvicorn" in kinds:
+            process, served = stack.enter_context(running_uvicorn())
+            base = f"http://127.0.0.1:{served}/api"
+            found.append(Contender("uvicorn", "uvicorn", base, process.pid))
+        routes = [kind for kind in ROUTES if kind in kinds]
+        if routes:
+            dialback = stack.enter_context(running_gateway(routes, at_once))
+            for kind in routes:
+                name = "buffered" if kind == "buffered" else "dialback"
+                found.append(Gateway(name, kind, dialback))
+        yield found
 
 
 @contextmanager
-def running_gateway(at_once: int, tree: Path = REPOSITORY) -> Iterator[Dialback]:
+def running_direct() -> Iterator[tuple[Process, int]]:
+    """Plain aiohttp, and its port."""
+    port = free_port()
+    command = [sys.executable, "-m", "tests.benchmarks.direct", str(port)]
+    with running(*command, ready="ready") as process:
+        yield process, port
+
+
+@contextmanager
+def running_uvicorn() -> Iterator[tuple[Process, int]]:
+    """uvicorn with its fastest parts, and its port."""
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "tests.benchmarks.functions.asgi_app:app"]
+    flags = ["--loop=uvloop", "--http=httptools", "--lifespan=off", "--no-access-log"]
+    with running(*command, *flags, f"--port={port}", ready="running") as process:
+        yield process, port
+
+
+@contextmanager
+def running_gateway(
+    routes: Iterable[Kind], at_once: int, tree: Path = REPOSITORY
+) -> Iterator[Dialback]:
     """Run the gateway, and the functions behind it, with the code of a work tree.
 
     Raises:
@@ -109,9 +144,17 @@ def running_gateway(at_once: int, tree: Path = REPOSITORY) -> Iterator[Dialback]
     check_origin(tree, env)
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "dialback.toml")
-        config.write_text(GATEWAY_CONFIG.format(functions=FUNCTIONS, concurrency=at_once + SPARE))
+        tables = [_route(kind, at_once + SPARE) for kind in routes]
+        config.write_text(GATEWAY_CONFIG + "".join(tables))
         with running_dialback("--config", config, command="serve", env=env) as dialback:
             yield dialback
+
+
+def _route(kind: Kind, concurrency: int) -> str:
+    handler, more = ROUTES[kind]
+    return ROUTE_CONFIG.format(
+        name=kind, functions=FUNCTIONS, handler=handler, concurrency=concurrency, more=more
+    )
 
 
 def check_origin(tree: Path, env: dict[str, str]) -> None:

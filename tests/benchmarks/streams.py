@@ -21,6 +21,11 @@ MIB = 1 << 20
 PROXIES: tuple[Kind, ...] = ("direct", "nginx", "streamed")
 """Who streams: the plain server, and both ways to stand in front of it."""
 
+ASGI: tuple[Kind, ...] = ("uvicorn", "asgi")
+
+
+SERVER_CPU, FUNCTION_CPU = "server CPU a ", "function CPU a "
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -29,7 +34,7 @@ class Sizes:
     Attributes:
         requests: for first bytes; at many at once no fewer than ten times as many.
         ticks: chunks of each stream, one every 10 ms.
-        bulk: bytes in chunks of 64 KiB; of smaller ones in proportion, as `bulk` has it.
+        bulk: bytes in chunks of 64 KiB; of smaller ones so many less that it takes no longer.
     """
 
     requests: int
@@ -37,79 +42,129 @@ class Sizes:
     bulk: int
 
 
-FULL = Sizes(requests=400, ticks=150, bulk=256 * MIB)
-QUICK = Sizes(requests=150, ticks=50, bulk=96 * MIB)
-TINY = Sizes(requests=20, ticks=10, bulk=8 * MIB)
+FULL = Sizes(requests=400, ticks=100, bulk=256 * MIB)
+QUICK = Sizes(requests=150, ticks=40, bulk=192 * MIB)
+TINY = Sizes(requests=20, ticks=10, bulk=16 * MIB)
 
 
 def measures(sizes: Sizes) -> list[Measure]:
-    """Every measure of streamed responses."""
+    """Every measure that is made of requests: of streams, of uploads, and of the ASGI application."""
     return [
         *(first_bytes(sizes, at_once) for at_once in (1, 10, 50, 100)),
         *(chunks(sizes, streams) for streams in (1, 12, 50)),
         bulk("64k", 64 * KIB, sizes.bulk),
-        bulk("16k", 16 * KIB, sizes.bulk // 4),
-        bulk("1k", KIB, sizes.bulk // 16),
-        bulk("100b", 100, sizes.bulk // 128 // 100 * 100),
-        bulk("64k-8", 64 * KIB, sizes.bulk // 4, streams=8),
+        bulk("16k", 16 * KIB, sizes.bulk // 2),
+        bulk("1k", KIB, sizes.bulk // 4),
+        bulk("100b", 100, hundreds(sizes.bulk // 32)),
+        bulk("64k-8", 64 * KIB, sizes.bulk // 8, streams=8),
+        bulk("frames", 100, hundreds(sizes.bulk // 64), kinds=("uncoalesced",)),
+        upload(sizes.bulk // 2),
+        *asgi(sizes),
     ]
 
 
-def first_bytes(sizes: Sizes, at_once: int) -> Measure:
+def asgi(sizes: Sizes) -> list[Measure]:
+    """The same, of one application behind uvicorn and behind dialback."""
+    return [
+        first_bytes(sizes, 1, kinds=ASGI),
+        first_bytes(sizes, 10, kinds=ASGI),
+        chunks(sizes, 1, kinds=ASGI),
+        chunks(sizes, 12, kinds=ASGI),
+        bulk("64k", 64 * KIB, sizes.bulk, kinds=ASGI),
+        bulk("1k", KIB, sizes.bulk // 4, kinds=ASGI),
+    ]
+
+
+def hundreds(size: int) -> int:
+    return size // 100 * 100
+
+
+def prefix(kinds: tuple[Kind, ...]) -> tuple[str, str]:
+    """What stands before the name of a measure, and before that of a figure."""
+    return ("asgi-", "ASGI: ") if kinds == ASGI else ("", "")
+
+
+def first_bytes(
+    sizes: Sizes, at_once: int, *, kinds: tuple[Kind, ...] = (*PROXIES, "buffered")
+) -> Measure:
     requests = max(sizes.requests, 10 * at_once)
 
     async def run(client: Client) -> Round:
         return await load.first_bytes(client, requests=requests, at_once=at_once)
 
-    what = f"first byte, {at_once} at once"
+    word, of = prefix(kinds)
+    what = f"{of}first byte, {at_once} at once"
     return Measure(
-        f"ttfb-{at_once}",
-        (*PROXIES, "buffered"),
+        f"{word}ttfb-{at_once}",
+        kinds,
         at_once,
         run,
         (
             latency(f"{what}, p50", 50),
             latency(f"{what}, p99", 99),
-            rate(f"requests, {at_once} at once", "/s", lambda found: found.whole),
-            *cpu(f"per request, {at_once} at once", lambda found: found.whole),
+            rate(f"{of}requests, {at_once} at once", "/s", lambda found: found.whole),
+            *cpu(f"{of}request, {at_once} at once", lambda found: found.whole),
         ),
     )
 
 
-def chunks(sizes: Sizes, streams: int) -> Measure:
+def chunks(sizes: Sizes, streams: int, *, kinds: tuple[Kind, ...] = PROXIES) -> Measure:
     async def run(client: Client) -> Round:
         return await load.chunk_ages(client, streams=streams, ticks=sizes.ticks)
 
-    what = f"chunk on its way, {streams} stream{'s' if streams > 1 else ''}"
+    word, of = prefix(kinds)
+    many = f"{streams} stream{'s' if streams > 1 else ''}"
+    what = f"{of}chunk on its way, {many}"
     return Measure(
-        f"chunks-{streams}",
-        PROXIES,
+        f"{word}chunks-{streams}",
+        kinds,
         streams,
         run,
         (
             latency(f"{what}, p50", 50),
             latency(f"{what}, p99", 99),
-            *cpu(f"per chunk, {streams} streams", lambda found: len(found.latencies)),
+            *cpu(f"{of}chunk every 10 ms, {many}", lambda found: len(found.latencies)),
         ),
     )
 
 
-def bulk(name: str, chunk: int, total: int, *, streams: int = 1) -> Measure:
+def bulk(
+    name: str, chunk: int, total: int, *, streams: int = 1, kinds: tuple[Kind, ...] = PROXIES
+) -> Measure:
     async def run(client: Client) -> Round:
         return await load.bulk(client, chunk=chunk, total=total, streams=streams)
 
+    word, of = prefix(kinds)
     size = f"{chunk // KIB} KiB" if chunk >= KIB else f"{chunk} B"
-    what = f"{size} chunks, {streams} stream{'s' if streams > 1 else ''}"
+    item = "frame" if kinds == ("uncoalesced",) else "chunk"
+    many = f"{streams} stream{'s' if streams > 1 else ''}"
+    what = f"{of}{size} {item}s, {many}"
     return Measure(
-        f"bulk-{name}",
-        PROXIES,
+        f"{word}bulk-{name}",
+        kinds,
         streams,
         run,
         (
             rate(what, "MB/s", lambda found: found.amount / 1e6)
             if chunk > KIB  # of smaller ones it is their number that costs
-            else rate(what, "chunks/s", lambda found: found.amount / chunk),
-            *cpu(f"per chunk, {what}", lambda found: found.amount / chunk),
+            else rate(what, f"{item}s/s", lambda found: found.amount / chunk),
+            *cpu(f"{of}{size} {item}, {many}", lambda found: found.amount / chunk),
+        ),
+    )
+
+
+def upload(total: int) -> Measure:
+    async def run(client: Client) -> Round:
+        return await load.upload(client, total=total)
+
+    return Measure(
+        "upload",
+        ("direct", "nginx", "upload"),
+        1,
+        run,
+        (
+            rate("upload", "MB/s", lambda found: found.amount / 1e6),
+            *cpu("64 KiB of an upload", lambda found: found.amount / (64 * KIB)),
         ),
     )
 
@@ -125,8 +180,12 @@ def rate(name: str, unit: str, of: Callable[[Round], float]) -> Figure:
 def cpu(name: str, of: Callable[[Round], float]) -> tuple[Figure, Figure]:
     """CPU time of the server, and of the functions behind it, for each of what `of` counts."""
     return (
-        Figure(f"server CPU {name}", "us", lambda found: found.counts.server_cpu * 1e6 / of(found)),
         Figure(
-            f"function CPU {name}", "us", lambda found: found.counts.functions_cpu * 1e6 / of(found)
+            f"{SERVER_CPU}{name}", "us", lambda found: found.counts.server_cpu * 1e6 / of(found)
+        ),
+        Figure(
+            f"{FUNCTION_CPU}{name}",
+            "us",
+            lambda found: found.counts.functions_cpu * 1e6 / of(found),
         ),
     )

@@ -46,9 +46,9 @@ def test_how_many_rounds_may_be_left_out() -> None:
 def test_both_sides_are_measured_and_judged() -> None:
     results = Results()
     chosen = selected(measures(TINY), ["ttfb-1"])
-    assert list(compare([REPOSITORY, REPOSITORY], chosen, 2, results)) == [1, 2]
+    assert list(compare([REPOSITORY, REPOSITORY], chosen, results, rounds=1, passes=1)) == [1]
     for values in results.values.values():
-        values.update({side: of * (FEWEST // 2) for side, of in values.items()})
+        values.update({side: of * FEWEST for side, of in values.items()})
     verdicts = judged(results)
     assert set(verdicts) == set(chosen[0].figures)
     assert len(lines(["a", "b"], verdicts, results)) == len(verdicts) + 1

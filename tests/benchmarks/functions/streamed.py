@@ -4,6 +4,7 @@
 /ticks?n=&ms=&size=       n chunks of `size` bytes, one each `ms` milliseconds. A chunk is the
                           letter m, CLOCK_MONOTONIC in ns, blanks, "\\n"
 /bulk?chunk=&total=       `total` bytes of printable ASCII in writes of `chunk` bytes
+/sink                     reads its request body; then its length in decimal, 20 bytes
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from lambda_client import streaming
+from lambda_client import request_body, streaming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,8 +56,15 @@ def pattern(size: int) -> bytes:
 WORKS = {"tiny": tiny, "ticks": ticks, "bulk": bulk}
 
 
+def sink(event: dict[str, Any]) -> Chunks:
+    yield b"%20d" % sum(map(len, request_body(event)))
+
+
 @streaming
 def handler(event: dict[str, Any], context: object) -> Iterator[dict[str, Any] | bytes]:
-    work = WORKS[event["rawPath"].rpartition("/")[2]]
+    name = event["rawPath"].rpartition("/")[2]
     yield HEAD
-    yield from work(event.get("queryStringParameters", {}))
+    if name == "sink":
+        yield from sink(event)
+    else:
+        yield from WORKS[name](event.get("queryStringParameters", {}))
