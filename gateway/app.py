@@ -92,10 +92,16 @@ class App:
         )
         base = urlsplit(callback_url).path
         self._endpoint = CallbackEndpoint(store, tokens, telemetry, limits, base)
-        telemetry.watch_callbacks("open", lambda: len(self._endpoint.connections))
-        telemetry.watch_callbacks("parked", lambda: self._endpoint.connections.parked)
-        telemetry.watch_tasks(lambda: len(asyncio.all_tasks()))
-        telemetry.watch_memory(budget)
+        connections = self._endpoint.connections
+        telemetry.callbacks = {
+            "active": lambda: connections.active,
+            "parked": lambda: connections.parked,
+            "unattached": lambda: connections.unattached,
+        }
+        telemetry.tasks = lambda: len(asyncio.all_tasks())
+        telemetry.memory = budget
+        for route in routes:
+            telemetry.route(route.label)
         proxies = Proxies(settings.trusted_proxies)
         self._handler = EdgeHandler(routes, self._driver, telemetry, settings.timing, proxies)
         self._admin = Admin(self, page_origins)

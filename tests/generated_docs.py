@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.exchange.states import TABLE, State
-from tests.documents import configuration
+from tests.documents import configuration, metrics
 from tests.faults.coverage import Proof, proofs
 from tests.faults.rows import ROWS, Row
 
@@ -61,6 +61,7 @@ def _fault_row(row: Row, proven: Mapping[str, Sequence[Proof]]) -> str:
 
 
 REFERENCE = ROOT / "docs" / "configuration.md"
+METRICS = ROOT / "docs" / "metrics.md"
 
 GENERATED: tuple[tuple[Path, str, Callable[[], str]], ...] = (
     (ROOT / "docs" / "architecture.md", "states", state_diagram),
@@ -70,6 +71,8 @@ GENERATED: tuple[tuple[Path, str, Callable[[], str]], ...] = (
     (REFERENCE, "routes", configuration.route_table),
     (REFERENCE, "cors", configuration.cors_table),
     (REFERENCE, "require_header", configuration.required_header_table),
+    (METRICS, "metrics", metrics.metric_table),
+    (METRICS, "reasons", metrics.reason_table),
 )
 """Page, name of the markers in it, and what makes the text between them."""
 

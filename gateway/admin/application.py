@@ -11,8 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
-
-from gateway.telemetry import CONTENT_TYPE
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -93,7 +92,7 @@ class Admin:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         numbers = await self._source.metrics()
-        return web.Response(body=numbers, headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=numbers, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _list(self, request: web.Request) -> web.Response:
         return _json(await self._source.exchanges())

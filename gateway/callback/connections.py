@@ -44,6 +44,16 @@ class Connections:
         return len(self._parked)
 
     @property
+    def unattached(self) -> int:
+        """How many were upgraded and have not attached."""
+        return len(self._unattached)
+
+    @property
+    def active(self) -> int:
+        """How many carry a stream, or have just done so."""
+        return len(self._open) - len(self._unattached) - len(self._parked)
+
+    @property
     def full(self) -> bool:
         """Whether no more may be upgraded before some that are have attached."""
         return len(self._unattached) >= UNATTACHED_MAX

@@ -16,10 +16,7 @@ from gateway.edge.request import StreamedBody, read_request
 from gateway.edge.response import Outcome, Sink
 from gateway.edge.sent import Sent
 from gateway.edge.slices import SlicingSink
-from gateway.errors import (
-    GatewayError,
-    Overloaded,
-)
+from gateway.errors import Draining, GatewayError
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -41,8 +38,6 @@ reset the connection, and on many systems the reset overtakes the answer (RFC 91
 
 RETRY_AFTER_SECONDS = 1
 """For a refusal that comes with no better advice."""
-
-SHUTTING_DOWN = "the gateway is shutting down"
 
 
 class Driver(Protocol):
@@ -144,6 +139,7 @@ class EdgeHandler:
             _log(edge_request, None, sink, 0.0, str(error))
             return
         if found is None:
+            self._telemetry.preflights += 1
             _log(edge_request, None, sink, 0.0, "", "preflight")
             return
         route, edge_request = found
@@ -151,7 +147,7 @@ class EdgeHandler:
 
     def _admit(self, request: web.BaseRequest, sink: Sink) -> None:
         if self._draining:
-            raise Overloaded("draining", public=SHUTTING_DOWN)
+            raise Draining
         try:
             check_request_head(request)
         except GatewayError:
@@ -196,8 +192,8 @@ class EdgeHandler:
 def _shut_down(sink: Sink) -> None:
     if not sink.started:
         sink.close_after()
-        sink.send_error(503, SHUTTING_DOWN, RETRY_AFTER_SECONDS)
-    elif not sink.tell(SHUTTING_DOWN):
+        sink.send_error(503, Draining.public, RETRY_AFTER_SECONDS)
+    elif not sink.tell(Draining.public):
         sink.abort()
 
 

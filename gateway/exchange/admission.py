@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from gateway.errors import Overloaded
+from gateway.errors import Draining, Overloaded
 
 RETRY_AFTER = 1  # seconds; a place comes free as soon as any one exchange ends
 
@@ -48,12 +48,12 @@ class Gate:
                 self.leave()  # the place was handed over in the very moment that the wait ended
             raise
 
-    def refuse_waiting(self, detail: str, public: str) -> None:
+    def refuse_waiting(self) -> None:
         """Turn away whoever waits: nothing was invoked for them, another gateway may serve them."""
         while self._waiting:
             place = self._waiting.popleft()
             if not place.done():
-                place.set_exception(Overloaded(detail, public=public, retry_after=RETRY_AFTER))
+                place.set_exception(Draining(retry_after=RETRY_AFTER))
 
     def leave(self) -> None:
         """Give a place back: to whoever waits longest, if anyone does."""

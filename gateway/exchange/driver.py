@@ -9,7 +9,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from gateway.errors import GatewayError, Overloaded, RequestBodyTooLarge
+from gateway.errors import Draining, GatewayError, MemoryUsedUp, RequestBodyTooLarge
 from gateway.exchange.admission import RETRY_AFTER
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.invocation import client_context
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 FIRST_INVOCATION = 1
 """`inv` of the only invocation that an exchange has until streams are handed over."""
 
-SHUTTING_DOWN = "the gateway is shutting down"
-
 RECENT_EXCHANGES = 50  # ended ones that operators still see: a screenful
 
 
@@ -68,6 +66,7 @@ class Driver:
         self._active: dict[str, Exchange] = {}
         self._recent: deque[Exchange] = deque(maxlen=RECENT_EXCHANGES)
         self._runs: set[ExchangeRun] = set()
+        telemetry.under_way = self._active.values()
         self._legs: set[asyncio.Task[None]] = set()
         self._draining = False
 
@@ -79,7 +78,7 @@ class Driver:
         """Admit nothing more; those that wait at a gate have not been served yet, and go as well."""
         self._draining = True
         for lane in self._lanes.values():
-            lane.gate.refuse_waiting("draining", SHUTTING_DOWN)
+            lane.gate.refuse_waiting()
 
     async def returned(self, seconds: float) -> bool:
         """Wait until every function has returned, `seconds` at most; whether they have."""
@@ -95,7 +94,7 @@ class Driver:
         """
         runs = list(self._runs)
         for run in runs:
-            error = Overloaded("the drain deadline", public=SHUTTING_DOWN, retry_after=RETRY_AFTER)
+            error = Draining("the drain deadline", retry_after=RETRY_AFTER)
             run.happen(Event.DRAIN_EXPIRED, error)
         return bool(runs)
 
@@ -118,7 +117,6 @@ class Driver:
         """
         exchange = Exchange(exchange_id, route=route.label, method=request.method, now=monotonic())
         lane = self._lane(route)
-        lane.telemetry.begin()
         self._active[exchange_id] = exchange
         try:
             await self._serve(exchange, request, sink, lane)
@@ -131,15 +129,17 @@ class Driver:
             if exchange.failure is not None:
                 failure = exchange.failure
                 sink.facts["note"] = shorten(f"{type(failure).__name__}: {failure}")
-            exchange.failure = None  # its traceback would keep the request's body among the recent
+            exchange.close(monotonic())
             self._recent.append(exchange)
-            lane.telemetry.end(exchange.state.value)
+            seconds = (exchange.ended or exchange.started) - exchange.started
+            lane.telemetry.end(exchange.outcome, exchange.reason, seconds, exchange)
 
     async def _serve(
         self, exchange: Exchange, request: EdgeRequest, sink: ResponseSink, lane: Lane
     ) -> None:
         try:
             body, whole = await self._read_body(request, lane)
+            exchange.request_bytes = len(body)
             trial = await lane.enter()
         except GatewayError as error:
             exchange.on(Event.REFUSED, monotonic(), error)
@@ -150,6 +150,7 @@ class Driver:
         run = ExchangeRun(exchange, request, sink, lane, trial)
         try:
             exchange.on(Event.ADMITTED, monotonic())
+            exchange.invoked = monotonic()
             grant = self._grant(exchange, lane.route)
             journal = run.open_journal(self._offer, grant, upload=not whole)
             invocation = self._invocation(request, lane.route, grant, body if whole else None)
@@ -184,13 +185,9 @@ class Driver:
 
     def _check_open(self) -> None:
         if self._draining:
-            raise Overloaded("draining", public=SHUTTING_DOWN, retry_after=RETRY_AFTER)
+            raise Draining(retry_after=RETRY_AFTER)
         if not self._store.budget.admit():
-            raise Overloaded(
-                "the memory budget is used up",
-                public="the gateway holds as much as it may",
-                retry_after=RETRY_AFTER,
-            )
+            raise MemoryUsedUp("the memory budget is used up", retry_after=RETRY_AFTER)
 
     @property
     def _offer(self) -> CallbackOffer:

@@ -52,7 +52,7 @@ class Outcome:
     def name(self) -> str:
         """One word for the metrics."""
         if self.failure is not None:
-            return "error"
+            return self.failure.reason
         if self.answer is not None:
             return "answer"
         return "unknown" if self.receipt is None else "receipt"

@@ -54,6 +54,7 @@ class Lane:
             Overloaded: the queue is full, or the gateway begins to drain.
             CalledInVain: meanwhile the function turned out to be called in vain.
         """
+        begun = monotonic()
         self.telemetry.queue_depth += 1
         try:
             await self.gate.enter()
@@ -67,6 +68,7 @@ class Lane:
         trial = self._breaker.admit(monotonic())
         if trial is None:
             raise AssertionError("the breaker changed its mind")
+        self.telemetry.queue_wait.observe(monotonic() - begun)
         return trial
 
     def _on_breaker(self, state: BreakerState, pause: float) -> None:

@@ -58,7 +58,7 @@ class InvokeLeg:
         """Call the function and wait until it returned, or until nobody can tell any more."""
         try:
             outcome = await self._call()
-            self._lane.telemetry.invoke(outcome.name)
+            self._lane.telemetry.invokes[outcome.name] += 1
             self._run.take_outcome(outcome)
         finally:
             self._lane.gate.leave()
@@ -73,7 +73,7 @@ class InvokeLeg:
             except NotInvoked as error:
                 if await self._run.over_within(self._pause(attempt)):
                     return Outcome(failure=error)
-                self._lane.telemetry.invoke("not_run")
+                self._lane.telemetry.invokes[error.reason] += 1
                 left = self._invocation.timeout - (monotonic() - begun)
                 self._invocation = replace(self._invocation, timeout=max(left, 0.0))
         try:

@@ -103,7 +103,7 @@ class ExchangeRun:
         """A callback is bound."""
         self._disarm(Event.RESUME_EXPIRED)
         self._disarm(Event.ATTACH_EXPIRED)
-        self._exchange.attaches += 1
+        self._note_attach()
         self._trial.reached()
         self.happen(Event.ATTACHED)
         seconds = self._lane.route.head_timeout
@@ -111,10 +111,20 @@ class ExchangeRun:
             reason = FunctionTimedOut(f"no response head within {seconds:g} s")
             self._arm(Event.HEAD_EXPIRED, seconds, reason)
 
+    def _note_attach(self) -> None:
+        exchange, now = self._exchange, monotonic()
+        if exchange.attaches:
+            self._telemetry.resume.observe(now - (exchange.detached or now))
+        elif exchange.invoked is not None:
+            self._telemetry.attach.observe(now - exchange.invoked)
+        exchange.attaches += 1
+        exchange.detached = None
+
     def on_detached(self) -> None:
         """The callback is lost: wait for it to come back."""
         self.happen(Event.DETACHED)
         if self._exchange.state is State.DETACHED:
+            self._exchange.detached = monotonic()
             reason = FunctionFailed("the callback was lost and did not come back")
             self._arm(Event.RESUME_EXPIRED, self._timing.resume_grace, reason)
 
@@ -127,7 +137,7 @@ class ExchangeRun:
 
     def on_data_frame(self) -> None:
         """A DATA frame came over a callback."""
-        self._telemetry.data_frames += 1
+        self._exchange.data_frames += 1
 
     def on_readable(self) -> None:
         """Body bytes wait."""
@@ -323,7 +333,7 @@ class ExchangeRun:
         length = None if bodiless else self.journal.whole_length
         self._exchange.head_started = True
         self._exchange.status = head.status
-        self._telemetry.first_byte(monotonic() - self._exchange.started)
+        self._telemetry.ttfb.observe(monotonic() - self._exchange.started)
         await self._sink.start(head.status, head.headers, length=length)
         if bodiless:
             self._end_response(Event.BODILESS)
@@ -347,7 +357,7 @@ class ExchangeRun:
 
     def _on_written(self, size: int) -> None:
         self._exchange.body_bytes += size
-        self._telemetry.wrote(size)
+        self._exchange.edge_writes += 1
 
     async def _conclude(self) -> None:
         if self._exchange.state is not State.FAILED:
@@ -361,6 +371,7 @@ class ExchangeRun:
         try:
             await self.journal.upload(first)
             async for chunk in self._request.body.chunks():
+                self._exchange.request_bytes += len(chunk)
                 await self.journal.upload(chunk)
         except ClientBodyError as error:
             self.happen(Event.UPLOAD_FAILED, error)

@@ -168,7 +168,7 @@ class Stage:
         )
         assert {one["state"] for one in self.dialback.exchanges()} <= ENDED
         most = len(self.dialback_children()) + more
-        eventually(lambda: self.dialback.metric("dialback_callbacks", state="open") <= most)
+        eventually(lambda: self.dialback.metric("dialback_callbacks") <= most)
 
     def dialback_children(self) -> list[psutil.Process]:
         """The processes that run functions."""

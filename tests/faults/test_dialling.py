@@ -73,10 +73,10 @@ def test_an_upgrade_without_an_attach_is_closed_in_time(stage: Stage) -> None:
     browser.wait_bytes(1000)
     attach = wire.frames(stage.link(0).up)[0]
     assert isinstance(attach, Attach)
-    opened = stage.dialback.metric("dialback_callbacks", state="open")
+    opened = stage.dialback.metric("dialback_callbacks")
     seconds, code = asyncio.run(knock(attach.token))
     assert (code, seconds > ATTACH_DEADLINE - 0.1) == (CloseCode.NO_ATTACH, True)
-    eventually(lambda: stage.dialback.metric("dialback_callbacks", state="open") == opened)
+    eventually(lambda: stage.dialback.metric("dialback_callbacks") == opened)
     stage.open("end")
     stage.assert_clean(browser)
     stage.assert_over()
@@ -116,10 +116,10 @@ def test_an_environment_that_ends_while_parked_leaves_nothing(stage: Stage) -> N
     process = stage.function
     eventually(lambda: process.status() == "stopped")
     assert stage.link(0).closed is False
-    opened = stage.dialback.metric("dialback_callbacks", state="open")
+    opened = stage.dialback.metric("dialback_callbacks")
     process.kill()
     eventually(lambda: not process.is_running())  # and so the gateway knows
-    eventually(lambda: stage.dialback.metric("dialback_callbacks", state="open") == opened - 1)
+    eventually(lambda: stage.dialback.metric("dialback_callbacks") == opened - 1)
     second = stage.browse("stream", total=MIB)
     stage.assert_clean(second)
     assert second.digest == digest_of(MIB)

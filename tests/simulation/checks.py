@@ -276,13 +276,19 @@ def _of_counters(world: World, watch: Watch) -> Iterator[str]:
         state: sum(one.state.value == state for one in exchanges)
         for state in ("completed", "failed", "cancelled")
     }
-    counted = {state: route.outcomes[state] for state in ends}
+    counted = {
+        state: sum(count for (outcome, _), count in route.outcomes.items() if outcome == state)
+        for state in ends
+    }
     if ends != counted or sum(route.outcomes.values()) != len(exchanges):
         yield f"counted {dict(route.outcomes)}, ended {ends}"
-    if route.active or route.queue_depth:
-        yield f"{route.active} active, {route.queue_depth} queued at the end"
-    if route.response_bytes != sum(one.body_bytes for one in exchanges):
-        yield f"{route.response_bytes} bytes counted"
+    active = len(world.gateway.telemetry.under_way)
+    if active or route.queue_depth:
+        yield f"{active} active, {route.queue_depth} queued at the end"
+    if route.ended.body_bytes != sum(one.body_bytes for one in exchanges):
+        yield f"{route.ended.body_bytes} bytes counted"
+    if route.duration.count != len(exchanges):
+        yield f"{route.duration.count} durations, {len(exchanges)} exchanges"
 
 
 def _succeeds(world: World, act: Act) -> bool:

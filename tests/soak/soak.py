@@ -124,5 +124,6 @@ def _outcomes(world: World) -> dict[str, int]:
     outcomes: dict[str, int] = {}
     for (name, labels), value in world.dialback.metrics().items():
         if name == "dialback_exchanges_total":
-            outcomes[dict(labels)["outcome"]] = int(value)
+            outcome = dict(labels)["outcome"]
+            outcomes[outcome] = outcomes.get(outcome, 0) + int(value)
     return outcomes

@@ -79,7 +79,7 @@ def at_rest(dialback: Dialback) -> dict[str, int]:
         wanted = set(labels.items())
         return int(sum(v for (name, has), v in samples.items() if name == metric and wanted <= has))
 
-    connections = total("dialback_callbacks", state="open")
+    connections = total("dialback_callbacks")
     return {
         "descriptors": process.num_fds(),
         "tasks": total("dialback_tasks"),

@@ -79,7 +79,7 @@ async def test_whoever_is_not_well_says_why(client: aiohttp.ClientSession, sourc
 
 
 async def test_metrics_are_prometheus_text(client: aiohttp.ClientSession, source: Told) -> None:
-    source.telemetry.route("/chat").data_frames += 3
+    source.telemetry.route("/chat").ended.data_frames += 3
     answer = await client.get("/metrics")
     assert answer.content_type == "text/plain"
     assert 'dialback_data_frames_total{route="/chat"} 3.0' in await answer.text()

@@ -221,7 +221,8 @@ class GatewayUnderTest:
 
     @property
     def data_frames(self) -> int:
-        return self.telemetry.route("/").data_frames
+        route = self.telemetry.route("/")
+        return route.ended.with_those(self.telemetry.under_way).data_frames
 
 
 @asynccontextmanager

@@ -89,7 +89,7 @@ async def test_those_who_wait_can_be_turned_away_and_take_no_place_along() -> No
     turned_away, gone, late = (asyncio.create_task(gate.enter()) for _ in range(3))
     await asyncio.sleep(0)
     gone.cancel()
-    gate.refuse_waiting("draining", "the gateway is shutting down")
+    gate.refuse_waiting()
     late.cancel()  # in the very moment that it is told
     results = await asyncio.gather(turned_away, gone, late, return_exceptions=True)
     assert isinstance(results[0], Overloaded)

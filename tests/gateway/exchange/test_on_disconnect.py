@@ -76,7 +76,7 @@ async def test_the_function_writes_on_to_its_end(
         numbers = running.telemetry.route("/")
         await eventually(lambda: numbers.invokes)
     assert receipts[0]["dialback"]["final"] == len(MUCH) + 5 * begun
-    assert (numbers.outcomes, numbers.cancels) == ({"cancelled": 1}, {})
+    assert (numbers.outcomes, numbers.cancels) == ({("cancelled", "client_gone"): 1}, {})
     assert exchange.body_bytes == 5 * begun, "what nobody got is not counted as sent"
     line = access_line(caplog)
     assert (line["outcome"], "note" in line) == ("cancelled", False)

@@ -23,12 +23,11 @@ def rendered(count: int) -> str:
     telemetry = Telemetry()
     for path in ("/", '/"\\'):
         route = telemetry.route(path)
-        route.begin()
-        route.end("completed")
+        route.outcomes["completed", "streamed"] += 1
         for _ in range(count):
-            route.wrote(2**53 // 3)  # as large as counts can be without losing a unit
-            route.first_byte(0.003)
-    telemetry.watch_tasks(lambda: count)
+            route.ended.body_bytes += 2**53 // 3  # as large as counts can be without losing a unit
+            route.ttfb.observe(0.003)
+    telemetry.tasks = lambda: count
     return telemetry.render().decode()
 
 
