@@ -7,10 +7,10 @@ SECONDS := 600
 STREAMS := 40
 FUZZ_SECONDS := 60
 
-.PHONY: help demo test check coverage simulate model fuzz soak figures bench bench-compare format docs layer clean
+.PHONY: help demo test test-all-pythons check coverage simulate model fuzz soak figures bench bench-compare format docs layer release clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED)  ## one page at http://127.0.0.1:8080/: the same answer buffered and streamed, side by side
 	$(BIN)/python deploy/examples/demo/run.py
@@ -18,6 +18,9 @@ demo: $(INSTALLED)  ## one page at http://127.0.0.1:8080/: the same answer buffe
 test: $(INSTALLED)  ## the whole test suite (installs chromium where it may)
 	@tests/install_system_packages.sh
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-all-pythons: $(INSTALLED)  ## the whole suite on every Python from 3.11 that is here, pyenv's too; asks pip's index
+	$(BIN)/python -m tests.interpreters
 
 check: $(INSTALLED)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -63,8 +66,11 @@ docs: $(INSTALLED)  ## write again what docs/ takes from the code (the state dia
 layer: $(INSTALLED)  ## the Lambda layer for both architectures, in dist/: LAYER_PYTHON=3.N for another runtime
 	$(BIN)/python deploy/layer.py $(if $(LAYER_PYTHON),--python $(LAYER_PYTHON))
 
+release: $(INSTALLED)  ## wheel, sdist, every layer and their sums, checked, in dist/; the same bytes every time
+	$(BIN)/python deploy/release.py
+
 clean:  ## forget the virtual environment and every cache
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-3.* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(INSTALLED): pyproject.toml deploy/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("dialback needs Python 3.11 or newer; this is " + sys.version.split()[0] + " (choose another: make PYTHON=python3.12 ...)" if sys.version_info < (3, 11) else 0)'

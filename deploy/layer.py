@@ -51,13 +51,18 @@ def main() -> int:
     options = parser.parse_args()
     too_large = False
     for arch in options.arch or MACHINES:
-        layer = options.out / f"dialback-layer-python{options.python}-{arch}.zip"
+        layer = options.out / name(arch, options.python)
         layer.parent.mkdir(parents=True, exist_ok=True)
         build(layer, arch, options.python)
         size = layer.stat().st_size
         too_large |= size > SIZE_MAX
         print(f"{layer}  {size / 1024:.0f} KiB of {SIZE_MAX // 1024}")
     return int(too_large)
+
+
+def name(arch: str, python: str) -> str:
+    """Return the file name of a layer."""
+    return f"dialback-layer-python{python}-{arch}.zip"
 
 
 def build(layer: Path, arch: str, python: str) -> None:
@@ -68,13 +73,13 @@ def build(layer: Path, arch: str, python: str) -> None:
     """
     with tempfile.TemporaryDirectory() as folder:
         wheels = _download(Path(folder), MACHINES[arch], python)
-        files = {name: data for wheel in wheels for name, data in _of_wheel(wheel)}
+        files = {path: data for wheel in wheels for path, data in _of_wheel(wheel)}
     files |= dict(_of_ours())
     with zipfile.ZipFile(layer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name in sorted(files):
-            entry = zipfile.ZipInfo(f"{_FOLDER}/{name}", _TIME)
+        for path in sorted(files):
+            entry = zipfile.ZipInfo(f"{_FOLDER}/{path}", _TIME)
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, _MODE
-            archive.writestr(entry, files[name])
+            archive.writestr(entry, files[path])
 
 
 def _download(folder: Path, machine: str, python: str) -> list[Path]:

@@ -1,0 +1,1 @@
+"""What is released, and what of it one gets by installing it."""
