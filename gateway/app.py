@@ -16,7 +16,6 @@ from gateway.callback.endpoint import CallbackEndpoint
 from gateway.edge.handler import EdgeHandler
 from gateway.edge.origin import Proxies
 from gateway.edge.server import EdgeServer
-from gateway.errors import ConfigError
 from gateway.exchange.driver import Driver
 from gateway.exchange.invocation import CallbackOffer
 from gateway.functions import Functions
@@ -25,14 +24,13 @@ from gateway.invoke.local.limits import REQUEST_MAX
 from gateway.journal.budget import MemoryBudget
 from gateway.journal.store import JournalStore
 from gateway.telemetry import Telemetry
-from gateway.tokens import Tokens
 from protocol.limits import INITIAL_WINDOW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
-    from pathlib import Path
+    from collections.abc import Callable, Collection
 
     from gateway.config import GatewaySettings
+    from gateway.credentials import Credentials
     from gateway.exchange.exchange import Exchange
     from gateway.invoke.local.function import LocalFunction
     from gateway.routes import RouteTable
@@ -56,7 +54,7 @@ class App:
     Args:
         routes: what it serves.
         callback_url: where functions dial.
-        tokens: mints and checks what they show there.
+        credentials: tokens that they show there, and certificates of the listeners.
         settings: of the process; its addresses are somebody else's business.
         development: reload changed code, and answer the Invoke API on the admin listener.
         page_origins: web origins whose pages may read the admin listener.
@@ -70,13 +68,15 @@ class App:
         routes: RouteTable,
         *,
         callback_url: str,
-        tokens: Tokens,
+        credentials: Credentials,
         settings: GatewaySettings,
         development: bool = False,
         page_origins: Collection[str] = (),
     ) -> None:
         self._telemetry = telemetry = Telemetry()
         self._ready = False
+        self._credentials = credentials
+        self._watching: asyncio.Task[None] | None = None
         limits = settings.timing.limits()
         budget = MemoryBudget(settings.memory_budget)
         budget.on_tight = self.shed
@@ -85,13 +85,13 @@ class App:
         self._driver = Driver(
             self._functions.invokers,
             store,
-            tokens,
+            credentials.tokens,
             telemetry,
             CallbackOffer((callback_url,), INITIAL_WINDOW, limits),
             settings.timing,
         )
         base = urlsplit(callback_url).path
-        self._endpoint = CallbackEndpoint(store, tokens, telemetry, limits, base)
+        self._endpoint = CallbackEndpoint(store, credentials.tokens, telemetry, limits, base)
         connections = self._endpoint.connections
         telemetry.callbacks = {
             "active": lambda: connections.active,
@@ -115,11 +115,17 @@ class App:
         admin = self._admin_runner.server
         if admin is None:
             raise RuntimeError("the app has not been started")
-        return {"callback": self.callback, "admin": admin, "edge": self.edge}
+        secured = self._credentials.secured
+        return {
+            "callback": secured("callback", self.callback),
+            "admin": admin,
+            "edge": secured("edge", self.edge),
+        }
 
     async def start(self) -> None:
         """Start the functions, and wait until each has a worker or has said why not."""
         await self._admin_runner.setup()
+        self._watching = asyncio.create_task(self._credentials.watch())
         await self._functions.start()
 
     def accepting(self) -> None:
@@ -160,6 +166,8 @@ class App:
 
     async def close(self) -> None:
         """End whatever is left, visibly broken where it is not complete, and every process."""
+        if self._watching is not None:
+            self._watching.cancel()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._admin_runner.cleanup)
             stack.push_async_callback(self._functions.close)
@@ -201,25 +209,6 @@ class App:
         posts = {} if self._invoke_api is None else {INVOKE_PATH: self._invoke_api.handle}
         application = self._admin.application(posts, body_max=REQUEST_MAX + 1)
         return web.AppRunner(application, access_log=None, shutdown_timeout=FLUSH_SECONDS)
-
-
-def read_tokens(files: Iterable[Path]) -> Tokens:
-    """Make the tokens from key files.
-
-    Raises:
-        ConfigError: a file cannot be read, or does not hold a key.
-    """
-    keys = []
-    for file in files:
-        try:
-            keys.append(file.read_bytes().strip())
-            Tokens(keys[-1:])  # names the file whose key is of no use
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"gateway.token_keys: {file}: {error}") from error
-    try:
-        return Tokens(keys)
-    except ValueError as error:
-        raise ConfigError(f"gateway.token_keys: {error}") from error
 
 
 def _invoke_api(functions: dict[str, LocalFunction]) -> InvokeApi:

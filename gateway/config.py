@@ -10,19 +10,17 @@ import difflib
 import re
 import tomllib
 from dataclasses import dataclass, replace
-from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
 from gateway.address import Address, Network
-from gateway.callback_url import check_callback_url, fill_in
+from gateway.callback_url import fill_in
+from gateway.config_checks import CERTIFICATES, check
 from gateway.config_lines import Lines
 from gateway.errors import ConfigError
-from gateway.log import LogFormat, LogLevel
 from gateway.route_settings import (
-    ROUTE_TIMEOUT_MAX,
     AuthMode,
     DisconnectMode,
     PathMatch,
@@ -38,19 +36,15 @@ from gateway.timing import Timing
 from protocol.limits import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
+
+    from gateway.log import LogFormat, LogLevel
 
 DRAIN_DEADLINE = 25.0
 """Seconds to finish what is begun: ECS kills 30 s after SIGTERM, and the rest needs a moment."""
 
 MEMORY_BUDGET = 512 * MIB
 """Two thousand streams whose readers are slow, at their first window."""
-
-MEMORY_MIN, MEMORY_MAX = MIB, 1024 * 1024 * MIB
-"""Less holds no four streams; more than a terabyte is a slip of the keyboard."""
-
-WORKERS_MAX = 64
-"""More than the cores of any machine that this is for; it is a slip of the keyboard."""
 
 ENV_PREFIX = "DIALBACK_"
 
@@ -67,12 +61,17 @@ class GatewaySettings:
         callback: where functions dial back.
         admin: where operators look; loopback unless told otherwise.
         callback_url: ws:// or wss:// base that functions dial (``/v1/attach`` is appended); absent:
-            the callback listener's own address. ``{worker}`` and ``{port}`` stand for each worker's own.
+            the callback listener's own address, wss:// when it has a certificate. ``{worker}`` and ``{port}`` stand for each worker's own.
         workers: processes that share the edge's port; each has a callback port of its own, this one and
             those that follow it.
         trusted_proxies: networks of the proxies whose X-Forwarded-* and Forwarded headers are believed.
         token_keys: files that hold the keys of attach tokens, the signing one first; none means a
             random key, good for one process.
+        edge_certificate: PEM file with the chain that the edge shows; absent: no TLS.
+        edge_key: PEM file with its private key; absent: it is in the same file.
+        callback_certificate: the same for the callback listener. A function trusts a private CA by its
+            variable DIALBACK_CA_FILE.
+        callback_key: likewise.
         memory_budget: bytes of bodies that all exchanges may hold together; beyond, nothing new begins.
         drain_deadline: seconds to finish what is begun after SIGTERM.
         log_level: the least severe level that is logged.
@@ -87,6 +86,10 @@ class GatewaySettings:
     workers: int = 1
     trusted_proxies: tuple[Network, ...] = ()
     token_keys: tuple[Path, ...] = ()
+    edge_certificate: Path | None = None
+    edge_key: Path | None = None
+    callback_certificate: Path | None = None
+    callback_key: Path | None = None
     memory_budget: int = MEMORY_BUDGET
     drain_deadline: float = DRAIN_DEADLINE
     log_level: LogLevel = "info"
@@ -96,7 +99,8 @@ class GatewaySettings:
     def dialled_at(self, callback: Address, worker: int = 0) -> str:
         """Return what functions dial to reach a worker whose callback listener is at this address."""
         if self.callback_url is None:
-            return f"ws://{callback}"
+            scheme = "ws" if self.callback_certificate is None else "wss"
+            return f"{scheme}://{callback}"
         return fill_in(self.callback_url, worker=worker, port=callback.port)
 
 
@@ -116,6 +120,10 @@ class _GatewayTable(msgspec.Struct, forbid_unknown_fields=True):
     workers: int | None = None
     trusted_proxies: list[str] | None = None
     token_keys: list[str] | None = None
+    edge_certificate: str | None = None
+    edge_key: str | None = None
+    callback_certificate: str | None = None
+    callback_key: str | None = None
     memory_budget: int | None = None
     drain_deadline: float | None = None
     log_level: str | None = None
@@ -191,6 +199,7 @@ ENVIRONMENT: dict[str, str] = {
     "DIALBACK_WORKERS": "workers",
     "DIALBACK_TRUSTED_PROXIES": "trusted_proxies",  # networks, separated by commas
     "DIALBACK_TOKEN_KEYS": "token_keys",  # files, likewise
+    **{f"DIALBACK_{key.upper()}": key for key in CERTIFICATES},
     "DIALBACK_MEMORY_BUDGET": "memory_budget",
     "DIALBACK_DRAIN_DEADLINE": "drain_deadline",
     "DIALBACK_LOG_LEVEL": "log_level",
@@ -298,32 +307,10 @@ def _set(
     settings: GatewaySettings, key: str, value: Any, where: str, base: Path
 ) -> GatewaySettings:
     try:
-        if key == "token_keys":
-            checked: Any = tuple(_key_file(base / name) for name in value)
-        else:
-            checked = _CHECKS[key](value)
+        checked = check(key, value, base)
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from error
     return replace(settings, **{key: checked})
-
-
-def _key_file(path: Path) -> Path:
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; each key is a file that holds a secret")
-    return path
-
-
-def _network(text: str) -> Network:
-    try:
-        return ip_network(text)
-    except ValueError as error:
-        raise ValueError(f"{error}; write a network like 10.0.0.0/8, or one address") from None
-
-
-def _seconds(value: float) -> float:
-    if not 0 <= value <= ROUTE_TIMEOUT_MAX:
-        raise ValueError(f"{value:g} is not a number of seconds from 0 to {ROUTE_TIMEOUT_MAX:g}")
-    return value
 
 
 def with_workers(settings: GatewaySettings, count: int, where: str) -> GatewaySettings:
@@ -333,18 +320,6 @@ def with_workers(settings: GatewaySettings, count: int, where: str) -> GatewaySe
         ConfigError: it is too large.
     """
     return _set(settings, "workers", count, where, Path())
-
-
-def _workers(value: int) -> int:
-    if not 1 <= value <= WORKERS_MAX:
-        raise ValueError(f"{value} is not a number of workers from 1 to {WORKERS_MAX}")
-    return value
-
-
-def _memory(value: int) -> int:
-    if not MEMORY_MIN <= value <= MEMORY_MAX:
-        raise ValueError(f"{value} is not a number of bytes from {MEMORY_MIN} to {MEMORY_MAX}")
-    return value
 
 
 def _whole_number(name: str, text: str, key: str) -> int:
@@ -368,29 +343,3 @@ def _timing(timing: Timing, key: str, name: str, text: str) -> Timing:
     except msgspec.ValidationError as error:
         problem = _explain(str(error)).removeprefix(f"{key}: ")
         raise ConfigError(f"{name}: {problem}") from None
-
-
-def _one_of(choices: Any) -> Callable[[str], str]:
-    words = get_args(choices)
-
-    def check(value: str) -> str:
-        if value not in words:
-            raise ValueError(f"{value!r} is none of {', '.join(words)}")
-        return value
-
-    return check
-
-
-_CHECKS: dict[str, Callable[[Any], Any]] = {
-    "edge": Address.parse,
-    "callback": Address.parse,
-    "admin": Address.parse,
-    "callback_url": check_callback_url,
-    "workers": _workers,
-    "trusted_proxies": lambda texts: tuple(map(_network, texts)),
-    "memory_budget": _memory,
-    "drain_deadline": _seconds,
-    "log_level": _one_of(LogLevel),
-    "log_format": _one_of(LogFormat),
-    "timing": lambda timing: timing,  # checked when it was read
-}

@@ -40,13 +40,26 @@ HINTS = {
     "function": "look into the function's own log",
     "dns": "callback_url must be a name that the function's network knows",
     "tcp": "open the callback port to the function: security groups, route tables, NAT; is the gateway up?",
-    "tls": "the certificate must be valid for the name in callback_url, for the function's CA bundle",
-    "upgrade": "a 401: gateway and doctor need the same gateway.token_keys; a 404 or 400: something"
+    "tls": "the certificate must be valid for the name in callback_url, and its CA known to the function",
+    "upgrade": "a 400 about TLS: write wss:// in callback_url; a 401: gateway and doctor need the same gateway.token_keys; a 404 or 400: something"
     " else answers there, or a proxy between does not pass WebSockets on",
     "attach": "a proxy between them passes the upgrade, and no WebSocket messages",
     "idle": "something between them cuts quiet connections: raise its idle timeout above 60 s",
 }
 
+TLS_HINTS = {
+    "DIALBACK_CA_FILE": "put that file into the function's package or a layer; it holds PEM certificates",
+    "issuer certificate": "name a PEM file with the CA's certificate in the function's DIALBACK_CA_FILE; a"
+    " public CA needs the certificates between it and this one in gateway.callback_certificate",
+    "self-signed": "name a PEM file with that certificate in the function's DIALBACK_CA_FILE",
+    "self signed": "name a PEM file with that certificate in the function's DIALBACK_CA_FILE",
+    "mismatch": "have the certificate issued for the name in callback_url, or write its name there",
+    "expired": "renew it; the gateway reads the files again within seconds",
+    "not yet valid": "compare the clocks of the CA, the gateway and the function",
+    "WRONG_VERSION_NUMBER": "that port speaks no TLS: write ws:// in callback_url, or give the listener"
+    " a certificate",
+}
+"""What to do about a TLS failure, by what its text contains."""
 
 _HEADERS: HeaderList = ((b"user-agent", b"dialback-doctor"),)
 
@@ -130,7 +143,7 @@ class Doctor:
         mark = "ok  " if finding.ok else "FAIL"
         self._say(f"{indent}{mark}  {finding.leg:<11} {finding.text} ({finding.ms} ms)")
         if not finding.ok:
-            self._say(f"{indent}      try: {HINTS[finding.leg]}")
+            self._say(f"{indent}      try: {_hint(finding)}")
         return finding.ok
 
     # ------------------------------------------------------------ the legs
@@ -183,6 +196,14 @@ class Doctor:
             max_frame=DEFAULT_MAX_FRAME,
             probe_ms=round(self._idle * 1000),
         )
+
+
+def _hint(finding: Finding) -> str:
+    if finding.leg == "tls":
+        for part, hint in TLS_HINTS.items():
+            if part in finding.text:
+                return hint
+    return HINTS[finding.leg]
 
 
 def _findings(report: UrlReport) -> Iterator[Finding]:

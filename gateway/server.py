@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway import descriptors
-from gateway.app import App, read_tokens
+from gateway.app import App
+from gateway.credentials import read_credentials
 from gateway.functions import check_handlers
 from gateway.heap import keep_freed_pages
 from gateway.serving import Stop, run_loop, serve
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
     from gateway.address import Address
     from gateway.config import GatewaySettings
+    from gateway.credentials import Credentials
     from gateway.routes import RouteTable
-    from gateway.tokens import Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def run(job: Job) -> int:
     """
     keep_freed_pages()
     descriptors.raise_limit()
-    tokens = read_tokens(job.settings.token_keys)
+    credentials = read_credentials(job.settings)
     check_handlers(job.routes)
     with ExitStack() as stack:
         sockets = {
@@ -72,16 +73,16 @@ def run(job: Job) -> int:
         }
         watch_peers(sockets["edge"], EDGE_USER_TIMEOUT)
         watch_peers(sockets["callback"], CALLBACK_USER_TIMEOUT)
-        return run_loop(_serve(job, tokens, sockets))
+        return run_loop(_serve(job, credentials, sockets))
 
 
-async def _serve(job: Job, tokens: Tokens, sockets: dict[str, socket.socket]) -> int:
+async def _serve(job: Job, credentials: Credentials, sockets: dict[str, socket.socket]) -> int:
     settings = job.settings
     bound = {name: address_of(one) for name, one in sockets.items()}
     app = App(
         job.routes,
         callback_url=settings.dialled_at(reachable(bound["callback"])),
-        tokens=tokens,
+        credentials=credentials,
         settings=settings,
         development=job.development,
         page_origins=page_origins(settings.edge, bound["edge"]) if job.development else (),
@@ -111,8 +112,9 @@ def _introduction(job: Job, sockets: dict[str, socket.socket]) -> list[str]:
 def introduction(job: Job, edge: Address, callbacks: list[Address], admin: Address) -> list[str]:
     """Return the lines that say where everything is; one callback address for each worker."""
     dialled = [job.settings.dialled_at(at, worker) for worker, at in enumerate(callbacks)]
+    scheme = "http" if job.settings.edge_certificate is None else "https"
     return [
-        f"edge      http://{edge}",
+        f"edge      {scheme}://{edge}",
         *(f"callback  {url}" for url in dialled),
         f"admin     http://{admin}  (/healthz /readyz /metrics /exchanges)",
         *(f"route     {route.label} -> {route.target}" for route in job.routes),

@@ -7,7 +7,8 @@ matter. It is ``base64url(body || HMAC-SHA256(key, body))`` with a fixed-width b
     | issued u64 | expires u64 | nonce 8 bytes
 
 Times are seconds since the epoch. The key id is the first four bytes of the key's SHA-256, so that
-two keys can be valid at a time (rotation): the first key signs, every key verifies.
+two keys can be valid at a time (rotation): the first key signs, every key verifies. A key that is taken
+away still verifies what it has signed here, until the last of that has expired: no stream is dropped.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import hmac
 import secrets
 import struct
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,14 +85,22 @@ class Tokens:
         Raises:
             ValueError: a key is shorter than `KEY_BYTES_MIN`, or there are more than `KEYS_MAX`.
         """
-        if len(keys) > KEYS_MAX:
-            raise ValueError(f"{len(keys)} token keys given, at most {KEYS_MAX} can be in use")
-        if any(len(key) < KEY_BYTES_MIN for key in keys):
-            raise ValueError(f"a token key must have at least {KEY_BYTES_MIN} bytes")
-        ring = list(keys) or [secrets.token_bytes(KEY_BYTES_MIN)]
-        self._keys = {_key_id(key): key for key in ring}
-        self._signing = ring[0]
+        _check(keys)
         self._audience = hashlib.sha256(audience.encode()).digest()[:8]
+        self._ring = _Ring(list(keys) or [secrets.token_bytes(KEY_BYTES_MIN)], {})
+
+    def use(self, keys: Sequence[bytes], *, now: float) -> None:
+        """Take other keys from now on.
+
+        Args:
+            keys: the signing one first.
+            now: seconds since the epoch.
+
+        Raises:
+            ValueError: as the constructor; the old ones stay.
+        """
+        _check(keys)
+        self._ring = _Ring(keys, self._ring.retired(now))
 
     def mint(self, xid: bytes, inv: int, *, now: float, lifetime: float) -> str:
         """Return a token for one invocation of one exchange.
@@ -102,17 +111,19 @@ class Tokens:
             now: seconds since the epoch.
             lifetime: seconds until it expires.
         """
+        ring, expires = self._ring, int(now + lifetime) + 1
+        ring.last_expiry = max(ring.last_expiry, expires)
         body = _BODY.pack(
             VERSION,
-            _key_id(self._signing),
+            ring.signing_id,
             xid,
             inv,
             self._audience,
             int(now),
-            int(now + lifetime) + 1,
+            expires,
             secrets.token_bytes(8),
         )
-        return _encode(body + _mac(self._signing, body))
+        return _encode(body + _mac(ring.signing, body))
 
     def verify(self, token: str, *, now: float) -> Claims:
         """Check a token and return what it says.
@@ -130,7 +141,7 @@ class Tokens:
         version, key_id, xid, inv, audience, _, expires, _ = _BODY.unpack(body)
         if version != VERSION:
             raise TokenError(f"token version {version} is not spoken here")
-        key = self._keys.get(key_id)
+        key = self._ring.find(key_id, expires)
         if key is None:
             raise TokenError("token signed by an unknown key")
         if not hmac.compare_digest(mac, _mac(key, body)):
@@ -140,6 +151,49 @@ class Tokens:
         if now > expires + CLOCK_LEEWAY:
             raise TokenError("token expired")
         return Claims(xid=xid, inv=inv, expires=expires)
+
+
+class _Ring:
+    """The keys at one time.
+
+    Attributes:
+        signing: signs, under the name `signing_id`.
+        last_expiry: of the tokens that it signed.
+    """
+
+    def __init__(self, keys: Sequence[bytes], retired: dict[bytes, _Retired]) -> None:
+        self.signing = keys[0]
+        self.signing_id = _key_id(self.signing)
+        before = retired.get(self.signing_id)
+        self.last_expiry = 0 if before is None else before.last_expiry
+        self._keys = {_key_id(key): key for key in keys}
+        self._retired = retired
+
+    def find(self, key_id: bytes, expires: int) -> bytes | None:
+        """Return the key that verifies a token; a retired one is good for no later expiry than its own."""
+        retired = self._retired.get(key_id)
+        if retired is not None and expires <= retired.last_expiry:
+            return retired.key
+        return self._keys.get(key_id)
+
+    def retired(self, now: float) -> dict[bytes, _Retired]:
+        """Return what the next ring keeps of this one: keys whose tokens may still be shown."""
+        gone = {**self._retired, self.signing_id: _Retired(self.signing, self.last_expiry)}
+        return {
+            key_id: key for key_id, key in gone.items() if now <= key.last_expiry + CLOCK_LEEWAY
+        }
+
+
+class _Retired(NamedTuple):
+    key: bytes
+    last_expiry: int
+
+
+def _check(keys: Sequence[bytes]) -> None:
+    if len(keys) > KEYS_MAX:
+        raise ValueError(f"{len(keys)} token keys given, at most {KEYS_MAX} can be in use")
+    if any(len(key) < KEY_BYTES_MIN for key in keys):
+        raise ValueError(f"a token key must have at least {KEY_BYTES_MIN} bytes")
 
 
 def _encode(raw: bytes) -> str:

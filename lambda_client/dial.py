@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from typing import TYPE_CHECKING
 
 from websockets.exceptions import InvalidStatus, InvalidURI
 from websockets.uri import parse_uri
 
 from lambda_client.connection import Connection
+from lambda_client.trust import client_context
 from protocol.limits import ATTACH_PATH
 
 if TYPE_CHECKING:
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from protocol.limits import Limits
 
-REFUSED_FOR_GOOD = frozenset({400, 401, 403, 404})
-"""HTTP statuses of an upgrade that the same question will get again."""
+REFUSED_FOR_GOOD = frozenset({301, 302, 303, 307, 308, 400, 401, 403, 404})
+"""HTTP statuses of an upgrade that the same question will get again. Redirects are not followed: the token is
+for nobody but whom the envelope names, and might go on without TLS."""
 
 
 class DialError(Exception):
@@ -82,7 +83,7 @@ async def _open(url: str, token: str, limits: Limits, seconds: float) -> Connect
     async with asyncio.timeout(seconds):
         uri = parse_uri(url.rstrip("/") + ATTACH_PATH)
         connection = Connection(url, uri, token, limits)
-        tls = ssl.create_default_context() if uri.secure else None
+        tls = client_context() if uri.secure else None
         loop = asyncio.get_running_loop()
         try:
             await loop.create_connection(lambda: connection, uri.host, uri.port, ssl=tls)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import ssl
 import time
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.uri import parse_uri
 
 from lambda_client.connection import Connection
+from lambda_client.trust import client_context
 from protocol.errors import RejectCode
 from protocol.frames import Attach, Reject
 from protocol.limits import ATTACH_PATH, Limits
@@ -108,7 +108,7 @@ class _Probe:
     async def _shake_hands(self) -> str:
         async with asyncio.timeout(STEP_SECONDS):
             _, writer = await asyncio.open_connection(
-                self._uri.host, self._uri.port, ssl=ssl.create_default_context()
+                self._uri.host, self._uri.port, ssl=client_context()
             )
         secure = writer.get_extra_info("ssl_object")
         writer.transport.abort()
@@ -118,7 +118,7 @@ class _Probe:
         limits = Limits(max_frame=self._envelope.max_frame)
         connection = Connection(self._url, self._uri, self._envelope.token, limits)
         self._connection = connection
-        tls = ssl.create_default_context() if self._uri.secure else None
+        tls = client_context() if self._uri.secure else None
         async with asyncio.timeout(STEP_SECONDS):
             await asyncio.get_running_loop().create_connection(
                 lambda: connection, self._uri.host, self._uri.port, ssl=tls

@@ -25,15 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from gateway.app import read_tokens
     from gateway.config import load
+    from gateway.credentials import read_credentials
     from gateway.functions import check_handlers
     from gateway.routes import build_routes
     from gateway.workers import plan
 
     settings = load(options.file, os.environ)
     routes = build_routes(settings.routes)
-    read_tokens(settings.gateway.token_keys)
+    read_credentials(settings.gateway)
     plan.check(settings.gateway, routes)
     check_handlers(routes)
     count = "1 route" if len(routes) == 1 else f"{len(routes)} routes"

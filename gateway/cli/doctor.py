@@ -44,11 +44,12 @@ def _run(options: argparse.Namespace) -> int:
     import asyncio
 
     from gateway import log
-    from gateway.app import read_tokens
     from gateway.config import load
+    from gateway.credentials import read_keys
     from gateway.doctor import Doctor
     from gateway.errors import ConfigError
     from gateway.routes import build_routes
+    from gateway.tokens import Tokens
     from gateway.workers.plan import callback_urls
 
     settings = load(options.config, os.environ)
@@ -59,7 +60,7 @@ def _run(options: argparse.Namespace) -> int:
         paths = ", ".join(route.label for route in routes)
         raise ConfigError(f"--route {options.route}: there is none; the file has {paths}")
     urls = callback_urls(settings.gateway)
-    tokens = read_tokens(settings.gateway.token_keys)
+    tokens = Tokens(read_keys(settings.gateway.token_keys))
 
     async def examine() -> bool:
         doctor = Doctor(routes, urls, tokens, options.idle, lambda line: print(line, flush=True))

@@ -27,6 +27,9 @@ The file:
   callback_url = "wss://callback.example.com"     # the callback listener as functions see it
   token_keys = ["/run/secrets/token-key"]         # made at random when absent
   workers = 2                                     # processes that share the edge; below
+  edge_certificate = "/run/secrets/edge.pem"      # PEM, with its chain: the edge speaks TLS
+  edge_key = "/run/secrets/edge-key.pem"          # in the same file when absent
+  callback_certificate = "/run/secrets/cb.pem"    # the same for functions; callback_key
   trusted_proxies = ["10.0.0.0/8"]                # whose X-Forwarded-* and Forwarded count; none
   memory_budget = 536870912                       # bytes of bodies held; beyond, 503
 
@@ -96,6 +99,10 @@ is started again. Each has a callback port of its own: callback, and those that 
 reach the very one that called it, so callback_url has a place for what tells them apart, {{port}} or
 {{worker}} (from 0): "wss://callback.example.com/w{{worker}}". memory_budget, and concurrency and queue of
 every route, are for all together and divided among them; other limits are each worker's.
+
+Keys and certificates are read again within seconds of a change; nothing that is open is disturbed. What
+cannot be used is named in the log, and the old one stays. Functions trust a private CA by their variable
+DIALBACK_CA_FILE, a PEM file in their package.
 
 Variables that override [gateway]: {variables}.
 Without --config the text of the file is taken from the variable DIALBACK_TOML.

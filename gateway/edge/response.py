@@ -25,6 +25,7 @@ from gateway.edge.head import (
 from gateway.edge.heartbeat import COMMENT, Heartbeat
 from gateway.edge.sent import reset_on_close
 from gateway.edge.sse import EventBoundary
+from gateway.tls.connection import TlsTransport
 from protocol.headers import content_length
 
 if TYPE_CHECKING:
@@ -342,6 +343,8 @@ class Sink:
         return json.dumps({"error": public, "exchange": self.exchange_id})
 
     def _fail(self) -> None:
+        if isinstance(self._transport, TlsTransport):
+            self._transport.truncated = True
         self.outcome = Outcome.FAILED
         self._keep_alive = False
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gateway.address import Address
 from gateway.callback_url import PLACES, tells_workers_apart
-from gateway.config import MEMORY_MIN
+from gateway.config_checks import MEMORY_MIN
 from gateway.errors import ConfigError
 from gateway.routes import RouteTable
 

@@ -17,7 +17,8 @@ from aiohttp import web
 
 from gateway import descriptors
 from gateway.admin.application import Admin
-from gateway.app import FLUSH_SECONDS, read_tokens
+from gateway.app import FLUSH_SECONDS
+from gateway.credentials import read_credentials
 from gateway.functions import check_handlers
 from gateway.listener import Listener
 from gateway.server import introduction
@@ -53,7 +54,7 @@ def run(job: Job) -> int:
     settings = job.settings
     plan.check(settings, job.routes)
     descriptors.raise_limit()
-    read_tokens(settings.token_keys)
+    read_credentials(settings)
     check_handlers(job.routes)
     with ExitStack() as stack:
         # Held as long as this process lives, so that a worker's port is free when it is started again.

@@ -12,7 +12,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from gateway import log
-from gateway.app import App, read_tokens
+from gateway.app import App
+from gateway.credentials import read_credentials
 from gateway.errors import ConfigError
 from gateway.heap import keep_freed_pages
 from gateway.serving import Stop, run_loop, serve
@@ -23,7 +24,6 @@ from gateway.sockets import (
     share,
     watch_peers,
 )
-from gateway.tokens import Tokens
 from gateway.workers import channel
 from gateway.workers.assignment import receive
 
@@ -84,11 +84,10 @@ async def _serve(
     assignment: Assignment, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> int:
     settings = assignment.settings
-    keys = settings.token_keys
     app = App(
         assignment.routes,
         callback_url=settings.dialled_at(reachable(assignment.callback), assignment.worker),
-        tokens=read_tokens(keys) if keys else Tokens([assignment.key]),
+        credentials=read_credentials(settings, assignment.key),
         settings=settings,
     )
     stop = Stop()

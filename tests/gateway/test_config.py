@@ -68,6 +68,10 @@ def test_every_key(file: Path) -> None:
         admin = "localhost:0"
         callback_url = "wss://callback.example.com/"
         token_keys = ["key"]
+        edge_certificate = "key"
+        edge_key = "key"
+        callback_certificate = "key"
+        callback_key = "key"
         trusted_proxies = ["10.0.0.0/8", "2001:db8::1"]
         memory_budget = 100_000_000
         drain_deadline = 5
@@ -127,6 +131,10 @@ def test_every_key(file: Path) -> None:
         admin=Address("localhost", 0),
         callback_url="wss://callback.example.com",
         token_keys=(file.parent / "key",),
+        edge_certificate=file.parent / "key",
+        edge_key=file.parent / "key",
+        callback_certificate=file.parent / "key",
+        callback_key=file.parent / "key",
         trusted_proxies=(ip_network("10.0.0.0/8"), ip_network("2001:db8::1/128")),
         memory_budget=100_000_000,
         drain_deadline=5.0,
@@ -230,7 +238,8 @@ def test_one_timeout_sets_the_other(file: Path, given: str, function: float, rou
         ("[gateway]\ncallback_url = 'ws://x/{workr}'\n" + ROUTE, "FILE: gateway.callback_url: 'ws://x/{workr}' has braces; only {worker} and {port} are filled in"),
         ("[gateway]\nworkers = 0\n" + ROUTE, "FILE: gateway.workers: 0 is not a number of workers from 1 to 64"),
         ("[gateway]\nworkers = 65\n" + ROUTE, "FILE: gateway.workers: 65 is not a number of workers from 1 to 64"),
-        ("[gateway]\ntoken_keys = ['gone']\n" + ROUTE, "FILE: gateway.token_keys: DIR/gone: no such file; each key is a file that holds a secret"),
+        ("[gateway]\ntoken_keys = ['gone']\n" + ROUTE, "FILE: gateway.token_keys: DIR/gone: no such file; write the path of a file that holds a secret"),
+        ("[gateway]\nedge_key = 'gone'\n" + ROUTE, "FILE: gateway.edge_key: DIR/gone: no such file; write the path of a file that holds PEM"),
         ("[gateway]\ntrusted_proxies = ['10.0.0.1/8']\n" + ROUTE, "FILE: gateway.trusted_proxies: 10.0.0.1/8 has host bits set; write a network like 10.0.0.0/8, or one address"),
         ("[gateway]\nlog_level = 'loud'\n" + ROUTE, "FILE: gateway.log_level: 'loud' is none of debug, info, warning, error"),
         ("[gateway]\ndrain_deadline = -1\n" + ROUTE, "FILE: gateway.drain_deadline: -1 is not a number of seconds from 0 to 86400"),
@@ -267,6 +276,7 @@ def test_the_environment_overrides_the_file(file: Path) -> None:
             "DIALBACK_CALLBACK_URL": "ws://127.0.0.1:{port}/w{worker}/",
             "DIALBACK_WORKERS": "3",
             "DIALBACK_TOKEN_KEYS": f"{file.parent / 'a'},{file.parent / 'b'}",
+            "DIALBACK_CALLBACK_CERTIFICATE": str(file.parent / "a"),
             "DIALBACK_TRUSTED_PROXIES": "10.0.0.0/8,192.0.2.1",
             "DIALBACK_DRAIN_DEADLINE": "1.5",
             "DIALBACK_MEMORY_BUDGET": "2000000",
@@ -283,6 +293,7 @@ def test_the_environment_overrides_the_file(file: Path) -> None:
         callback_url="ws://127.0.0.1:{port}/w{worker}",
         workers=3,
         token_keys=(file.parent / "a", file.parent / "b"),
+        callback_certificate=file.parent / "a",
         trusted_proxies=(ip_network("10.0.0.0/8"), ip_network("192.0.2.1")),
         memory_budget=2_000_000,
         drain_deadline=1.5,
@@ -302,6 +313,15 @@ def test_a_variable_stands_for_the_file() -> None:
         load(None, {"DIALBACK_TOML": f"[gateway]\nedge = '80'\n{ROUTE}"})
     with pytest.raises(ConfigError, match="add --config"):
         load(None, {})
+
+
+def test_functions_dial_wss_where_the_callback_has_a_certificate(file: Path) -> None:
+    at = Address("127.0.0.1", 8081)
+    assert GatewaySettings().dialled_at(at) == "ws://127.0.0.1:8081"
+    secured = GatewaySettings(callback_certificate=file)
+    assert secured.dialled_at(at) == "wss://127.0.0.1:8081"
+    named = GatewaySettings(callback_certificate=file, callback_url="wss://name")
+    assert named.dialled_at(at) == "wss://name"
 
 
 def test_every_gateway_key_has_a_variable() -> None:

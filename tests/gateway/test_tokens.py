@@ -92,3 +92,30 @@ def test_a_grant_admits_its_own_token_from_its_own_invocation() -> None:
     assert not grant.admits(3, "")
     assert not grant.admits(3, "\N{SNOWMAN}")
     assert "token" not in repr(grant).replace("Grant(", "")
+
+
+def test_a_key_that_is_gone_verifies_what_it_signed_until_that_has_expired() -> None:
+    old, new = b"o" * 40, b"n" * 40
+    tokens = Tokens([old])
+    short = tokens.mint(XID, 1, now=NOW, lifetime=10)
+    long = tokens.mint(XID, 2, now=NOW, lifetime=100)
+    forged = Tokens([old]).mint(XID, 3, now=NOW, lifetime=1000)  # by whoever stole the old key
+    tokens.use([new], now=NOW)
+    assert {tokens.verify(token, now=NOW).inv for token in (short, long)} == {1, 2}
+    with pytest.raises(TokenError, match="unknown key"):
+        tokens.verify(forged, now=NOW)
+    tokens.use([old], now=NOW)  # and back
+    tokens.use([new], now=NOW)
+    assert tokens.verify(long, now=NOW + 100).inv == 2
+    tokens.use([new], now=NOW + 101 + CLOCK_LEEWAY + 1)
+    with pytest.raises(TokenError, match="unknown key"):
+        tokens.verify(long, now=NOW)
+
+
+def test_keys_of_no_use_leave_the_old_ones() -> None:
+    tokens = Tokens([b"o" * 40])
+    token = tokens.mint(XID, 1, now=NOW, lifetime=10)
+    for keys in ([b"short"], [b"k" * 40] * 3):
+        with pytest.raises(ValueError, match="key"):
+            tokens.use(keys, now=NOW)
+    assert tokens.verify(token, now=NOW).inv == 1

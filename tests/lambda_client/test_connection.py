@@ -1,10 +1,7 @@
-"""The WebSocket itself: messages, keepalive, TLS."""
+"""The WebSocket itself: messages, keepalive."""
 
 from __future__ import annotations
 
-import asyncio
-import ssl
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,11 +13,9 @@ from protocol.limits import Limits
 from tests.lambda_client.gateway import Gateway, eventually
 from tests.lambda_client.handlers import call, warm
 from tests.lambda_client.test_endings import CHUNK
-from tests.system_packages import require_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from protocol.receipt import Receipt
     from tests.lambda_client.conftest import Hurry
@@ -125,79 +120,3 @@ def test_nobody_pings_a_parked_connection(gateway: Gateway) -> None:
     assert parked.connection.state.next_deadline() is None
     warm(gateway)
     assert len(gateway.requests) == 1
-
-
-@pytest.fixture
-def certified(tmp_path: Path) -> tuple[Gateway, Path]:
-    """A gateway that speaks TLS, not yet started, and its certificate."""
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run(
-        [
-            require_program("openssl"),
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-keyout",
-            key,
-            "-out",
-            certificate,
-            "-days",
-            "2",
-            *subject,
-        ],
-        check=True,
-        capture_output=True,
-    )
-    gateway = Gateway()
-    gateway.tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    gateway.tls.load_cert_chain(certificate, key)
-    return gateway, certificate
-
-
-@pytest.mark.parametrize("trusted", [True, False])
-def test_tls_is_verified(
-    certified: tuple[Gateway, Path], monkeypatch: pytest.MonkeyPatch, trusted: bool
-) -> None:
-    gateway, certificate = certified
-    if trusted:
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    with gateway:
-        exchange = gateway.exchange()
-        handler = streaming(lambda e, c: {"statusCode": 200, "body": b"x" * 500_000})
-        receipt = call(handler, exchange)
-        assert len(exchange.body) == (500_000 if trusted else 0)
-        assert (receipt.dial is None) is trusted
-        if not trusted:
-            assert receipt.dial is not None
-            assert "CERTIFICATE_VERIFY_FAILED" in receipt.dial
-
-
-def test_tls_may_have_forgotten_its_socket_when_a_parked_connection_is_looked_at(
-    certified: tuple[Gateway, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gateway, certificate = certified
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    found: list[bool] = []
-    with gateway:
-        warm(gateway)
-        io = loop.io_thread()
-        assert io._parked is not None
-        connection = io._parked.connection
-
-        def break_and_look() -> None:
-            assert connection._transport is not None
-            connection._transport.abort()
-            asyncio.get_running_loop().call_soon(look)  # TLS knows of it, the connection does not
-
-        def look() -> None:
-            assert not connection.closed
-            found.append(connection.untouched())
-
-        io.submit(break_and_look)
-        eventually(lambda: found)
-    assert found == [False]

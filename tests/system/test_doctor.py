@@ -12,6 +12,7 @@ import pytest
 from gateway.tokens import Tokens
 from protocol.codec import encode
 from protocol.frames import Attach
+from tests.certificates import write_authority, write_certificate
 from tests.faults.kinds import RESET, UP, Point
 from tests.faults.proxy import running_proxy
 from tests.system.running import COMMAND, REPOSITORY, free_port, running_dialback
@@ -112,6 +113,59 @@ def test_a_name_that_nobody_knows(site: Site) -> None:
     assert code == 1
     assert re.search(r"FAIL +dns ", told)
     assert "try: callback_url must be a name that the function's network knows" in told
+
+
+@pytest.mark.parametrize(
+    ("names", "trust", "leg", "why", "hint"),
+    [
+        ((), "ca", "tls", "TLSv1.3, the certificate is good", None),
+        ((), None, "tls", "unable to get local issuer certificate", "DIALBACK_CA_FILE"),
+        ((), "gone", "tls", "DIALBACK_CA_FILE: .*gone: No such file", "put that file into"),
+        ((), "key", "tls", "DIALBACK_CA_FILE: .*key holds no certificate", "put that file into"),
+        (("other.example",), "ca", "tls", "mismatch.*127.0.0.1", "the name in callback_url"),
+    ],
+)
+def test_certificates(
+    site: Site,
+    tmp_path: Path,
+    names: tuple[str, ...],
+    trust: str | None,
+    leg: str,
+    why: str,
+    hint: str | None,
+) -> None:
+    write_certificate(tmp_path / "chain.pem", tmp_path / "key.pem", *names)
+    write_authority(tmp_path / "ca")
+    tls = 'callback_certificate = "chain.pem"\ncallback_key = "key.pem"'
+    env = "" if trust is None else f'env = {{ DIALBACK_CA_FILE = "{tmp_path / trust}" }}\n'
+    site.write(local("aware") + env, gateway=tls)
+    with running_dialback("--config", site.file, command="serve", env=listen(site)):
+        code, told = site.doctor()
+    mark = "ok" if hint is None else "FAIL"
+    assert re.search(rf"^ +{mark} +{leg} +.*{why}", told, re.MULTILINE), told
+    assert code == (0 if hint is None else 1)
+    if hint is not None:
+        assert re.search(f"try: .*{hint}", told)
+
+
+def test_a_callback_without_tls_that_is_dialled_with_it(site: Site) -> None:
+    site.write(local("aware"), gateway=f'callback_url = "wss://127.0.0.1:{site.port}"')
+    with running_dialback("--config", site.file, command="serve", env=listen(site)):
+        code, told = site.doctor()
+    assert code == 1
+    assert re.search(r"FAIL +tls .*WRONG_VERSION_NUMBER", told)
+    assert "try: that port speaks no TLS" in told
+
+
+def test_a_callback_with_tls_that_is_dialled_without(site: Site, tmp_path: Path) -> None:
+    write_certificate(tmp_path / "chain.pem", tmp_path / "key.pem")
+    tls = 'callback_certificate = "chain.pem"\ncallback_key = "key.pem"'
+    site.write(local("aware"), gateway=f'{tls}\ncallback_url = "ws://127.0.0.1:{site.port}"')
+    with running_dialback("--config", site.file, command="serve", env=listen(site)):
+        code, told = site.doctor()
+    assert code == 1
+    assert re.search(r"FAIL +upgrade +HTTP 400: .*this port speaks TLS", told)
+    assert "try: a 400 about TLS: write wss://" in told
 
 
 def test_keys_that_are_not_the_gateways(site: Site) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -14,6 +16,8 @@ from gateway.routes import Route, RouteTable
 from gateway.targets import LocalTarget
 from gateway.telemetry import Telemetry
 from gateway.timing import Timing
+from gateway.tls.connection import TlsConnection
+from tests.certificates import serving, trusting
 from tests.patience import PATIENCE
 from tests.settling import settle
 
@@ -26,6 +30,10 @@ if TYPE_CHECKING:
     Serve = Callable[[EdgeRequest, ResponseSink], Awaitable[None]]
 
 PLAIN: HeaderList = ((b"content-type", b"text/plain"),)
+
+
+over_tls = ContextVar("over_tls", default=False)
+"""Whether edge and client speak TLS with each other."""
 
 
 class ScriptedDriver:
@@ -56,7 +64,7 @@ class Edge:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if over_tls.get() else 'http'}://127.0.0.1:{self.port}"
 
     async def ask(self, request: bytes) -> bytes:
         """Send bytes on a connection of their own; return all that comes back until it ends."""
@@ -74,7 +82,9 @@ class Client:
         self.writer: asyncio.StreamWriter
 
     async def __aenter__(self) -> Self:
-        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self._port)
+        self.reader, self.writer = await asyncio.open_connection(
+            "127.0.0.1", self._port, ssl=trusting() if over_tls.get() else None
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -113,7 +123,11 @@ async def edge(serve: Serve, timing: Timing | None = None, **route: Any) -> Asyn
     routes = RouteTable([_route("/", **route), _route("/chat")])
     handler = EdgeHandler(routes, driver, telemetry, timing)
     server = EdgeServer(handler, telemetry, timing)
-    listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    factory: Callable[[], asyncio.BaseProtocol] = server
+    if over_tls.get():
+        context = serving()
+        factory = lambda: TlsConnection(server, context, "edge")  # noqa: E731
+    listener = await asyncio.get_running_loop().create_server(factory, "127.0.0.1", 0)
     try:
         port = listener.sockets[0].getsockname()[1]
         yield Edge(port, handler, server, driver, telemetry)
@@ -182,3 +196,11 @@ def _route(path: str, **changes: Any) -> Route:
         inline_body_max=1024,
         **changes,
     )
+
+
+def connect(port: int) -> socket.socket:
+    """Connect, for a client that blocks."""
+    plain = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    if not over_tls.get():
+        return plain
+    return trusting().wrap_socket(plain, server_hostname="127.0.0.1", suppress_ragged_eofs=False)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
+import ssl
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gateway.edge import response as edge_response
-from tests.gateway.edge.serving import Client, Edge, edge, get
+from tests.gateway.edge.serving import Client, Edge, connect, edge, get
 from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
@@ -57,12 +57,12 @@ async def broken(it: Edge, request: bytes) -> tuple[bytes, bool]:
 def _exchange(port: int, request: bytes) -> tuple[bytes, bool]:
     """With a plain socket: a `StreamReader` forgets what it holds when a reset comes."""
     received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
+    with connect(port) as client:
         client.sendall(request)
         try:
             while piece := client.recv(65536):
                 received += piece
-        except ConnectionResetError:
+        except (ConnectionResetError, ssl.SSLEOFError):  # Python's ssl calls a reset an EOF
             return received, True
     return received, False
 

@@ -219,7 +219,7 @@ async def test_curl_sees_a_whole_response_as_whole(version: str) -> None:
 
 
 async def curl(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    argv = ["curl", "--silent", "--no-buffer", "--max-time", "10", *arguments]
+    argv = ["curl", "--silent", "--insecure", "--no-buffer", "--max-time", "10", *arguments]
     return await asyncio.to_thread(subprocess.run, argv, capture_output=True, check=False)
 
 

@@ -1,0 +1,81 @@
+"""Files that are read again when they change: certificates, keys.
+
+They are looked at every few seconds, in a thread, since a volume may hang. An inotify would not see what
+Kubernetes does: it swaps a symbolic link somewhere above.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from gateway.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+    from pathlib import Path
+
+T = TypeVar("T")
+
+log = logging.getLogger("dialback.server")
+
+LOOK_SECONDS = 5.0
+"""A new certificate comes days before the old one ends; a person who changes one by hand waits so long."""
+
+
+class WatchedFiles(Generic[T]):
+    """Files that something is made of.
+
+    Args:
+        what: they are, for the log.
+        paths: of the files.
+        read: makes it, in a thread; raises `ConfigError` when it cannot, and then the old one stays.
+        use: puts it to use, on the event loop.
+    """
+
+    def __init__(
+        self, what: str, paths: Iterable[Path], read: Callable[[], T], use: Callable[[T], None]
+    ) -> None:
+        self._what = what
+        self._paths = tuple(paths)
+        self._read = read
+        self._use = use
+        self._seen = self._state()
+
+    async def look(self) -> None:
+        """Read the files again if one of them has changed since the last look."""
+        try:
+            read = await asyncio.to_thread(self._read_if_changed)
+        except ConfigError as error:
+            log.error("%s: the old one stays in use: %s", self._what, error)  # noqa: TRY400 - told
+            return
+        if read is not None:
+            self._use(read)
+            log.info("%s: changed, and read again", self._what)
+
+    def _read_if_changed(self) -> T | None:
+        now = self._state()
+        if now == self._seen:
+            return None
+        self._seen = now  # before reading: what changes meanwhile is seen at the next look
+        return self._read()
+
+    def _state(self) -> tuple[tuple[int, ...] | None, ...]:
+        return tuple(map(_stamp, self._paths))
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+async def watch(watched: Collection[WatchedFiles[Any]]) -> None:
+    """Look at all of them again and again, until cancelled."""
+    while watched:
+        await asyncio.sleep(LOOK_SECONDS)
+        for one in watched:
+            await one.look()

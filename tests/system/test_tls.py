@@ -1,0 +1,126 @@
+"""A gateway whose certificates and keys are files, with functions in processes of their own."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.certificates import trusting, write_authority, write_certificate
+from tests.faults.kinds import RESET
+from tests.faults.proxy import Proxy, running_proxy
+from tests.patience import PATIENCE
+from tests.system.functions.rotation import part
+from tests.system.running import (
+    REPOSITORY,
+    Dialback,
+    eventually,
+    free_port,
+    running_dialback,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+STREAMS = 6
+
+FILE = """
+[gateway]
+callback = "127.0.0.1:{callback}"
+callback_url = "wss://127.0.0.1:{dialled}"
+edge_certificate = "chain.pem"
+edge_key = "key.pem"
+callback_certificate = "chain.pem"
+callback_key = "key.pem"
+token_keys = ["token-key"]
+[[routes]]
+path = "/"
+target = "{functions}:steady"
+timeout = 60
+env = {{ DIALBACK_CA_FILE = "{ca}" }}
+"""
+
+
+@contextmanager
+def secured(directory: Path, dialled: int, callback: int) -> Iterator[Dialback]:
+    """A gateway with TLS on both listeners."""
+    functions = REPOSITORY / "tests/system/functions/rotation.py"
+    write_certificate(directory / "chain.pem", directory / "key.pem")
+    (directory / "token-key").write_text("0" * 40)
+    file = directory / "dialback.toml"
+    ca = write_authority(directory / "ca.pem")
+    file.write_text(FILE.format(callback=callback, dialled=dialled, functions=functions, ca=ca))
+    env = {"DIALBACK_CALLBACK": f"127.0.0.1:{callback}"}
+    with running_dialback("--config", file, command="serve", env=env) as dialback:
+        yield dialback
+
+
+def connect(dialback: Dialback) -> http.client.HTTPSConnection:
+    port = int(dialback.url.rpartition(":")[2])
+    return http.client.HTTPSConnection("127.0.0.1", port, timeout=PATIENCE, context=trusting())
+
+
+def stream(dialback: Dialback, seconds: float) -> bytes:
+    """The body of a response that lasts so long, to its clean end."""
+    connection = connect(dialback)
+    connection.request("GET", f"/?seconds={seconds}")
+    body = connection.getresponse().read()
+    connection.close()
+    return body
+
+
+def assert_whole(body: bytes) -> None:
+    assert len(body) > 0
+    for number in itertools.count():
+        expected = part(number)
+        at = number * len(expected)
+        if at == len(body):
+            return
+        assert body[at : at + len(expected)] == expected
+
+
+def told(dialback: Dialback, what: str) -> int:
+    return dialback.stderr.count(f"{what}: changed, and read again")
+
+
+@pytest.mark.fault(6)
+def test_new_keys_and_certificates_drop_no_stream(tmp_path: Path) -> None:
+    callback = free_port()
+    with (
+        running_proxy(("127.0.0.1", callback)) as proxy,
+        secured(tmp_path, proxy.port, callback) as dialback,
+        ThreadPoolExecutor(STREAMS) as clients,
+    ):
+        bodies = [clients.submit(stream, dialback, 12.0) for _ in range(STREAMS)]
+        eventually(lambda: dialback.metric("dialback_callbacks", state="active") == STREAMS)
+        for change in (1, 2):
+            (tmp_path / "token-key").write_text(str(change) * 40)
+            write_certificate(tmp_path / "chain.pem", tmp_path / "key.pem")
+            eventually(lambda: told(dialback, "token keys") == change)  # noqa: B023
+            eventually(lambda: told(dialback, "certificate of the callback listener") == change)  # noqa: B023
+            assert not any(body.done() for body in bodies)
+            cut_all(proxy)  # they come back with tokens of a key that is no more
+        for body in bodies:
+            assert_whole(body.result())
+        assert_whole(stream(dialback, 0.1))
+        assert dialback.metric("dialback_attaches_total", result="unauthorized") == 0
+        assert dialback.metric("dialback_attaches_total", result="accepted") >= 3 * STREAMS + 1
+
+
+def cut_all(proxy: Proxy) -> None:
+    before = len(proxy.connections)
+    proxy.strike(RESET)
+    proxy.wait(lambda: len(proxy.connections) >= before + STREAMS)
+
+
+def test_where_everything_is_says_that_it_is_secured(tmp_path: Path) -> None:
+    callback = free_port()
+    with secured(tmp_path, callback, callback) as dialback:
+        assert f"edge      {dialback.url.replace('http:', 'https:')}\n" in dialback.stdout
+        assert f"callback  wss://127.0.0.1:{callback}\n" in dialback.stdout
+        assert_whole(stream(dialback, 0.0))
