@@ -104,7 +104,7 @@ class App:
             telemetry.route(route.label)
         proxies = Proxies(settings.trusted_proxies)
         self._handler = EdgeHandler(routes, self._driver, telemetry, settings.timing, proxies)
-        self._admin = Admin(self, page_origins)
+        self._admin = Admin(self, page_origins, settings.names_of_admin)
         self._invoke_api = _invoke_api(self._functions.local) if development else None
         self._admin_runner = self._make_admin_runner()
         self.edge = EdgeServer(self._handler, telemetry, settings.timing)

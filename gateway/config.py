@@ -48,6 +48,9 @@ MEMORY_BUDGET = 512 * MIB
 
 ENV_PREFIX = "DIALBACK_"
 
+LISTS = frozenset({"admin_names", "token_keys", "trusted_proxies"})
+"""Settings that are lists; in a variable with commas between."""
+
 TEXT_VARIABLE = "DIALBACK_TOML"
 """Holds the file's text where there is no file: containers of ECS have variables, and no mounted settings."""
 
@@ -60,6 +63,8 @@ class GatewaySettings:
         edge: where clients come in.
         callback: where functions dial back.
         admin: where operators look; loopback unless told otherwise.
+        admin_names: host names under which it may be asked, beside localhost, addresses and the name in
+            `admin`; others could be a web page's that points here.
         callback_url: ws:// or wss:// base that functions dial (``/v1/attach`` is appended); absent:
             the callback listener's own address, wss:// when it has a certificate. ``{worker}`` and ``{port}`` stand for each worker's own.
         workers: processes that share the edge's port; each has a callback port of its own, this one and
@@ -82,6 +87,7 @@ class GatewaySettings:
     edge: Address = Address("127.0.0.1", 8080)
     callback: Address = Address("127.0.0.1", 8081)
     admin: Address = Address("127.0.0.1", 9090)
+    admin_names: tuple[str, ...] = ()
     callback_url: str | None = None
     workers: int = 1
     trusted_proxies: tuple[Network, ...] = ()
@@ -95,6 +101,11 @@ class GatewaySettings:
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
     timing: Timing = Timing()
+
+    @property
+    def names_of_admin(self) -> tuple[str, ...]:
+        """The host names under which the admin listener may be asked."""
+        return (self.admin.host, *self.admin_names)
 
     def dialled_at(self, callback: Address, worker: int = 0) -> str:
         """Return what functions dial to reach a worker whose callback listener is at this address."""
@@ -116,6 +127,7 @@ class _GatewayTable(msgspec.Struct, forbid_unknown_fields=True):
     edge: str | None = None
     callback: str | None = None
     admin: str | None = None
+    admin_names: list[str] | None = None
     callback_url: str | None = None
     workers: int | None = None
     trusted_proxies: list[str] | None = None
@@ -181,7 +193,7 @@ def from_environment(settings: GatewaySettings, environ: Mapping[str, str]) -> G
             if key in Timing.__struct_fields__:
                 value = _timing(settings.timing, key, name, value)
                 key = "timing"
-            if key in ("token_keys", "trusted_proxies"):
+            if key in LISTS:
                 value = [part for part in value.split(",") if part]
             elif key in ("memory_budget", "workers"):
                 value = _whole_number(name, value, key)
@@ -195,6 +207,7 @@ ENVIRONMENT: dict[str, str] = {
     "DIALBACK_EDGE": "edge",
     "DIALBACK_CALLBACK": "callback",
     "DIALBACK_ADMIN": "admin",
+    "DIALBACK_ADMIN_NAMES": "admin_names",  # separated by commas
     "DIALBACK_CALLBACK_URL": "callback_url",
     "DIALBACK_WORKERS": "workers",
     "DIALBACK_TRUSTED_PROXIES": "trusted_proxies",  # networks, separated by commas

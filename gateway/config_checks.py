@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -49,6 +50,14 @@ def _file(path: Path, content: str) -> Path:
     return path
 
 
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", text):
+        raise ValueError(
+            f"{text!r} is not a host name; write it like ops.example.com, without a port"
+        )
+    return text
+
+
 def _network(text: str) -> Network:
     try:
         return ip_network(text)
@@ -89,6 +98,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "edge": Address.parse,
     "callback": Address.parse,
     "admin": Address.parse,
+    "admin_names": lambda names: tuple(map(_name, names)),
     "callback_url": check_callback_url,
     "workers": _workers,
     "trusted_proxies": lambda texts: tuple(map(_network, texts)),

@@ -2,13 +2,16 @@
 
 This listener has no login: it binds to loopback by default, and no web page may use it but those
 whose origin was handed in, and those only to read. A page of another origin that a developer has
-open could otherwise call functions here, or read what is going on.
+open could otherwise call functions here, or read what is going on. Nor may a page whose own name was
+made to point here (DNS rebinding): requests must come to an address, or to a name that was handed in.
 """
 
 from __future__ import annotations
 
 import json
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -17,6 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+PROBES = frozenset({"/healthz", "/readyz"})
+"""What anybody may ask under any name: load balancers have theirs, and the answers hold nothing."""
+
+MISDIRECTED = "the admin listener is not known by this name: use its address, or add it to gateway.admin_names"
 
 
 class Source(Protocol):
@@ -41,11 +49,15 @@ class Admin:
     Args:
         source: whom they ask.
         origins: web origins whose pages may read, such as ``http://127.0.0.1:8080``.
+        names: of this host, beside ``localhost`` and its addresses.
     """
 
-    def __init__(self, source: Source, origins: Collection[str] = ()) -> None:
+    def __init__(
+        self, source: Source, origins: Collection[str] = (), names: Collection[str] = ()
+    ) -> None:
         self._source = source
         self._origins = frozenset(origins)
+        self._names = frozenset({"localhost", *(name.lower() for name in names)})
 
     def application(
         self, posts: Mapping[str, Handler] | None = None, *, body_max: int = 1024
@@ -67,6 +79,8 @@ class Admin:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path not in PROBES and not self._is_ours(request.headers.get("Host", "")):
+            return _json({"error": MISDIRECTED}, status=421)
         origin = request.headers.get("Origin")
         if origin is not None and not (origin in self._origins and request.method == "GET"):
             return _json({"error": "web pages of this origin may not do that here"}, status=403)
@@ -78,6 +92,18 @@ class Admin:
             response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Vary"] = "Origin"
         return response
+
+    def _is_ours(self, host: str) -> bool:
+        """Whether a Host header is an address or one of our names; browsers always send one."""
+        if not host:
+            return True
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            if name not in self._names:
+                ip_address(name)
+        except ValueError:
+            return False
+        return True
 
     async def _healthz(self, request: web.Request) -> web.Response:
         troubles = await self._source.troubles()

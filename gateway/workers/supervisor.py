@@ -87,7 +87,7 @@ class _Supervisor:
         stop.on_signals()
         keepers = [Keeper(one, stop) for one in self._assignments()]
         runner = web.AppRunner(
-            Admin(Gathered(keepers)).application(),
+            Admin(Gathered(keepers), names=self._job.settings.names_of_admin).application(),
             access_log=None,
             shutdown_timeout=FLUSH_SECONDS,
         )

@@ -66,6 +66,7 @@ def test_every_key(file: Path) -> None:
         edge = "0.0.0.0:8080"
         callback = "[::]:8081"
         admin = "localhost:0"
+        admin_names = ["ops.example.com"]
         callback_url = "wss://callback.example.com/"
         token_keys = ["key"]
         edge_certificate = "key"
@@ -129,6 +130,7 @@ def test_every_key(file: Path) -> None:
         edge=Address("0.0.0.0", 8080),
         callback=Address("::", 8081),
         admin=Address("localhost", 0),
+        admin_names=("ops.example.com",),
         callback_url="wss://callback.example.com",
         token_keys=(file.parent / "key",),
         edge_certificate=file.parent / "key",
@@ -239,6 +241,7 @@ def test_one_timeout_sets_the_other(file: Path, given: str, function: float, rou
         ("[gateway]\nworkers = 0\n" + ROUTE, "FILE: gateway.workers: 0 is not a number of workers from 1 to 64"),
         ("[gateway]\nworkers = 65\n" + ROUTE, "FILE: gateway.workers: 65 is not a number of workers from 1 to 64"),
         ("[gateway]\ntoken_keys = ['gone']\n" + ROUTE, "FILE: gateway.token_keys: DIR/gone: no such file; write the path of a file that holds a secret"),
+        ("[gateway]\nadmin_names = ['ops:9090']\n" + ROUTE, "FILE: gateway.admin_names: 'ops:9090' is not a host name; write it like ops.example.com, without a port"),
         ("[gateway]\nedge_key = 'gone'\n" + ROUTE, "FILE: gateway.edge_key: DIR/gone: no such file; write the path of a file that holds PEM"),
         ("[gateway]\ntrusted_proxies = ['10.0.0.1/8']\n" + ROUTE, "FILE: gateway.trusted_proxies: 10.0.0.1/8 has host bits set; write a network like 10.0.0.0/8, or one address"),
         ("[gateway]\nlog_level = 'loud'\n" + ROUTE, "FILE: gateway.log_level: 'loud' is none of debug, info, warning, error"),
@@ -313,6 +316,12 @@ def test_a_variable_stands_for_the_file() -> None:
         load(None, {"DIALBACK_TOML": f"[gateway]\nedge = '80'\n{ROUTE}"})
     with pytest.raises(ConfigError, match="add --config"):
         load(None, {})
+
+
+def test_the_admin_listener_is_on_loopback_unless_told_otherwise() -> None:
+    assert GatewaySettings().admin == Address("127.0.0.1", 9090)
+    told = from_environment(GatewaySettings(), {"DIALBACK_ADMIN_NAMES": "a.example,b"})
+    assert told.names_of_admin == ("127.0.0.1", "a.example", "b")
 
 
 def test_functions_dial_wss_where_the_callback_has_a_certificate(file: Path) -> None:

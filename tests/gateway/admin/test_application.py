@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -44,7 +45,7 @@ def source() -> Told:
 
 @pytest.fixture
 def admin(source: Told) -> Admin:
-    return Admin(source, origins=[PAGE])
+    return Admin(source, origins=[PAGE], names=["Ops.example"])
 
 
 @pytest.fixture
@@ -120,3 +121,40 @@ async def test_what_is_not_there_is_json(
     answer = await client.request(method, path)
     assert answer.status == status
     assert "error" in await answer.json()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:9090", 200),
+        ("[::1]:9090", 200),
+        ("10.1.2.3", 200),  # a scraper's
+        ("LOCALHOST:1", 200),
+        ("ops.example:9090", 200),
+        ("rebound.example:9090", 421),  # a page whose name was made to point here
+        ("ops.example.rebound.example", 421),
+        ("localhost.rebound.example", 421),
+        ("[::1", 421),
+        ("@", 421),
+    ],
+)
+async def test_only_addresses_and_known_names_are_answered(
+    client: aiohttp.ClientSession, host: str, status: int
+) -> None:
+    for path in ("/metrics", "/exchanges"):
+        answer = await client.get(path, headers={"Host": host})
+        assert answer.status == status
+        if status == 421:
+            assert "gateway.admin_names" in (await answer.json())["error"]
+    answer = await client.post("/call/f", headers={"Host": host}, data=b"x")
+    assert answer.status == status
+    assert (await client.get("/healthz", headers={"Host": host})).status == 200
+
+
+async def test_a_client_too_old_for_host_is_answered(client: aiohttp.ClientSession) -> None:
+    base = client._base_url
+    assert base is not None
+    reader, writer = await asyncio.open_connection(base.host, base.port)
+    writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.0 200 ")
+    writer.close()
