@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from contextlib import AsyncExitStack
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from gateway.invoke.local.invoke_api import INVOKE_PATH, InvokeApi
 from gateway.invoke.local.limits import REQUEST_MAX
 from gateway.journal.budget import MemoryBudget
 from gateway.journal.store import JournalStore
+from gateway.log import writer_of
 from gateway.telemetry import Telemetry
 from protocol.limits import INITIAL_WINDOW
 
@@ -100,6 +102,7 @@ class App:
         }
         telemetry.tasks = lambda: len(asyncio.all_tasks())
         telemetry.memory = budget
+        telemetry.lines_dropped = lambda: writer_of(sys.stderr).dropped
         for route in routes:
             telemetry.route(route.label)
         proxies = Proxies(settings.trusted_proxies)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import select
-from collections import deque
+import sys
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway.invoke.local.limits import LOG_LINE_MAX
+from gateway.log import writer_of
+
+if TYPE_CHECKING:
+    from gateway.log import LineWriter
 
 LogCallback = Callable[[str, str, str], None]
 """Takes (function name, request id or "" outside invocations, one line without its end)."""
@@ -96,55 +99,15 @@ class LogPipe:
 
 
 class StderrLog:
-    """The default `LogCallback`: lines on a file descriptor, prefixed by the request id's start.
+    """The default `LogCallback`: lines on stderr, prefixed by the request id's start.
 
-    It never waits. When nobody reads the descriptor, lines are kept up to a limit, and then
-    counted.
+    Args:
+        writer: what writes them; absent: this process's own stderr, where the gateway's lines go, too.
     """
 
-    # A pipe or terminal that polls as writable takes this much without blocking (POSIX PIPE_BUF).
-    _CHUNK: Final = 4096
-    _KEPT_LINES: Final = 10_000
-
-    def __init__(self, descriptor: int = 2) -> None:
-        self._descriptor = descriptor
-        self._lines: deque[bytes] = deque()
-        self._rest = b""
-        self._dropped = 0
-        self._scheduled = False
-        self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLOUT)
+    def __init__(self, writer: LineWriter | None = None) -> None:
+        self._writer = writer or writer_of(sys.stderr)
 
     def __call__(self, function: str, request_id: str, line: str) -> None:
-        """Print one line of a function."""
-        if len(self._lines) >= self._KEPT_LINES:
-            self._dropped += 1
-            return
-        label = request_id[:8] or "init"
-        self._lines.append(f"{function} {label:8} | {line}\n".encode("utf-8", "replace"))
-        if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._flush)
-
-    def _flush(self) -> None:
-        self._scheduled = False
-        while self._rest or self._lines or self._dropped:
-            if not self._poll.poll(0):
-                self._scheduled = True
-                asyncio.get_running_loop().call_later(0.05, self._flush)
-                return
-            self._write_some()
-
-    def _write_some(self) -> None:
-        chunk = self._rest
-        # Whole lines where possible: others may write to the same descriptor.
-        while self._lines and (not chunk or len(chunk) + len(self._lines[0]) <= self._CHUNK):
-            chunk += self._lines.popleft()
-        if not self._lines and self._dropped:
-            chunk += b"(%d lines of functions were lost: nobody reads)\n" % self._dropped
-            self._dropped = 0
-        try:
-            written = os.write(self._descriptor, chunk[: self._CHUNK])
-        except OSError:  # the reader has gone: nobody will ever read these
-            written = len(chunk)
-        self._rest = chunk[written:]
+        """Print one line of a function; it waits for nobody."""
+        self._writer.put(f"{function} {request_id[:8] or 'init':8} | {line}\n")

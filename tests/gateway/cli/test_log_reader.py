@@ -1,0 +1,82 @@
+"""Nobody waits for whoever reads the log."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import subprocess
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+from tests.patience import PATIENCE
+from tests.system.running import COMMAND, eventually, free_port, parse_metrics
+
+FUNCTIONS = Path(__file__).with_name("functions.py")
+REQUESTS = 700
+LONG = "/missing/" + "x" * 12_000
+PIPE = 64 * 1024
+
+
+def test_a_reader_that_stands_still_stalls_no_request_and_is_told_what_it_missed(
+    tmp_path: Path,
+) -> None:
+    config = tmp_path / "dialback.toml"
+    config.write_text(f'[[routes]]\npath = "/here"\ntarget = "local:{FUNCTIONS}:plain"\n')
+    ports = {name: free_port() for name in ("EDGE", "CALLBACK", "ADMIN")}
+    environ = {f"DIALBACK_{name}": f"127.0.0.1:{port}" for name, port in ports.items()}
+    read_end, write_end = os.pipe()
+    dialback = subprocess.Popen(
+        [COMMAND, "serve", "--config", config],
+        env={**os.environ, **environ, "DIALBACK_LOG_FORMAT": "json"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=write_end,
+    )
+    os.close(write_end)
+    admin = f"http://127.0.0.1:{ports['ADMIN']}"
+    try:
+        eventually(lambda: answers(f"{admin}/readyz"))
+        slowest = ask(ports["EDGE"])
+        samples = parse_metrics(urlopen(f"{admin}/metrics", timeout=PATIENCE).read().decode())
+        dropped = samples["dialback_log_lines_dropped_total", frozenset()]
+        assert 0 < dropped < REQUESTS
+        assert slowest < 1
+        assert b"log lines were lost" in read_all(dialback, read_end)
+        assert dialback.returncode == 0
+    finally:
+        dialback.kill()
+        dialback.wait()
+        os.close(read_end)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=PATIENCE) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def ask(port: int) -> float:
+    """Ask many times for something whose line is long; the seconds of the slowest answer."""
+    connection, slowest = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE), 0.0
+    for _ in range(REQUESTS):
+        begun = time.monotonic()
+        connection.request("GET", LONG)
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 404
+        slowest = max(slowest, time.monotonic() - begun)
+    connection.close()
+    return slowest
+
+
+def read_all(dialback: subprocess.Popen[bytes], descriptor: int) -> bytes:
+    """Begin to read; end the process, and return everything it wrote."""
+    text = os.read(descriptor, PIPE)
+    dialback.terminate()
+    while piece := os.read(descriptor, 1 << 20):
+        text += piece
+    dialback.wait(PATIENCE)
+    return text
