@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from lambda_client.dial import Dial, DialError
 
 
+PARKED_MAX = 8
+"""Connections that wait at a time, one for each address: a gateway of several workers has as many addresses,
+and whoever invokes next is not known. More would hardly be used before they are too old."""
+
+
 class _Parked(NamedTuple):
     connection: Connection
     monotonic: float
@@ -47,7 +52,7 @@ class Io:
         self._monotonic = monotonic
         self._wall = wall
         self._sids = 0
-        self._parked: _Parked | None = None
+        self._parked: dict[str, _Parked] = {}  # by address; the one that waits longest comes first
         self._stray: Dial | None = None
 
     def submit(self, job: Callable[[], object]) -> None:
@@ -63,7 +68,9 @@ class Io:
     # ------------------------------------------------------------ connections between invocations
 
     def park(self, connection: Connection, then: Callable[[], None]) -> None:
-        """Say PARK on a connection and keep it for the next invocation; an earlier one is closed.
+        """Say PARK on a connection and keep it for the next invocation.
+
+        One that waits for the same address is closed, and beyond `PARKED_MAX` the one that waits longest.
 
         Args:
             connection: open, without a stream and without an owner.
@@ -81,23 +88,26 @@ class Io:
 
     def _keep(self, connection: Connection) -> None:
         with self._lock:
-            before = self._parked
-            self._parked = _Parked(connection, self._monotonic(), self._wall())
-        if before is not None:
-            before.connection.abort()
+            waiting = self._parked
+            replaced = waiting.pop(connection.url, None)
+            if replaced is None and len(waiting) == PARKED_MAX:
+                replaced = waiting.pop(next(iter(waiting)))
+            waiting[connection.url] = _Parked(connection, self._monotonic(), self._wall())
+        if replaced is not None:
+            replaced.connection.abort()
 
     def take_parked(self, urls: tuple[str, ...], idle: float) -> Connection | None:
-        """Return the connection that waits, if it may serve; it waits no more. Callable anywhere.
+        """Return a connection that waits, if one may serve; it waits no more. Callable anywhere.
 
         Args:
             urls: the addresses of the gateway that is to be reached.
             idle: seconds after which something between may have forgotten a connection.
         """
         with self._lock:
-            parked = self._parked
-            if parked is None or parked.connection.url not in urls:
+            url = next((url for url in urls if url in self._parked), None)
+            if url is None:
                 return None
-            self._parked = None
+            parked = self._parked.pop(url)
         connection = parked.connection
         # A frozen environment's clocks may disagree about how long it was: the longer one counts.
         waited = max(self._monotonic() - parked.monotonic, self._wall() - parked.wall)

@@ -22,9 +22,9 @@ def gateway() -> Iterator[Gateway]:
     with Gateway() as running:
         yield running
     thread = loop.io_thread()
-    parked, thread._parked = thread._parked, None
-    if parked is not None:
-        thread.submit(parked.connection.abort)
+    parked, thread._parked = thread._parked, {}
+    for one in parked.values():
+        thread.submit(one.connection.abort)
 
 
 @pytest.fixture

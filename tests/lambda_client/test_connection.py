@@ -115,8 +115,7 @@ def test_silence_is_asked_about_and_then_believed(gateway: Gateway, hurry: Hurry
 def test_nobody_pings_a_parked_connection(gateway: Gateway) -> None:
     gateway.limits = Limits(ping_ms=200, dead_ms=200)
     warm(gateway)
-    parked = loop.io_thread()._parked
-    assert parked is not None
+    (parked,) = loop.io_thread()._parked.values()
     assert parked.connection.state.next_deadline() is None
     warm(gateway)
     assert len(gateway.requests) == 1

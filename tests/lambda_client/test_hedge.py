@@ -124,8 +124,7 @@ def test_a_parked_connection_that_answers_is_not_hedged(gateway: Gateway, proxy:
 
 def test_the_hedge_waits_for_three_round_trips(gateway: Gateway, proxy: Proxy) -> None:
     warm(gateway, proxy)
-    waiting = loop.io_thread()._parked
-    assert waiting is not None
+    (waiting,) = loop.io_thread()._parked.values()
     assert waiting.connection.state.rtt is not None  # measured from ATTACH to ATTACHED
     waiting.connection.state.rtt = 2.0  # the gateway is far away
     (parked,) = proxy.connections
@@ -163,8 +162,24 @@ def test_a_connection_to_another_gateway_is_not_used(gateway: Gateway) -> None:
         assert sum(isinstance(frame, Attach) for frame in gateway.frames) == 1
         eventually(lambda: other.parked)
         stream(other.exchange())
+        stream(gateway.exchange())  # each has its own, and who invokes next is nobody's choice
         assert len(other.requests) == 1
         assert len(gateway.requests) == 1
+
+
+def test_of_too_many_that_wait_the_oldest_is_closed(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "PARKED_MAX", 2)
+    with Gateway() as second, Gateway() as third:
+        for one in (gateway, second, gateway, third):
+            before = one.parked
+            stream(one.exchange())
+            eventually(lambda: one.parked > before)  # noqa: B023
+        eventually(lambda: second.sockets[0].closed)
+        for one in (third, gateway, second):
+            stream(one.exchange())
+        assert [len(one.requests) for one in (gateway, second, third)] == [1, 2, 1]
 
 
 def test_a_dial_left_behind_may_be_the_one_that_wins(gateway: Gateway, proxy: Proxy) -> None:
@@ -265,6 +280,5 @@ def test_a_connection_parked_for_half_of_its_time_is_not_tried(gateway: Gateway)
 
 
 def idle() -> float:
-    waiting = loop.io_thread()._parked
-    assert waiting is not None
+    (waiting,) = loop.io_thread()._parked.values()
     return time.monotonic() - waiting.monotonic

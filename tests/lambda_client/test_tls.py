@@ -117,8 +117,7 @@ def test_tls_may_have_forgotten_its_socket_when_a_parked_connection_is_looked_at
     with secured as gateway:
         warm(gateway)
         io = loop.io_thread()
-        assert io._parked is not None
-        connection = io._parked.connection
+        connection = io._parked[gateway.url].connection
 
         def break_and_look() -> None:
             assert connection._transport is not None
