@@ -16,6 +16,7 @@ import msgspec
 from gateway.errors import GatewayError
 from gateway.functions import Functions
 from gateway.invoke.base import HttpCall, Invocation, InvokeOutcomeUnknown
+from gateway.matching import sample
 from gateway.targets import AwsTarget, UrlTarget
 from protocol.envelope import KEY, Envelope
 from protocol.errors import ProtocolError
@@ -106,19 +107,26 @@ class Doctor:
         self._idle = idle
         self._say = say
 
-    async def examine(self, routes: list[Route]) -> bool:
-        """Report on each route; return whether all is well."""
+    async def examine(self, routes: list[Route], path: str | None = None) -> bool:
+        """Report on each route; return whether all is well.
+
+        Args:
+            routes: those to look at.
+            path: what functions without the library are asked for; None: the route's own, with the
+                names of its variables for their values.
+        """
         await self._functions.start()
         try:
             well = True
             for route in routes:
-                well &= await self._examine(route)
+                well &= await self._examine(route, path or sample(route.path))
             return well
         finally:
             await self._functions.close()
 
-    async def _examine(self, route: Route) -> bool:
-        self._say(f"route {route.label} -> {route.target}")
+    async def _examine(self, route: Route, path: str) -> bool:
+        asked = "" if path == route.path else f", asked for {path}"
+        self._say(f"route {route.label} -> {route.target}{asked}")
         invoker = self._functions.invokers[route.label]
         if isinstance(route.target, AwsTarget):
             found = await self._look_at_permission(invoker)
@@ -127,11 +135,12 @@ class Doctor:
         well = True
         for begin in range(0, len(self._callback_urls), MAX_URLS):
             urls = self._callback_urls[begin : begin + MAX_URLS]
-            well &= await self._ask(invoker, route, urls)
+            well &= await self._ask(invoker, route, path, urls)
         return well
 
-    async def _ask(self, invoker: Invoker, route: Route, urls: Sequence[str]) -> bool:
-        found, reports = await self._probe(invoker, route, self._envelope(route, urls))
+    async def _ask(self, invoker: Invoker, route: Route, path: str, urls: Sequence[str]) -> bool:
+        envelope = self._envelope(route, urls)
+        found, reports = await self._probe(invoker, route, path, envelope)
         well = self._tell("  ", found)
         for report in reports:
             self._say(f"  callback {report.url}, as the function sees it")
@@ -163,14 +172,14 @@ class Doctor:
         return Finding("permission", ok=True, text="may be invoked (dry run)", ms=_since(begun))
 
     async def _probe(
-        self, invoker: Invoker, route: Route, envelope: Envelope
+        self, invoker: Invoker, route: Route, path: str, envelope: Envelope
     ) -> tuple[Finding, list[UrlReport]]:
         begun = time.monotonic()
         invocation = Invocation(
-            event=_event(route, envelope),
+            event=_event(path, envelope),
             client_context=msgspec.json.encode({"custom": {KEY: envelope.to_json()}}),
             timeout=PROBE_SECONDS + self._idle,
-            call=HttpCall("OPTIONS", route.path, "", _HEADERS, b""),
+            call=HttpCall("OPTIONS", path, "", _HEADERS, b""),
         )
         try:
             result = await invoker.invoke(invocation)
@@ -224,9 +233,8 @@ def _read(result: InvokeResult, envelope: Envelope) -> list[UrlReport] | None:
         return None
 
 
-def _event(route: Route, envelope: Envelope) -> bytes:
+def _event(path: str, envelope: Envelope) -> bytes:
     """Write a request that an unaware function answers without doing anything, if any is such a one."""
-    path = route.path
     return msgspec.json.encode(
         {
             "version": "2.0",

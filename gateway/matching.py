@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +55,32 @@ def template_pattern(path: str) -> re.Pattern[str]:
         else:
             raise ValueError(f"{segment!r} takes all that follows; it must be the last segment")
     return re.compile("/".join(parts))
+
+
+_ODD_SPELLING = re.compile(r"[%;\\]|/[/.]|.+/$")
+
+
+def as_read(path: str) -> str:
+    """Return a raw path as applications may read it.
+
+    Some decode it, some join slashes, resolve ``.`` and ``..``, take a backslash for a slash, or leave out
+    parameters (``;``) and a slash at the end. What all of them do is done here.
+    """
+    if not _ODD_SPELLING.search(path):
+        return path
+    kept: list[str] = []
+    for segment in unquote(path).replace("\\", "/").split("/"):
+        name = segment.partition(";")[0]
+        if name == "..":
+            del kept[-1:]
+        elif name not in {"", "."}:
+            kept.append(name)
+    return "/" + "/".join(kept)
+
+
+def sample(path: str) -> str:
+    """Return a path that a template matches: its variables are replaced by their names."""
+    return _VARIABLE.sub(r"\1", path)
 
 
 class Site(Generic[T]):
@@ -108,6 +135,10 @@ class Sites(Generic[T]):
     def __init__(self) -> None:
         self._any: Site[T] = Site()
         self._hosts: dict[str, Site[T]] = {}
+
+    def __iter__(self) -> Iterator[Site[T]]:
+        yield from self._hosts.values()
+        yield self._any
 
     def site(self, host: str | None) -> Site[T]:
         """Return the site of a host pattern, made if need be."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from gateway.errors import ConfigError, MethodNotAllowed
-from gateway.matching import Sites, check_host, template_pattern
+from gateway.matching import Sites, as_read, check_host, template_pattern
 from gateway.route_rules import build_rules
 from gateway.route_settings import SSE_HEARTBEAT
 from gateway.rules import Rules
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         RequestBodyMode,
         RouteSettings,
     )
+    from gateway.rules import DoorKey
     from gateway.targets import Target
 
 _PATH = re.compile(r"/[^\s?#\x00-\x1f\x7f]*")
@@ -105,6 +107,7 @@ class RouteTable:
 
     def __init__(self, routes: Iterable[Route] = ()) -> None:
         self._routes: list[Route] = []
+        self._guarded = False
         self._sites: Sites[list[Route]] = Sites()
         for route in routes:
             self.add(route)
@@ -129,6 +132,7 @@ class RouteTable:
                 of = f" for {', '.join(sorted(both))}" if both else ""
                 raise ValueError(f"path {route.path} is there already{of}; remove one")
         self._routes.append(route)
+        self._guarded = self._guarded or route.rules.key is not None
         # One without a list of methods serves what the others leave.
         site.put(route.kind, route.path, sorted([*there, route], key=lambda one: not one.methods))
 
@@ -155,6 +159,46 @@ class RouteTable:
         if others:
             raise MethodNotAllowed(", ".join(sorted(others)))
         return None
+
+    def keys(self, path: str, method: str, host: bytes) -> set[DoorKey]:
+        """Return every key that a request must have: a guard is not passed by going around it.
+
+        That is the key of the route that serves it; of those that are more specific, and give way only
+        because of the method, unless a route of the very same path takes it; and all of these once more
+        for the path as an application may read it (`matching.as_read`).
+
+        Args:
+            path: raw.
+            method: in upper case.
+            host: value of the Host header.
+        """
+        if not self._guarded or not path.startswith("/"):
+            return set()
+        keys = self._keys(path, method, host)
+        read = as_read(path)
+        return keys if read == path else keys | self._keys(read, method, host)
+
+    def _keys(self, path: str, method: str, host: bytes) -> set[DoorKey]:
+        keys: set[DoorKey] = set()
+        for site in self._sites.serving(host):
+            for routes in site.matches(path):
+                taking = [route for route in routes if route.takes(method)][:1]
+                keys.update(one.rules.key for one in taking or routes if one.rules.key is not None)
+                if taking:
+                    return keys
+        return keys
+
+    def named(self, name: str) -> list[Route]:
+        """Return the routes that somebody means by a label, by a path of the configuration, or by one of a request."""
+        found = [route for route in self._routes if name in (route.path, route.label)]
+        if found or not name.startswith("/"):
+            return found
+        return [
+            route
+            for site in self._sites
+            for routes in islice(site.matches(name), 1)
+            for route in routes
+        ]
 
 
 def build_routes(settings: Iterable[RouteSettings]) -> RouteTable:

@@ -20,7 +20,8 @@ it: DNS, TCP, TLS, token, idle timeouts. Run it where the gateway runs, beside i
   dialback doctor --config dialback.toml
   dialback doctor --config dialback.toml --route /orders --idle 120
 
-Code of yours does not run in functions that use lambda_client; others get one OPTIONS request.
+Code of yours does not run in functions that use lambda_client; others get one OPTIONS request, for the
+route's path: for /users/{id} that is /users/id, unless --route names another, such as /users/42.
 Exit code: 0 if all is well, 1 if not.
 """
 
@@ -29,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = DESCRIPTION
     parser.add_argument("--config", type=Path, metavar="FILE.toml")
-    parser.add_argument("--route", metavar="/PATH", help="only this one (all)")
+    parser.add_argument(
+        "--route", metavar="/PATH", help="only this one, or the one that serves this path (all)"
+    )
     parser.add_argument(
         "--idle",
         type=arguments.seconds,
@@ -55,15 +58,17 @@ def _run(options: argparse.Namespace) -> int:
     settings = load(options.config, os.environ)
     log.set_up("error", settings.gateway.log_format, sys.stderr)
     routes = build_routes(settings.routes)
-    chosen = [route for route in routes if options.route in (None, route.path, route.label)]
+    chosen = list(routes) if options.route is None else routes.named(options.route)
     if not chosen:
         paths = ", ".join(route.label for route in routes)
         raise ConfigError(f"--route {options.route}: there is none; the file has {paths}")
     urls = callback_urls(settings.gateway)
     tokens = Tokens(read_keys(settings.gateway.token_keys))
+    given = options.route is None or any(options.route in (one.path, one.label) for one in chosen)
+    path = None if given else options.route
 
     async def examine() -> bool:
         doctor = Doctor(routes, urls, tokens, options.idle, lambda line: print(line, flush=True))
-        return await doctor.examine(chosen)
+        return await doctor.examine(chosen, path)
 
     return 0 if asyncio.run(examine()) else 1

@@ -246,6 +246,24 @@ def test_what_cannot_be_served_is_an_error(
         several(*changes)
 
 
+def test_routes_by_the_name_that_somebody_gives_them() -> None:
+    routes = several(
+        {"path": "/users/{id}", "methods": ("GET",)},
+        {"path": "/users/{name}", "methods": ("PUT",)},
+        {"path": "/users", "host": "a.example"},
+        {"path": "/"},
+    )
+    for name, labels in (
+        ("/users/{id}", ["GET /users/{id}"]),
+        ("PUT /users/{name}", ["PUT /users/{name}"]),
+        ("/", ["/"]),
+        ("/users/42", ["a.example/users", "GET /users/{id}", "PUT /users/{name}"]),
+        ("/other", ["/"]),
+        ("nothing", []),
+    ):
+        assert [route.label for route in routes.named(name)] == labels
+
+
 # ---------------------------------------------------------------- rules
 
 

@@ -31,6 +31,9 @@ def aware(event, context):
 def unaware(event, context):
     return {"statusCode": 204}
 
+def asked(event, context):
+    raise ValueError(event["rawPath"])
+
 def raises(event, context):
     raise ValueError("no luck")
 """
@@ -208,6 +211,24 @@ def test_a_route_that_is_not_there(site: Site) -> None:
         2,
         "dialback: --route /other: there is none; the file has /aware, /unaware\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("flags", "path"),
+    [
+        ((), "/users/id/rest"),
+        (("--route", "/users/{id}/{rest+}"), "/users/id/rest"),
+        (("--route", "/users/42/orders/7"), "/users/42/orders/7"),
+    ],
+)
+def test_a_template_is_asked_for_a_path_that_it_serves(
+    site: Site, flags: tuple[str, ...], path: str
+) -> None:
+    _, told = site.write('path = "/users/{id}/{rest+}"\ntarget = "app.py:asked"\n').doctor(*flags)
+    assert re.search(
+        rf"^route /users/{{id}}/{{rest\+}} -> .*, asked for {path}$", told, re.MULTILINE
+    )
+    assert f'"errorMessage": "{path}"' in told
 
 
 def test_functions_on_aws_permission_and_absence(site: Site, tmp_path: Path) -> None:

@@ -118,10 +118,18 @@ class Client:
 @asynccontextmanager
 async def edge(serve: Serve, timing: Timing | None = None, **route: Any) -> AsyncIterator[Edge]:
     """Listen on a free port with routes ``/`` and ``/chat``."""
+    async with listening(serve, _route("/", **route), _route("/chat"), timing=timing) as it:
+        yield it
+
+
+@asynccontextmanager
+async def listening(
+    serve: Serve, *routes: Route, timing: Timing | None = None
+) -> AsyncIterator[Edge]:
+    """Listen on a free port with these routes."""
     driver = ScriptedDriver(serve)
     telemetry, timing = Telemetry(), timing or Timing()
-    routes = RouteTable([_route("/", **route), _route("/chat")])
-    handler = EdgeHandler(routes, driver, telemetry, timing)
+    handler = EdgeHandler(RouteTable(routes), driver, telemetry, timing)
     server = EdgeServer(handler, telemetry, timing)
     factory: Callable[[], asyncio.BaseProtocol] = server
     if over_tls.get():
