@@ -258,6 +258,21 @@ BUILD: Final = Metric(
     "Count it by `version` during a deployment.",
 )
 
+SERVING: Final = Metric(
+    "dialback_serving",
+    "gauge",
+    "1 if the worker answers, 0 while it is being started or is stuck",
+    ("worker",),
+    "0 for long: look into the log. The other workers serve on. Only a gateway with several workers has it.",
+)
+STARTS: Final = Metric(
+    "dialback_starts_total",
+    "counter",
+    "Times that the worker was started",
+    ("worker",),
+    "More than 1: it died; the log says how. What it had counted is lost. As above.",
+)
+
 METRICS: Final = (
     EXCHANGES,
     UNDER_WAY,
@@ -287,4 +302,7 @@ METRICS: Final = (
     LINES_DROPPED,
     BUILD,
 )
-"""All of them, in the order of the reference."""
+"""Those of every process, in the order of the reference."""
+
+OF_WORKERS: Final = (SERVING, STARTS)
+"""What the supervisor of several workers adds to what each of them shows."""

@@ -45,23 +45,23 @@ class Collector(BaseCollector):
     def _of_the_process(self) -> Iterator[Family]:
         numbers = self._telemetry
         refusals: Values = {(str(word),): count for word, count in numbers.edge_refusals.items()}
-        yield _plain(names.EDGE_REFUSALS, refusals)
-        yield _plain(names.PREFLIGHTS, {(): numbers.preflights})
+        yield plain(names.EDGE_REFUSALS, refusals)
+        yield plain(names.PREFLIGHTS, {(): numbers.preflights})
         attaches: Values = {
             (result,): numbers.attaches[result]
             for result in {**dict.fromkeys(names.ATTACH_RESULTS), **numbers.attaches}
         }
-        yield _plain(names.ATTACHES, attaches)
+        yield plain(names.ATTACHES, attaches)
         callbacks: Values = {(state,): count() for state, count in numbers.callbacks.items()}
-        yield _plain(names.CALLBACKS, callbacks)
+        yield plain(names.CALLBACKS, callbacks)
         memory = numbers.memory
         if memory is not None:
-            yield _plain(names.MEMORY_HELD, {(): memory.held})
-            yield _plain(names.MEMORY_BUDGET, {(): memory.limit})
-            yield _plain(names.MEMORY_REFUSALS, {(): memory.refusals})
-        yield _plain(names.TASKS, {(): numbers.tasks()})
-        yield _plain(names.LINES_DROPPED, {(): numbers.lines_dropped()})
-        yield _plain(names.BUILD, {self._build: 1})
+            yield plain(names.MEMORY_HELD, {(): memory.held})
+            yield plain(names.MEMORY_BUDGET, {(): memory.limit})
+            yield plain(names.MEMORY_REFUSALS, {(): memory.refusals})
+        yield plain(names.TASKS, {(): numbers.tasks()})
+        yield plain(names.LINES_DROPPED, {(): numbers.lines_dropped()})
+        yield plain(names.BUILD, {self._build: 1})
 
 
 _SUMS = (
@@ -90,15 +90,15 @@ def _of_routes(telemetry: Telemetry) -> Iterator[Family]:
     for exchange in telemetry.under_way:
         under_way[exchange.route].append(exchange)
     sums = {label: route.ended.with_those(under_way[label]) for label, route in routes.items()}
-    yield _plain(names.EXCHANGES, _keyed(routes, "outcomes"))
-    yield _plain(names.UNDER_WAY, _states(routes, under_way))
-    yield _plain(names.CANCELS, _keyed(routes, "cancels"))
-    yield _plain(names.INVOKES, _keyed(routes, "invokes", names.INVOKE_RESULTS))
-    yield _plain(names.BREAKER, _breakers(routes))
+    yield plain(names.EXCHANGES, _keyed(routes, "outcomes"))
+    yield plain(names.UNDER_WAY, _states(routes, under_way))
+    yield plain(names.CANCELS, _keyed(routes, "cancels"))
+    yield plain(names.INVOKES, _keyed(routes, "invokes", names.INVOKE_RESULTS))
+    yield plain(names.BREAKER, _breakers(routes))
     for metric, attribute in _SUMS:
-        yield _plain(metric, {(label,): getattr(one, attribute) for label, one in sums.items()})
+        yield plain(metric, {(label,): getattr(one, attribute) for label, one in sums.items()})
     for metric, attribute in _NUMBERS:
-        yield _plain(metric, {(label,): getattr(one, attribute) for label, one in routes.items()})
+        yield plain(metric, {(label,): getattr(one, attribute) for label, one in routes.items()})
     for metric, attribute in _TIMES:
         yield _times(metric, {label: getattr(one, attribute) for label, one in routes.items()})
 
@@ -134,7 +134,8 @@ def _keyed(
     return values
 
 
-def _plain(metric: Metric, values: Values) -> Family:
+def plain(metric: Metric, values: Values) -> Family:
+    """Return the family of a counter or a gauge, from its values by their labels."""
     kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
     family = kind(metric.name, metric.help, labels=metric.labels)
     for labels, value in values.items():

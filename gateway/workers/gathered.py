@@ -10,12 +10,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from gateway.telemetry.catalogue import SERVING, STARTS
+from gateway.telemetry.families import plain
 from gateway.workers.process import NoAnswer
 
 if TYPE_CHECKING:
@@ -94,13 +95,9 @@ class _Merged(Collector):
 
     @override
     def collect(self) -> Iterator[Metric]:
-        up = GaugeMetricFamily("dialback_worker_up", "Whether it serves", labels=["worker"])
-        starts = CounterMetricFamily("dialback_worker_starts", "Times started", labels=["worker"])
-        for keeper in self._keepers:
-            up.add_metric([str(keeper.number)], keeper.number in self._texts)
-            starts.add_metric([str(keeper.number)], keeper.starts)
-        yield up
-        yield starts
+        keepers = {str(keeper.number): keeper for keeper in self._keepers}
+        yield plain(SERVING, {(n,): int(one.number in self._texts) for n, one in keepers.items()})
+        yield plain(STARTS, {(n,): one.starts for n, one in keepers.items()})
         yield from merge(self._texts).values()
 
 

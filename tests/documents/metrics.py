@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gateway import errors
 from gateway.exchange.exchange import OWN_REASONS
-from gateway.telemetry.catalogue import METRICS
+from gateway.telemetry.catalogue import METRICS, OF_WORKERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def metric_table() -> str:
     """Return every metric, what it means, and what to do when."""
-    rows = [(f"`{metric.name}`", _told(metric), metric.advice) for metric in METRICS]
+    rows = [
+        (f"`{metric.name}`", _told(metric), metric.advice) for metric in (*METRICS, *OF_WORKERS)
+    ]
     return _table(("metric", "kind and meaning", "what to do"), rows)
 
 

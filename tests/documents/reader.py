@@ -46,7 +46,7 @@ class Reader:
 
     def __init__(self, desk: Path) -> None:
         self._desk = desk
-        self._ports = {name: free_port() for name in _PORTS}
+        self._ports = {name: free_port(followed_by=1) for name in _PORTS}  # a second worker's
         self._open = ExitStack()
         self._gateway: Process | None = None
         self._output = ""

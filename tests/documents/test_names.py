@@ -9,6 +9,7 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.telemetry.catalogue import OF_WORKERS
 from tests.documents.blocks import PAGES, ROOT
 from tests.patience import PATIENCE
 from tests.system.running import running_dialback
@@ -32,6 +33,7 @@ def counted() -> set[str]:
         with urlopen(f"{dialback.admin_url}/metrics", timeout=PATIENCE) as answer:
             text = answer.read().decode()
     names = {family.name for family in text_string_to_metric_families(text)}
+    names |= {metric.name.removesuffix("_total") for metric in OF_WORKERS}
     return {name + suffix for name in names for suffix in ("", *SUFFIXES)}
 
 

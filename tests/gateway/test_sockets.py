@@ -109,3 +109,24 @@ def test_a_stranger_that_would_share_the_port_is_not_joined() -> None:
         pytest.raises(ConfigError, match="in use by another program"),
     ):
         hold("edge", address_of(stranger), "")
+
+
+def test_a_socket_that_closes_resets_what_it_had_not_accepted_and_the_others_take_the_next() -> (
+    None
+):
+    """As of a worker that was killed: nobody hangs, and nobody takes a lost request for an empty answer."""
+    with hold("edge", ANY, "") as holder, share("edge", address_of(holder), "") as other:
+        where = address_of(holder)
+        with share("edge", where, "") as dead:
+            dead.listen(8)
+            waiting = socket.create_connection((where.host, where.port))
+            waiting.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            other.listen(8)
+        with waiting, pytest.raises(ConnectionResetError):
+            waiting.recv(1)
+        clients = [socket.create_connection((where.host, where.port)) for _ in range(8)]
+        other.settimeout(0)
+        taken = accept_all(other)
+        assert len(taken) == len(clients)
+        for one in (*clients, *taken):
+            one.close()

@@ -10,6 +10,7 @@ Everything here blocks; an async test takes it from a fixture, and reads metrics
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -42,12 +43,16 @@ _SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)(?: \d+)?$", re.MUL
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
-def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(*, followed_by: int = 0) -> int:
+    """A TCP port of the loopback interface that nobody uses at this moment, nor those that follow it."""
+    while True:
+        with ExitStack() as stack, contextlib.suppress(OSError):
+            port = 0
+            for step in range(1 + followed_by):
+                probe = stack.enter_context(socket.socket())
+                probe.bind(("127.0.0.1", port + step if port else 0))
+                port = port or probe.getsockname()[1]
+            return port
 
 
 def eventually(probe: Callable[[], T], *, seconds: float = PATIENCE) -> T:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.system.running import COMMAND
+from tests.system.running import COMMAND, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -183,9 +183,10 @@ def test_a_port_that_one_of_several_workers_cannot_have_is_named(tmp_path: Path)
     config = tmp_path / "dialback.toml"
     config.write_text(ROUTE)
     listeners = {f"DIALBACK_{one}": "127.0.0.1:0" for one in ("EDGE", "ADMIN")}
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        env = {**listeners, "DIALBACK_CALLBACK": f"127.0.0.1:{port - 1}"}
+    first = free_port(followed_by=1)
+    port = first + 1
+    with socket.create_server(("127.0.0.1", port)):
+        env = {**listeners, "DIALBACK_CALLBACK": f"127.0.0.1:{first}"}
         line = complaint("serve", "--config", config, "--workers=2", env=env)
         assert line.startswith(
             f"dialback: callback listener: 127.0.0.1:{port} is in use by another"

@@ -13,7 +13,7 @@ from gateway.exchange.breaker import BreakerState
 from gateway.exchange.states import TERMINAL, State
 from gateway.journal.budget import MemoryBudget
 from gateway.telemetry import Telemetry, catalogue
-from gateway.telemetry.catalogue import METRICS
+from gateway.telemetry.catalogue import METRICS, OF_WORKERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ def test_each_is_described_as_it_is(metric: catalogue.Metric, families: dict[str
         assert shown == set(values) or not shown
 
 
-@pytest.mark.parametrize("metric", METRICS, ids=[metric.name for metric in METRICS])
+@pytest.mark.parametrize("metric", [*METRICS, *OF_WORKERS], ids=lambda metric: metric.name)
 def test_names_follow_the_conventions(metric: catalogue.Metric) -> None:
     """https://prometheus.io/docs/practices/naming/, and what promtool's linter looks at."""
     assert re.fullmatch(r"dialback(_[a-z]+)+", metric.name)

@@ -75,7 +75,7 @@ def test_connections_are_spread_and_everything_is_counted_once(dialback: Dialbac
     assert by_worker(dialback, "dialback_invokes_total", route="/") == by_worker(
         dialback, "dialback_exchanges_total", route="/"
     )
-    assert by_worker(dialback, "dialback_worker_up") == [1, 1]
+    assert by_worker(dialback, "dialback_serving") == [1, 1]
     assert {one["worker"] for one in dialback.exchanges()} == set(BOTH)
 
 
@@ -126,14 +126,14 @@ def test_a_worker_that_is_killed_breaks_its_own_streams_and_is_started_again(
             assert (broken.status, broken.clean) == (200, False)
         for unharmed in clients[1]:
             moving(unharmed)
-        eventually(lambda: dialback.metric("dialback_worker_up", worker="0") == 1)
+        eventually(lambda: dialback.metric("dialback_serving", worker="0") == 1)
         assert processes(dialback)[0].pid != victim.pid
         assert processes(dialback)[1].create_time() < processes(dialback)[0].create_time()
         psutil.wait_procs(functions, timeout=PATIENCE)
         assert not any(one.is_running() for one in functions)
         gate.touch()
     assert all(unharmed.clean for unharmed in clients[1])
-    assert by_worker(dialback, "dialback_worker_starts_total") == [2, 1]
+    assert by_worker(dialback, "dialback_starts_total") == [2, 1]
     said = f"worker 0 (process {victim.pid}) was killed by SIGKILL; starting it again in 0.1 s"
     assert said in dialback.stderr
     eventually(lambda: {active_worker(dialback) for _ in range(4)} == set(BOTH))
@@ -153,7 +153,7 @@ def test_a_worker_that_is_stuck_is_told_of_and_the_others_are_ready(dialback: Di
     try:
         with ThreadPoolExecutor() as pool:
             health = pool.submit(read, f"{dialback.admin_url}/healthz")
-            up = pool.submit(by_worker, dialback, "dialback_worker_up")
+            up = pool.submit(by_worker, dialback, "dialback_serving")
             assert read(f"{dialback.admin_url}/readyz")[0] == 200
             status, _, body = health.result()
             assert (status, body) == (503, b"worker 1 does not answer\n")
