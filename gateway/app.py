@@ -10,10 +10,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from aiohttp import web
-
 from gateway.admin.application import Admin
+from gateway.admin.server import few, runner_of
 from gateway.callback.endpoint import CallbackEndpoint
+from gateway.callback.server import CallbackServer
+from gateway.crowds import Crowd
 from gateway.edge.handler import EdgeHandler
 from gateway.edge.origin import Proxies
 from gateway.edge.server import EdgeServer
@@ -30,6 +31,8 @@ from protocol.limits import INITIAL_WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+
+    from aiohttp import web
 
     from gateway.config import GatewaySettings
     from gateway.credentials import Credentials
@@ -110,8 +113,13 @@ class App:
         self._admin = Admin(self, page_origins, settings.names_of_admin)
         self._invoke_api = _invoke_api(self._functions.local) if development else None
         self._admin_runner = self._make_admin_runner()
-        self.edge = EdgeServer(self._handler, telemetry, settings.timing)
-        self.callback = web.Server(self._endpoint.handle, access_log=None)
+        edge_crowd = Crowd(
+            "edge", settings.connections, settings.connections_per_address, proxies.trusts
+        )
+        self.edge = EdgeServer(self._handler, telemetry, settings.timing, edge_crowd)
+        self.callback = CallbackServer(
+            self._endpoint.handle, settings.connections, settings.timing.request_head
+        )
 
     def factories(self) -> dict[str, Callable[[], asyncio.BaseProtocol]]:
         """Return what makes the protocol of a connection, by listener; call it after `start`."""
@@ -121,7 +129,7 @@ class App:
         secured = self._credentials.secured
         return {
             "callback": secured("callback", self.callback),
-            "admin": admin,
+            "admin": few(admin),
             "edge": secured("edge", self.edge),
         }
 
@@ -211,7 +219,7 @@ class App:
     def _make_admin_runner(self) -> web.AppRunner:
         posts = {} if self._invoke_api is None else {INVOKE_PATH: self._invoke_api.handle}
         application = self._admin.application(posts, body_max=REQUEST_MAX + 1)
-        return web.AppRunner(application, access_log=None, shutdown_timeout=FLUSH_SECONDS)
+        return runner_of(application)
 
 
 def _invoke_api(functions: dict[str, LocalFunction]) -> InvokeApi:

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 DRAIN_DEADLINE = 25.0
 """Seconds to finish what is begun: ECS kills 30 s after SIGTERM, and the rest needs a moment."""
 
+CONNECTIONS = 20_000
+"""Each costs some 50 KiB while it is idle: this is a gigabyte. More clients want more gateways."""
+
 MEMORY_BUDGET = 512 * MIB
 """Two thousand streams whose readers are slow, at their first window."""
 
@@ -50,6 +53,14 @@ ENV_PREFIX = "DIALBACK_"
 
 LISTS = frozenset({"admin_names", "token_keys", "trusted_proxies"})
 """Settings that are lists; in a variable with commas between."""
+
+NUMBERS = {
+    "connections": "connections",
+    "connections_per_address": "connections",
+    "memory_budget": "bytes",
+    "workers": "workers",
+}
+"""Settings that are whole numbers, and of what."""
 
 TEXT_VARIABLE = "DIALBACK_TOML"
 """Holds the file's text where there is no file: containers of ECS have variables, and no mounted settings."""
@@ -77,6 +88,10 @@ class GatewaySettings:
         callback_certificate: the same for the callback listener. A function trusts a private CA by its
             variable DIALBACK_CA_FILE.
         callback_key: likewise.
+        connections: at the edge, at most; beyond, they are reset. Functions may have as many, and those that
+            are parked.
+        connections_per_address: at the edge from one address, trusted proxies excepted; absent: as many as
+            there may be. For a gateway that meets its clients without a proxy.
         memory_budget: bytes of bodies that all exchanges may hold together; beyond, nothing new begins.
         drain_deadline: seconds to finish what is begun after SIGTERM.
         log_level: the least severe level that is logged.
@@ -96,6 +111,8 @@ class GatewaySettings:
     edge_key: Path | None = None
     callback_certificate: Path | None = None
     callback_key: Path | None = None
+    connections: int = CONNECTIONS
+    connections_per_address: int | None = None
     memory_budget: int = MEMORY_BUDGET
     drain_deadline: float = DRAIN_DEADLINE
     log_level: LogLevel = "info"
@@ -136,6 +153,8 @@ class _GatewayTable(msgspec.Struct, forbid_unknown_fields=True):
     edge_key: str | None = None
     callback_certificate: str | None = None
     callback_key: str | None = None
+    connections: int | None = None
+    connections_per_address: int | None = None
     memory_budget: int | None = None
     drain_deadline: float | None = None
     log_level: str | None = None
@@ -195,7 +214,7 @@ def from_environment(settings: GatewaySettings, environ: Mapping[str, str]) -> G
                 key = "timing"
             if key in LISTS:
                 value = [part for part in value.split(",") if part]
-            elif key in ("memory_budget", "workers"):
+            elif key in NUMBERS:
                 value = _whole_number(name, value, key)
             elif key == "drain_deadline":
                 value = _number(name, value)
@@ -213,6 +232,8 @@ ENVIRONMENT: dict[str, str] = {
     "DIALBACK_TRUSTED_PROXIES": "trusted_proxies",  # networks, separated by commas
     "DIALBACK_TOKEN_KEYS": "token_keys",  # files, likewise
     **{f"DIALBACK_{key.upper()}": key for key in CERTIFICATES},
+    "DIALBACK_CONNECTIONS": "connections",
+    "DIALBACK_CONNECTIONS_PER_ADDRESS": "connections_per_address",
     "DIALBACK_MEMORY_BUDGET": "memory_budget",
     "DIALBACK_DRAIN_DEADLINE": "drain_deadline",
     "DIALBACK_LOG_LEVEL": "log_level",
@@ -339,8 +360,7 @@ def _whole_number(name: str, text: str, key: str) -> int:
     try:
         return int(text)
     except ValueError:
-        of = "workers" if key == "workers" else "bytes"
-        raise ConfigError(f"{name}: {text!r} is not a number of {of}") from None
+        raise ConfigError(f"{name}: {text!r} is not a number of {NUMBERS[key]}") from None
 
 
 def _number(name: str, text: str) -> float:

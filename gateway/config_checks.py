@@ -22,6 +22,9 @@ MEMORY_MIN, MEMORY_MAX = MIB, 1024 * 1024 * MIB
 WORKERS_MAX = 64
 """More than the cores of any machine that this is for; it is a slip of the keyboard."""
 
+CONNECTIONS_MAX = 1_000_000
+"""More than the descriptors of any process."""
+
 CERTIFICATES = ("edge_certificate", "edge_key", "callback_certificate", "callback_key")
 """Settings that name a PEM file."""
 
@@ -77,6 +80,12 @@ def _workers(value: int) -> int:
     return value
 
 
+def _connections(value: int) -> int:
+    if not 1 <= value <= CONNECTIONS_MAX:
+        raise ValueError(f"{value} is not a number of connections from 1 to {CONNECTIONS_MAX}")
+    return value
+
+
 def _memory(value: int) -> int:
     if not MEMORY_MIN <= value <= MEMORY_MAX:
         raise ValueError(f"{value} is not a number of bytes from {MEMORY_MIN} to {MEMORY_MAX}")
@@ -102,6 +111,8 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "callback_url": check_callback_url,
     "workers": _workers,
     "trusted_proxies": lambda texts: tuple(map(_network, texts)),
+    "connections": _connections,
+    "connections_per_address": _connections,
     "memory_budget": _memory,
     "drain_deadline": _seconds,
     "log_level": _one_of(LogLevel),

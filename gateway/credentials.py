@@ -50,7 +50,8 @@ class Credentials:
         certificate = self.certificates.get(listener)
         if certificate is None:
             return factory
-        return lambda: TlsConnection(factory, certificate.context, listener)
+        shaking: set[TlsConnection] = set()
+        return lambda: TlsConnection(factory, certificate.context, listener, shaking)
 
 
 def read_credentials(settings: GatewaySettings, key: bytes | None = None) -> Credentials:

@@ -77,11 +77,14 @@ class Proxies:
 
     Args:
         networks: where the trusted ones are; none means that clients connect directly.
+
+    Attributes:
+        trusts: tells whether an address is a trusted proxy's.
     """
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
         self._networks = tuple(networks)
-        self._trusts = lru_cache(maxsize=_ADDRESSES_KEPT)(self._is_within)
+        self.trusts = lru_cache(maxsize=_ADDRESSES_KEPT)(self._is_within)
 
     def origin(self, peer: str, scheme: str, headers: HeaderList) -> Origin:
         """Tell who asks.
@@ -95,7 +98,7 @@ class Proxies:
             [pair for pair in headers if pair[0].replace(b"_", b"-") not in _NOT_FROM_CLIENTS]
         )
         chain, believed_host, port = [peer], "", ""
-        if self._networks and self._trusts(peer):
+        if self._networks and self.trusts(peer):
             said = _what_proxies_say(headers)
             chain = self._chain(peer, said.hops)
             scheme = said.proto if said.proto in _SCHEMES else scheme
@@ -122,7 +125,7 @@ class Proxies:
             if address is None:
                 break
             chain.append(str(address))
-            if not self._trusts(chain[-1]):
+            if not self.trusts(chain[-1]):
                 break
         return chain[::-1]
 

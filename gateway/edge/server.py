@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import sys
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -12,6 +13,7 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from typing_extensions import override
 
+from gateway.crowds import Crowd, CrowdServer
 from gateway.edge.response import Sink
 from gateway.edge.sent import Sent, reset_on_close
 from gateway.errors import BadRequest, GatewayError, HeadTooLarge, TargetTooLong
@@ -43,15 +45,23 @@ HEADERS_MAX = 128
 _TOO_MANY = "Too many headers"
 
 
-class EdgeServer(web.Server):
+class EdgeServer(CrowdServer):
     """Parses HTTP and hands every request to an `EdgeHandler`.
 
     A handler is cancelled when its client leaves; bodies are passed on as they came.
     """
 
-    def __init__(self, handler: EdgeHandler, telemetry: Telemetry, timing: Timing) -> None:
+    def __init__(
+        self,
+        handler: EdgeHandler,
+        telemetry: Telemetry,
+        timing: Timing,
+        crowd: Crowd | None = None,
+    ) -> None:
+        """Take the parts; without `crowd`, any number of connections."""
         super().__init__(
             handler.handle,
+            Crowd("edge", sys.maxsize) if crowd is None else crowd,
             handler_cancellation=True,
             auto_decompress=False,
             access_log=None,

@@ -30,6 +30,10 @@ HANDSHAKE_SECONDS = 10.0
 """From TCP connection to finished handshake: two round trips and some arithmetic. Whoever takes longer
 holds a socket for nothing; 10 s are what Envoy and HAProxy users set."""
 
+HANDSHAKES_MAX = 1000
+"""That are under way on one listener. Each costs some 30 KiB and a millisecond of arithmetic: so many are a
+fleet that comes back, or somebody who means harm."""
+
 READ_SIZE = 256 * 1024
 """At most so much is decrypted at once; one record holds 16 KiB."""
 
@@ -45,13 +49,19 @@ class TlsConnection(asyncio.Protocol):
         factory: makes that protocol, once hands are shaken.
         context: with the certificate.
         name: of the listener, for the log.
+        shaking: those that are not done yet, on this listener.
     """
 
     def __init__(
-        self, factory: Callable[[], asyncio.BaseProtocol], context: ssl.SSLContext, name: str
+        self,
+        factory: Callable[[], asyncio.BaseProtocol],
+        context: ssl.SSLContext,
+        name: str,
+        shaking: set[TlsConnection],
     ) -> None:
         self._factory = factory
         self._name = name
+        self._shaking = shaking
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._raw: asyncio.Transport
@@ -66,6 +76,10 @@ class TlsConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._raw = cast("asyncio.Transport", transport)
         self._transport = TlsTransport(self._raw, self._tls, self._outgoing)
+        if len(self._shaking) >= HANDSHAKES_MAX:
+            self._raw.abort()
+            return
+        self._shaking.add(self)
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(HANDSHAKE_SECONDS, self._on_too_slow)
 
@@ -109,7 +123,7 @@ class TlsConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None and self._heard:
             self._log_failure("the client broke it off: it may not trust the certificate")
-        self._stop_timer()
+        self._done_shaking()
         if self._inner is not None:
             self._inner.connection_lost(exc)
 
@@ -122,7 +136,7 @@ class TlsConnection(asyncio.Protocol):
         except ssl.SSLWantReadError:
             self._transport.flush()
             return False
-        self._stop_timer()
+        self._done_shaking()
         self._transport.flush()
         self._inner = cast("asyncio.Protocol", self._factory())
         self._inner.connection_made(self._transport)
@@ -147,7 +161,7 @@ class TlsConnection(asyncio.Protocol):
         if self._inner is not None:  # what was decrypted before may be half of something
             self._raw.abort()
             return
-        self._stop_timer()
+        self._done_shaking()
         if error.reason == "HTTP_REQUEST":
             self._raw.write(_TO_PLAIN_HTTP)
         else:
@@ -160,12 +174,13 @@ class TlsConnection(asyncio.Protocol):
         log.info("%s listener: TLS %s with %s failed: %s", self._name, what, peer[0], why)
 
     def _on_too_slow(self) -> None:
-        self._timer = None
         if self._heard:
             self._log_failure("it took too long")
+        self._done_shaking()
         self._raw.abort()
 
-    def _stop_timer(self) -> None:
+    def _done_shaking(self) -> None:
+        self._shaking.discard(self)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

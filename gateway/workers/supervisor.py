@@ -13,11 +13,9 @@ import secrets
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
-
 from gateway import descriptors
 from gateway.admin.application import Admin
-from gateway.app import FLUSH_SECONDS
+from gateway.admin.server import few, runner_of
 from gateway.credentials import read_credentials
 from gateway.functions import check_handlers
 from gateway.listener import Listener
@@ -86,14 +84,11 @@ class _Supervisor:
         stop = Stop()
         stop.on_signals()
         keepers = [Keeper(one, stop) for one in self._assignments()]
-        runner = web.AppRunner(
-            Admin(Gathered(keepers), names=self._job.settings.names_of_admin).application(),
-            access_log=None,
-            shutdown_timeout=FLUSH_SECONDS,
-        )
+        names = self._job.settings.names_of_admin
+        runner = runner_of(Admin(Gathered(keepers), names=names).application())
         await runner.setup()
         assert runner.server is not None  # noqa: S101 - it was set up
-        listener = Listener("admin", self._admin, runner.server, lambda: None)
+        listener = Listener("admin", self._admin, few(runner.server), lambda: None)
         tasks = [asyncio.create_task(keeper.keep()) for keeper in keepers]
         try:
             return await self._steer(keepers, tasks, stop)

@@ -74,6 +74,8 @@ def test_every_key(file: Path) -> None:
         callback_certificate = "key"
         callback_key = "key"
         trusted_proxies = ["10.0.0.0/8", "2001:db8::1"]
+        connections = 7
+        connections_per_address = 8
         memory_budget = 100_000_000
         drain_deadline = 5
         log_level = "debug"
@@ -138,6 +140,8 @@ def test_every_key(file: Path) -> None:
         callback_certificate=file.parent / "key",
         callback_key=file.parent / "key",
         trusted_proxies=(ip_network("10.0.0.0/8"), ip_network("2001:db8::1/128")),
+        connections=7,
+        connections_per_address=8,
         memory_budget=100_000_000,
         drain_deadline=5.0,
         log_level="debug",
@@ -241,6 +245,7 @@ def test_one_timeout_sets_the_other(file: Path, given: str, function: float, rou
         ("[gateway]\nworkers = 0\n" + ROUTE, "FILE: gateway.workers: 0 is not a number of workers from 1 to 64"),
         ("[gateway]\nworkers = 65\n" + ROUTE, "FILE: gateway.workers: 65 is not a number of workers from 1 to 64"),
         ("[gateway]\ntoken_keys = ['gone']\n" + ROUTE, "FILE: gateway.token_keys: DIR/gone: no such file; write the path of a file that holds a secret"),
+        ("[gateway]\nconnections = 0\n" + ROUTE, "FILE: gateway.connections: 0 is not a number of connections from 1 to 1000000"),
         ("[gateway]\nadmin_names = ['ops:9090']\n" + ROUTE, "FILE: gateway.admin_names: 'ops:9090' is not a host name; write it like ops.example.com, without a port"),
         ("[gateway]\nedge_key = 'gone'\n" + ROUTE, "FILE: gateway.edge_key: DIR/gone: no such file; write the path of a file that holds PEM"),
         ("[gateway]\ntrusted_proxies = ['10.0.0.1/8']\n" + ROUTE, "FILE: gateway.trusted_proxies: 10.0.0.1/8 has host bits set; write a network like 10.0.0.0/8, or one address"),

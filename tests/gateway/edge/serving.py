@@ -24,6 +24,7 @@ from tests.settling import settle
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from gateway.crowds import Crowd
     from gateway.messages import EdgeRequest, ResponseSink
     from protocol.headers import HeaderList
 
@@ -116,25 +117,30 @@ class Client:
 
 
 @asynccontextmanager
-async def edge(serve: Serve, timing: Timing | None = None, **route: Any) -> AsyncIterator[Edge]:
+async def edge(
+    serve: Serve, timing: Timing | None = None, crowd: Crowd | None = None, **route: Any
+) -> AsyncIterator[Edge]:
     """Listen on a free port with routes ``/`` and ``/chat``."""
-    async with listening(serve, _route("/", **route), _route("/chat"), timing=timing) as it:
+    async with listening(
+        serve, _route("/", **route), _route("/chat"), timing=timing, crowd=crowd
+    ) as it:
         yield it
 
 
 @asynccontextmanager
 async def listening(
-    serve: Serve, *routes: Route, timing: Timing | None = None
+    serve: Serve, *routes: Route, timing: Timing | None = None, crowd: Crowd | None = None
 ) -> AsyncIterator[Edge]:
     """Listen on a free port with these routes."""
     driver = ScriptedDriver(serve)
     telemetry, timing = Telemetry(), timing or Timing()
     handler = EdgeHandler(RouteTable(routes), driver, telemetry, timing)
-    server = EdgeServer(handler, telemetry, timing)
+    server = EdgeServer(handler, telemetry, timing, crowd)
     factory: Callable[[], asyncio.BaseProtocol] = server
     if over_tls.get():
         context = serving()
-        factory = lambda: TlsConnection(server, context, "edge")  # noqa: E731
+        shaking: set[TlsConnection] = set()
+        factory = lambda: TlsConnection(server, context, "edge", shaking)  # noqa: E731
     listener = await asyncio.get_running_loop().create_server(factory, "127.0.0.1", 0)
     try:
         port = listener.sockets[0].getsockname()[1]

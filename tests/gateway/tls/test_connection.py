@@ -212,6 +212,26 @@ async def test_a_client_that_ends_by_close_notify_alone_has_left() -> None:
         await asyncio.wait_for(cancelled.wait(), PATIENCE)
 
 
+async def test_a_client_that_leaves_is_noticed_although_nobody_reads_from_it() -> None:
+    begun, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    async with edge(serve) as it:
+        client = await asyncio.to_thread(connect, it.port)
+        upload = get("/", f"Content-Length: {2**30}", method="POST") + bytes(2**20)
+        await asyncio.to_thread(client.sendall, upload)
+        await asyncio.wait_for(begun.wait(), PATIENCE)
+        client.close()
+        await asyncio.wait_for(cancelled.wait(), PATIENCE)
+        await asyncio.wait_for(it.handler.idle(), PATIENCE)
+
+
 async def test_a_damaged_record_ends_the_connection_and_reaches_nobody() -> None:
     begun = asyncio.Event()
     cancelled = asyncio.Event()

@@ -16,13 +16,10 @@ from typing_extensions import override
 from gateway import listener as listener_module
 from gateway.listener import ACCEPTS_PER_TURN, Listener
 from tests.gateway.exchange.asking import eventually
-from tests.gateway.loops import pytest_asyncio_loop_factories
 from tests.settling import settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-__all__ = ["pytest_asyncio_loop_factories"]
 
 
 class Kept(asyncio.Protocol):

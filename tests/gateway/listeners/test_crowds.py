@@ -1,0 +1,183 @@
+"""How many connections a stranger can hold open, on each listener, and how long."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+
+from gateway.admin import server as admin_server
+from gateway.admin.server import few, runner_of
+from gateway.callback.server import CallbackServer
+from gateway.crowds import Crowd
+from gateway.edge import server as edge_server
+from gateway.tls import connection
+from tests.gateway.edge.serving import Client, connect, edge, get, over_tls, sized
+from tests.gateway.exchange.asking import eventually
+from tests.patience import PATIENCE
+from tests.settling import settle
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+KEPT = get("/", "Connection: keep-alive")
+
+
+async def answered(client: Client) -> bool:
+    """Whether a request on this connection is answered, not reset."""
+    client.send(KEPT)
+    try:
+        head = await client.head()
+        return b" 200 " in head and await client.exactly(2) == b"ok"
+    except (ConnectionError, asyncio.IncompleteReadError):
+        return False
+
+
+# ---------------------------------------------------------------- the edge
+
+
+async def test_more_connections_than_there_may_be_are_reset_until_some_leave(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    crowd = Crowd("edge", 2)
+    async with edge(sized(b"ok"), crowd=crowd) as it:
+        async with Client(it.port) as one, Client(it.port) as other:
+            assert await answered(one) and await answered(other)
+            for _ in range(3):
+                async with Client(it.port) as third:
+                    assert not await answered(third)
+            assert await answered(one)
+            assert len(crowd) == 2
+        await eventually(lambda: len(crowd) == 0)
+        async with Client(it.port) as later:
+            assert await answered(later)
+    assert caplog.text.count("edge listener: 2 connections are open; more are refused") == 1
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+async def test_one_address_has_its_share_and_a_trusted_proxy_any(*, trusted: bool) -> None:
+    crowd = Crowd("edge", 100, 1, lambda address: trusted and address == "127.0.0.1")
+    async with edge(sized(b"ok"), crowd=crowd) as it, Client(it.port) as one:
+        assert await answered(one)
+        async with Client(it.port) as other:
+            assert await answered(other) is trusted
+        await eventually(lambda: len(crowd) == 1)
+    await settle()
+    assert crowd._by_address == {}
+
+
+@pytest.mark.fault(32)
+async def test_a_head_that_dribbles_on_a_kept_connection_ends_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(edge_server, "KEEP_ALIVE_SECONDS", 0.3)
+    async with edge(sized(b"ok")) as it, Client(it.port) as client:
+        assert await answered(client)
+        ended = asyncio.create_task(client.rest())
+        for byte in KEPT[:-1] * 100:  # never the last one
+            if ended.done():
+                break
+            client.send(bytes([byte]))
+            await asyncio.sleep(0.01)
+        assert await ended == b""
+        assert len(it.driver.requests) == 1
+
+
+# ---------------------------------------------------------------- callback and admin
+
+
+async def ok(request: web.BaseRequest) -> web.StreamResponse:
+    return web.Response(body=b"ok")
+
+
+@asynccontextmanager
+async def serving(factory: Any) -> AsyncIterator[int]:
+    listener = await asyncio.get_running_loop().create_server(factory, "127.0.0.1", 0)
+    try:
+        port: int = listener.sockets[0].getsockname()[1]
+        yield port
+    finally:
+        listener.close()
+        await settle()
+
+
+async def test_the_callback_listener_is_left_by_who_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = CallbackServer(ok, exchanges=10, patience=0.2)
+    async with serving(server) as port:
+        for sent in (b"", b"GET /v1/att", KEPT):  # KEPT: an idle connection, answered before
+            async with Client(port) as client:
+                client.send(sent)
+                received = await client.rest()
+                assert (b"ok" in received) is (sent == KEPT)
+        await eventually(lambda: len(server.crowd) == 0)
+        await server.shutdown(1.0)
+
+
+async def test_the_callback_listener_holds_so_many_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.callback.server.PARKED_MAX", 1)
+    monkeypatch.setattr("gateway.callback.server.UNATTACHED_MAX", 1)
+    server = CallbackServer(ok, exchanges=1, patience=PATIENCE)
+    async with serving(server) as port:
+        clients = [Client(port) for _ in range(5)]
+        assert [await answered(await one.__aenter__()) for one in clients] == [True] * 4 + [False]
+        for one in clients:
+            await one.__aexit__()
+        await eventually(lambda: len(server.crowd) == 0)
+        await server.shutdown(1.0)
+
+
+async def test_a_large_body_at_the_callback_is_not_read_for_long() -> None:
+    server = CallbackServer(ok, exchanges=10, patience=PATIENCE)
+    async with serving(server) as port, Client(port) as client:
+        client.send(get("/", f"Content-Length: {2**40}", "Connection: keep-alive", method="POST"))
+        begun = asyncio.get_running_loop().time()
+        assert b"ok" in await client.rest()
+        assert asyncio.get_running_loop().time() - begun < 10
+        await server.shutdown(1.0)
+
+
+async def test_the_admin_listener_holds_few_and_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(admin_server, "CONNECTIONS_MAX", 2)
+    monkeypatch.setattr(admin_server, "IDLE_SECONDS", 0.5)
+    application = web.Application()
+    application.router.add_get("/", ok)
+    runner = runner_of(application)
+    await runner.setup()
+    assert runner.server is not None
+    async with serving(few(runner.server)) as port:
+        async with Client(port) as one, Client(port) as other, Client(port) as third:
+            assert await answered(one) and await answered(other)
+            assert not await answered(third)
+            assert await one.rest() == b""
+        await runner.cleanup()
+
+
+# ---------------------------------------------------------------- TLS
+
+
+async def test_so_many_handshakes_are_under_way_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "HANDSHAKES_MAX", 3)
+    token = over_tls.set(True)
+    async with edge(sized(b"ok")) as it:
+        silent = [await asyncio.open_connection("127.0.0.1", it.port) for _ in range(3)]
+        await settle()
+        with pytest.raises(OSError, match=r"(?i)reset|EOF|closed|lost"):
+            await asyncio.to_thread(connect, it.port)
+        silent[0][1].transport.abort()
+        await settle()
+        async with Client(it.port) as client:
+            assert await answered(client)
+        for _, writer in silent:
+            writer.transport.abort()
+    over_tls.reset(token)
