@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import select
+import sys
 from typing import TYPE_CHECKING, Protocol
 
 from websockets.client import ClientProtocol
@@ -39,6 +40,11 @@ _library_log.setLevel(logging.INFO)
 HIGH_WATER = 256 * 1024
 """Bytes waiting in the transport beyond which chunks wait, and are joined, in the stream instead.
 Four full DATA frames keep the kernel busy while the loop does something else."""
+
+WRITELINES_NEVER_PAUSES = (3, 12) <= sys.version_info < (3, 12, 9) or (
+    (3, 13) <= sys.version_info < (3, 13, 2)
+)
+"""asyncio's `writelines` told nobody that its buffer was full (CVE-2024-12254)."""
 
 CLOSE_SECONDS = 1.0
 """How long the last bytes of a closed connection may wait for a peer that takes none."""
@@ -267,7 +273,10 @@ class Connection(asyncio.Protocol):
     def _flush(self) -> None:
         parts = [part for part in self._socket.data_to_send() if part]
         if parts and self._transport is not None and not self._transport.is_closing():
-            self._transport.writelines(parts)
+            if WRITELINES_NEVER_PAUSES:
+                self._transport.write(b"".join(parts))
+            else:
+                self._transport.writelines(parts)
 
     def _goodbye(self) -> tuple[str, int | None]:
         """Return why and with which code the connection ended; no code when nobody said goodbye."""
