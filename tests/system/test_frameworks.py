@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from protocol.limits import INLINE_REQUEST_MAX
 from tests.system.running import Dialback, eventually, running_dialback
 
 if TYPE_CHECKING:
@@ -74,6 +75,28 @@ def test_an_upload_of_any_size_arrives_whole(client: httpx.Client, path: str, si
 def test_a_file_in_a_form_arrives_whole(client: httpx.Client, kind: str) -> None:
     answer = client.post(f"/django-{kind}/upload", files={"file": ("a.bin", UPLOAD)})
     assert answer.json() == {"name": "a.bin", "sha256": SHA256}
+
+
+@pytest.mark.parametrize("size", [5, len(UPLOAD)], ids=["inline", "over the callback"])
+def test_a_file_and_a_field_in_a_form_of_fastapi(
+    client: httpx.Client, dialback: Dialback, size: int
+) -> None:
+    attached = dialback.metric("dialback_attaches_total", result="accepted")
+    answer = client.post(
+        "/fastapi/form",
+        data={"word": "hé"},
+        files={"file": ("ü.bin", UPLOAD[:size], "application/x-odd")},
+    )
+    assert answer.json() == {
+        "name": "ü.bin",
+        "type": "application/x-odd",
+        "sha256": hashlib.sha256(UPLOAD[:size]).hexdigest(),
+        "word": "hé",
+    }
+    if size > INLINE_REQUEST_MAX:
+        assert dialback.metric("dialback_attaches_total", result="accepted") > attached
+    else:
+        assert client.post("/fastapi/form", data={"word": "x"}).status_code == 422
 
 
 def test_a_large_upload_is_not_one_piece(client: httpx.Client) -> None:

@@ -7,7 +7,16 @@ import hashlib
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request, Response
+from fastapi import (
+    BackgroundTasks,
+    Depends,
+    FastAPI,
+    Form,
+    HTTPException,
+    Request,
+    Response,
+    UploadFile,
+)
 from fastapi.responses import StreamingResponse
 from mangum import Mangum
 from starlette.applications import Starlette
@@ -71,6 +80,15 @@ async def raw(request: Request) -> dict[str, str | int]:
         digest.update(chunk)
         pieces += 1
     return {"sha256": digest.hexdigest(), "pieces": pieces}
+
+
+@app.post("/fastapi/form")
+async def form(file: UploadFile, word: Annotated[str, Form()]) -> dict[str, str | None]:
+    digest = hashlib.sha256()
+    while piece := await file.read(1 << 20):
+        digest.update(piece)
+    kind = file.content_type
+    return {"name": file.filename, "type": kind, "sha256": digest.hexdigest(), "word": word}
 
 
 @app.get("/fastapi/background")
