@@ -44,7 +44,7 @@ class Site:
 
     def __init__(self, directory: Path) -> None:
         self.file = directory / "dialback.toml"
-        self.port = free_port()
+        self.port = free_port(followed_by=1)
         (directory / "key").write_text("k" * 40)
         (directory / "app.py").write_text(FUNCTIONS)
 
@@ -100,6 +100,18 @@ def test_all_is_well(site: Site) -> None:
 
 def listen(site: Site) -> dict[str, str]:
     return {"DIALBACK_CALLBACK": f"127.0.0.1:{site.port}"}
+
+
+def test_every_worker_of_several_is_dialled(site: Site) -> None:
+    site.write(local("aware"), gateway="workers = 2")
+    with running_dialback("--config", site.file, command="serve", env=listen(site)):
+        code, told = site.doctor()
+    assert code == 0, told
+    assert re.findall(r"callback (\S+), as", told) == [
+        f"ws://127.0.0.1:{site.port}",
+        f"ws://127.0.0.1:{site.port + 1}",
+    ]
+    assert told.count("the gateway took the token") == 2
 
 
 def test_a_gateway_that_is_not_there(site: Site) -> None:
