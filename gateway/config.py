@@ -77,7 +77,7 @@ class GatewaySettings:
         admin_names: host names under which it may be asked, beside localhost, addresses and the name in
             `admin`; others could be a web page's that points here.
         callback_url: ws:// or wss:// base that functions dial (``/v1/attach`` is appended); absent:
-            the callback listener's own address, wss:// when it has a certificate. ``{worker}`` and ``{port}`` stand for each worker's own.
+            the callback listener's own address, wss:// when it has a certificate. ``{worker}`` and ``{port}`` stand for each worker's own, ``{host}`` for this machine's address.
         workers: processes that share the edge's port; each has a callback port of its own, this one and
             those that follow it.
         trusted_proxies: networks of the proxies whose X-Forwarded-* and Forwarded headers are believed.

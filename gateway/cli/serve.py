@@ -98,7 +98,8 @@ Several workers (--workers, [gateway] workers) share the edge port and the admin
 is started again. Each has a callback port of its own: callback, and those that follow it. A function must
 reach the very one that called it, so callback_url has a place for what tells them apart, {{port}} or
 {{worker}} (from 0): "wss://callback.example.com/w{{worker}}". memory_budget, and concurrency and queue of
-every route, are for all together and divided among them; other limits are each worker's.
+every route, are for all together and divided among them; other limits are each worker's. {{host}} is this
+machine's own address, where functions reach it without a load balancer: "ws://{{host}}:{{port}}".
 
 Keys and certificates are read again within seconds of a change; nothing that is open is disturbed. What
 cannot be used is named in the log, and the old one stays. Functions trust a private CA by their variable

@@ -241,7 +241,7 @@ def test_one_timeout_sets_the_other(file: Path, given: str, function: float, rou
         ("[gateway]\ncallback_url = 'https://x'\n" + ROUTE, "FILE: gateway.callback_url: 'https://x' is not a WebSocket address; write ws://HOST:PORT or wss://HOST"),
         ("[gateway]\ncallback_url = 'ws://b\u00fccher'\n" + ROUTE, "FILE: gateway.callback_url: 'ws://b\u00fccher' is not a WebSocket address; write ws://HOST:PORT or wss://HOST"),
         ("[gateway]\ncallback_url = 'ws://u@x?q'\n" + ROUTE, "FILE: gateway.callback_url: 'ws://u@x?q' has a query, a fragment or a user name; write ws://HOST:PORT or wss://HOST"),
-        ("[gateway]\ncallback_url = 'ws://x/{workr}'\n" + ROUTE, "FILE: gateway.callback_url: 'ws://x/{workr}' has braces; only {worker} and {port} are filled in"),
+        ("[gateway]\ncallback_url = 'ws://x/{workr}'\n" + ROUTE, "FILE: gateway.callback_url: 'ws://x/{workr}' has braces; only {host}, {worker} and {port} are filled in"),
         ("[gateway]\nworkers = 0\n" + ROUTE, "FILE: gateway.workers: 0 is not a number of workers from 1 to 64"),
         ("[gateway]\nworkers = 65\n" + ROUTE, "FILE: gateway.workers: 65 is not a number of workers from 1 to 64"),
         ("[gateway]\ntoken_keys = ['gone']\n" + ROUTE, "FILE: gateway.token_keys: DIR/gone: no such file; write the path of a file that holds a secret"),
