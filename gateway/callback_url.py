@@ -6,7 +6,6 @@ import socket
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from gateway.errors import ConfigError
 from protocol.envelope import is_callback_url
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def fill_in(url: str, *, worker: int, port: int) -> str:
     """Return the URL of one worker.
 
     Raises:
-        ConfigError: it names this machine's own address, and there is none.
+        ValueError: it names this machine's own address, and there is none.
     """
     if HOST in url:
         url = url.replace(HOST, own_host())
@@ -68,7 +67,7 @@ def own_host(elsewhere: Sequence[str] = _ELSEWHERE) -> str:
         elsewhere: addresses to look for a way to; the first that has one counts.
 
     Raises:
-        ConfigError: there is no way to any of them.
+        ValueError: there is no way to any of them.
     """
     for address in elsewhere:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -79,6 +78,4 @@ def own_host(elsewhere: Sequence[str] = _ELSEWHERE) -> str:
         except OSError:
             continue
         return f"[{host}]" if ":" in host else host
-    raise ConfigError(
-        f"callback_url has {HOST}, and this machine has no way to others; write it out"
-    )
+    raise ValueError(f"it has {HOST}, and this machine has no way to others; write it out")

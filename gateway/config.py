@@ -125,11 +125,18 @@ class GatewaySettings:
         return (self.admin.host, *self.admin_names)
 
     def dialled_at(self, callback: Address, worker: int = 0) -> str:
-        """Return what functions dial to reach a worker whose callback listener is at this address."""
+        """Return what functions dial to reach a worker whose callback listener is at this address.
+
+        Raises:
+            ConfigError: that is this machine's own address, and there is none.
+        """
         if self.callback_url is None:
             scheme = "ws" if self.callback_certificate is None else "wss"
             return f"{scheme}://{callback}"
-        return fill_in(self.callback_url, worker=worker, port=callback.port)
+        try:
+            return fill_in(self.callback_url, worker=worker, port=callback.port)
+        except ValueError as error:
+            raise ConfigError(f"gateway.callback_url: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
