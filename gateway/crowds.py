@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from typing_extensions import override
 
+from gateway.quiet_connection import QuietConnection
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -89,7 +91,7 @@ class Crowd:
 
 
 class CrowdServer(web.Server):
-    """aiohttp's server, for no more connections than a crowd has room for.
+    """aiohttp's server, for no more connections than a crowd has room for, and quiet ones.
 
     Args:
         handler: of its requests.
@@ -101,6 +103,10 @@ class CrowdServer(web.Server):
         super().__init__(handler, **settings)
         self.crowd = crowd
         self._addresses: dict[web.RequestHandler, str] = {}
+
+    @override
+    def __call__(self) -> web.RequestHandler:
+        return QuietConnection(self, loop=self._loop, **self._kwargs)
 
     @override
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:

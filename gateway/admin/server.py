@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+import logging
+from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
 from typing_extensions import override
 
+from gateway.quiet_connection import QuietConnection
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+log = logging.getLogger("dialback.admin")
 
 CONNECTIONS_MAX = 256
 """Scrapers, health probes, and people: far fewer, in any installation."""
@@ -26,22 +31,26 @@ SHUTDOWN_SECONDS = 2.0
 
 def runner_of(application: web.Application) -> web.AppRunner:
     """Return what runs the application."""
-    return web.AppRunner(
-        application,
-        access_log=None,
-        shutdown_timeout=SHUTDOWN_SECONDS,
-        keepalive_timeout=IDLE_SECONDS,
-        lingering_time=LINGER_SECONDS,
-    )
+    return web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
 
 
 def few(server: web.Server) -> Callable[[], asyncio.BaseProtocol]:
     """Return the factory of a server's connections, for `CONNECTIONS_MAX` of them."""
 
     def make() -> asyncio.BaseProtocol:
-        return _Refusal() if len(server.connections) >= CONNECTIONS_MAX else server()
+        if len(server.connections) >= CONNECTIONS_MAX:
+            return _Refusal()
+        return QuietConnection(server, loop=asyncio.get_running_loop(), **_SETTINGS)
 
     return make
+
+
+_SETTINGS: dict[str, Any] = {
+    "logger": log,
+    "access_log": None,
+    "keepalive_timeout": IDLE_SECONDS,
+    "lingering_time": LINGER_SECONDS,
+}
 
 
 class _Refusal(asyncio.Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from gateway.callback.connections import PARKED_MAX, UNATTACHED_MAX
@@ -9,6 +10,8 @@ from gateway.crowds import Crowd, CrowdServer
 
 if TYPE_CHECKING:
     from gateway.crowds import Handler
+
+log = logging.getLogger("dialback.callback")
 
 LINGER_SECONDS = 1.0
 """How long the body of a refused request is read, so that its sender gets to read the answer."""
@@ -29,6 +32,7 @@ class CallbackServer(CrowdServer):
             handler,
             Crowd("callback", most),
             access_log=None,
+            logger=log,
             keepalive_timeout=patience,
             lingering_time=LINGER_SECONDS,
         )

@@ -17,6 +17,7 @@ from gateway.crowds import Crowd, CrowdServer
 from gateway.edge.response import Sink
 from gateway.edge.sent import Sent, reset_on_close
 from gateway.errors import BadRequest, GatewayError, HeadTooLarge, TargetTooLong
+from gateway.quiet_connection import QuietConnection
 
 if TYPE_CHECKING:
     from gateway.edge.handler import EdgeHandler
@@ -116,7 +117,7 @@ class EdgeServer(CrowdServer):
         return _Connection(self, loop=self._loop, **self._kwargs)
 
 
-class _Connection(web.RequestHandler):
+class _Connection(QuietConnection):
     """aiohttp's connection, mended in four places.
 
     Its error page is text that repeats what the client sent; whoever reads a body that breaks the

@@ -1,0 +1,51 @@
+"""aiohttp's server side of a connection, which repeats nothing that a stranger sent."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+from aiohttp.client_exceptions import ClientPayloadError
+from aiohttp.http_exceptions import HttpProcessingError
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from logging import Logger
+
+THEIRS = (HttpProcessingError, web.RequestPayloadError, ClientPayloadError)
+"""What aiohttp raises about bytes that a peer sent; the text holds some of them."""
+
+
+class QuietConnection(web.RequestHandler):
+    """aiohttp's own, mended: its log lines and error pages quote the request, tokens and all."""
+
+    logger: Logger
+
+    @override
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        error = kw.get("exc_info")
+        if isinstance(error, THEIRS):
+            self.logger.info("request refused: %s", type(error).__name__)
+        else:
+            super().log_exception(*args, **kw)
+
+    @override
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        self.log_exception("serving failed", exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer is on its way already")
+        reason = "bad request" if status < 500 else "the gateway failed"
+        answer = web.Response(
+            status=status,
+            body=json.dumps({"error": reason}).encode(),
+            content_type="application/json",
+        )
+        answer.force_close()
+        return answer
