@@ -109,7 +109,14 @@ class App:
         for route in routes:
             telemetry.route(route.label)
         proxies = Proxies(settings.trusted_proxies)
-        self._handler = EdgeHandler(routes, self._driver, telemetry, settings.timing, proxies)
+        self._handler = EdgeHandler(
+            routes,
+            self._driver,
+            telemetry,
+            settings.timing,
+            proxies,
+            log_query=settings.log_query,
+        )
         self._admin = Admin(self, page_origins, settings.names_of_admin)
         self._invoke_api = _invoke_api(self._functions.local) if development else None
         self._admin_runner = self._make_admin_runner()

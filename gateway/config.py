@@ -96,6 +96,7 @@ class GatewaySettings:
         drain_deadline: seconds to finish what is begun after SIGTERM.
         log_level: the least severe level that is logged.
         log_format: ``json`` lines, ``text`` for people, ``auto``: text on a terminal.
+        log_query: whether the lines of requests show their query strings; people put secrets there.
         timing: the timers; ``[gateway.timing]``.
     """
 
@@ -117,6 +118,7 @@ class GatewaySettings:
     drain_deadline: float = DRAIN_DEADLINE
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
+    log_query: bool = False
     timing: Timing = Timing()
 
     @property
@@ -166,6 +168,7 @@ class _GatewayTable(msgspec.Struct, forbid_unknown_fields=True):
     drain_deadline: float | None = None
     log_level: str | None = None
     log_format: str | None = None
+    log_query: bool | None = None
     timing: Timing | None = None
 
 
@@ -225,6 +228,8 @@ def from_environment(settings: GatewaySettings, environ: Mapping[str, str]) -> G
                 value = _whole_number(name, value, key)
             elif key == "drain_deadline":
                 value = _number(name, value)
+            elif key == "log_query":
+                value = _yes_or_no(name, value)
             settings = _set(settings, key, value, name, Path())
     return settings
 
@@ -245,6 +250,7 @@ ENVIRONMENT: dict[str, str] = {
     "DIALBACK_DRAIN_DEADLINE": "drain_deadline",
     "DIALBACK_LOG_LEVEL": "log_level",
     "DIALBACK_LOG_FORMAT": "log_format",
+    "DIALBACK_LOG_QUERY": "log_query",
     **{f"DIALBACK_{key.upper()}": key for key in Timing.__struct_fields__},
 }
 """Every variable that the gateway reads, and the key of ``[gateway]`` or ``[gateway.timing]`` that it
@@ -368,6 +374,12 @@ def _whole_number(name: str, text: str, key: str) -> int:
         return int(text)
     except ValueError:
         raise ConfigError(f"{name}: {text!r} is not a number of {NUMBERS[key]}") from None
+
+
+def _yes_or_no(name: str, text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ConfigError(f"{name}: {text!r} is neither true nor false")
+    return text == "true"
 
 
 def _number(name: str, text: str) -> float:

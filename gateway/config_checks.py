@@ -117,5 +117,6 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "drain_deadline": _seconds,
     "log_level": _one_of(LogLevel),
     "log_format": _one_of(LogFormat),
+    "log_query": bool,
     "timing": lambda timing: timing,  # checked when it was read
 }

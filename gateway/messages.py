@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from protocol.headers import HeaderList
 
@@ -78,6 +78,46 @@ class EdgeRequest:
         return next((value for key, value in self.headers if key == name), None)
 
 
+class Served(Protocol):
+    """What the access line says of an exchange, beside what the edge knows itself.
+
+    Attributes:
+        reason: one word for how it ended.
+        note: why, if something went wrong.
+        ttfb: seconds until its response began, or None.
+        request_bytes: request body bytes that were taken for the function.
+        attaches: callbacks that joined.
+        calls: how often the function was called.
+        request_id: Lambda's, of the last call; empty as long as it is not known.
+        returned: whether no call is pending.
+        on_return: called when that changes.
+    """
+
+    reason: str
+    note: str
+    ttfb: float | None
+    request_bytes: int
+    attaches: int
+    calls: int
+    request_id: str
+    returned: bool
+    on_return: Callable[[], None] | None
+
+    @property
+    def outcome(self) -> str:
+        """``completed``, ``failed`` or ``cancelled``."""
+        ...
+
+
+class Account:
+    """Whom the access line is about; the driver fills it in."""
+
+    __slots__ = ("exchange",)
+
+    def __init__(self) -> None:
+        self.exchange: Served | None = None
+
+
 class ResponseSink(Protocol):
     """Where one response goes.
 
@@ -86,10 +126,10 @@ class ResponseSink(Protocol):
     call is harmless, and the sink stays `blocked`: nothing that is written is taken.
 
     Attributes:
-        facts: what the access line should say beside what the edge knows itself.
+        account: where the exchange is named that the access line is about.
     """
 
-    facts: dict[str, object]
+    account: Account
 
     async def start(self, status: int, headers: HeaderList, *, length: int | None) -> None:
         """Send the response head.

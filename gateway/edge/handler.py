@@ -8,6 +8,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from gateway.edge.access import AccessLog, Ended
 from gateway.edge.entrance import enter
 from gateway.edge.hangup import HangupWatch
 from gateway.edge.origin import Proxies
@@ -56,7 +57,11 @@ class Driver(Protocol):
 
 
 class EdgeHandler:
-    """The handler of the edge listener; one object for all requests."""
+    """The handler of the edge listener; one object for all requests.
+
+    Attributes:
+        access: writes a line for each.
+    """
 
     def __init__(
         self,
@@ -65,8 +70,11 @@ class EdgeHandler:
         telemetry: Telemetry,
         timing: Timing,
         proxies: Proxies | None = None,
+        *,
+        log_query: bool = False,
     ) -> None:
         """Take the parts; without `proxies`, every client is one."""
+        self.access = AccessLog(query=log_query)
         self._proxies = proxies or Proxies()
         self._routes = routes
         self._driver = driver
@@ -91,6 +99,7 @@ class EdgeHandler:
     def close(self) -> None:
         """Let go of what the handler holds beside its requests."""
         self._hangups.close()
+        self.access.close()
 
     def abort(self) -> None:
         """End everything that is being served: refused if its head has not left, else broken."""
@@ -136,11 +145,11 @@ class EdgeHandler:
         except GatewayError as error:
             self._telemetry.refused(error.status)
             _refuse(sink, body, error)
-            _log(edge_request, None, sink, 0.0, str(error))
+            self.access.refused(sink, error, edge_request)
             return
         if found is None:
             self._telemetry.preflights += 1
-            _log(edge_request, None, sink, 0.0, "", "preflight")
+            self.access.preflight(sink, edge_request)
             return
         route, edge_request = found
         await self._exchange(edge_request, body, route, sink)
@@ -169,8 +178,8 @@ class EdgeHandler:
             outcome = "cancelled" if sink.outcome is Outcome.OPEN else sink.outcome.value
             raise
         finally:
-            seconds = time.monotonic() - begun
-            _log(edge_request, route, sink, seconds, note, outcome)
+            ended = Ended(outcome, note, time.monotonic() - begun)
+            self.access.served(sink, edge_request, route.label, ended)
 
     async def _drive(
         self, edge_request: EdgeRequest, body: StreamedBody, route: Route, sink: Sink
@@ -250,30 +259,3 @@ async def _linger(body: StreamedBody) -> None:
             await asyncio.sleep(LINGER_SECONDS)  # cut short by the client's own close
     except (TimeoutError, GatewayError) as error:
         log.debug("unread request body: %s", error)
-
-
-def _log(
-    request: EdgeRequest,
-    route: Route | None,
-    sink: Sink,
-    seconds: float,
-    note: str,
-    outcome: str = "refused",
-) -> None:
-    """Write the access line. The query stays out: people put secrets there."""
-    facts: dict[str, object] = {
-        "exchange": sink.exchange_id,
-        "route": route.label if route is not None else None,
-        "client": request.client_address,
-        "trace": request.trace_id,
-        "status": sink.status,
-        "bytes": sink.body_bytes,
-        "ms": round(seconds * 1000, 1),
-        "outcome": outcome,
-        **sink.facts,
-    }
-    if note:
-        facts.setdefault("note", note)
-    if sink.compressed is not None:
-        facts["compressed"] = sink.compressed
-    log.info("%s %s", request.method, request.path, extra=facts)

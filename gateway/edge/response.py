@@ -25,6 +25,7 @@ from gateway.edge.head import (
 from gateway.edge.heartbeat import COMMENT, Heartbeat
 from gateway.edge.sent import WRITELINES_NEVER_PAUSES, reset_on_close
 from gateway.edge.sse import EventBoundary
+from gateway.messages import Account
 from gateway.tls.connection import TlsTransport
 from protocol.headers import content_length
 
@@ -71,7 +72,7 @@ class Sink:
         status: the status sent, or None.
         body_bytes: body bytes handed to the transport.
         outcome: how it ended.
-        facts: what the access line says of it beside.
+        account: of the exchange that it answers.
         compress: whether the body may be compressed.
         rewrite: what the route does to the headers of a response, ours included; None for nothing.
         tell_events: whether the reader of an event stream is told when it breaks off.
@@ -99,7 +100,7 @@ class Sink:
         self._gzip: Gzip | None = None
         self._emit: Callable[[Sink, Sequence[bytes], int], None] = Sink._send_plain
         self.rewrite: Callable[[HeaderList], HeaderList] | None = None
-        self.facts: dict[str, object] = {}
+        self.account = Account()
         self.status: int | None = None
         self.body_bytes = 0
         self.outcome = Outcome.OPEN

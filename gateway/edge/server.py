@@ -75,6 +75,7 @@ class EdgeServer(CrowdServer):
             max_headers=HEADERS_MAX,
         )
         self.telemetry = telemetry
+        self.access = handler.access
         self.request_head = timing.request_head
         self._gone = asyncio.Event()
         self._gone.set()
@@ -179,14 +180,10 @@ class _Connection(QuietConnection):
     ) -> web.StreamResponse:
         error = _named(status, exc)
         sink = Sink(request, secrets.token_hex(16), keep_alive=False)
-        log.info(
-            "request refused: %s",
-            type(exc).__name__,
-            extra={"exchange": sink.exchange_id, "status": error.status, "client": request.remote},
-        )
+        sink.send_error(error.status, error.public)
         if isinstance(self._manager, EdgeServer):
             self._manager.telemetry.refused(error.status)
-        sink.send_error(error.status, error.public)
+            self._manager.access.refused(sink, error)
         return Sent(sink)
 
 

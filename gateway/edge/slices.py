@@ -26,13 +26,13 @@ class SlicingSink:
     What a slice leaves over waits here; so long the sink is `blocked`, and nothing of it is taken.
 
     Attributes:
-        facts: see `gateway.messages.ResponseSink`.
+        account: see `gateway.messages.ResponseSink`.
     """
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._waiting: deque[bytes] = deque()
-        self.facts = sink.facts
+        self.account = sink.account
 
     async def start(self, status: int, headers: HeaderList, *, length: int | None) -> None:
         """Send the response head."""

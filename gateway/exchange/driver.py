@@ -22,7 +22,6 @@ from gateway.invoke.event import build_event
 from gateway.invoke.event_v1 import build_event_v1
 from gateway.journal.budget import TIGHT_WINDOW
 from gateway.tokens import Grant
-from protocol.limits import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,6 +117,7 @@ class Driver:
         exchange = Exchange(exchange_id, route=route.label, method=request.method, now=monotonic())
         lane = self._lane(route)
         self._active[exchange_id] = exchange
+        sink.account.exchange = exchange
         try:
             await self._serve(exchange, request, sink, lane)
         except GatewayError as error:
@@ -125,10 +125,6 @@ class Driver:
             raise
         finally:
             del self._active[exchange_id]
-            sink.facts["resumes"] = max(exchange.attaches - 1, 0)
-            if exchange.failure is not None:
-                failure = exchange.failure
-                sink.facts["note"] = shorten(f"{type(failure).__name__}: {failure}")
             exchange.close(monotonic())
             self._recent.append(exchange)
             seconds = (exchange.ended or exchange.started) - exchange.started
@@ -161,8 +157,9 @@ class Driver:
         self._store.open(journal)
         self._runs.add(run)
         invoker = self._invokers[lane.route.label]
+        exchange.returned = False
         self._start(
-            InvokeLeg(run, lane, trial, invoker, invocation)
+            InvokeLeg(exchange, run, lane, trial, invoker, invocation)
         )  # from here on the place is the leg's
         try:
             if not whole:

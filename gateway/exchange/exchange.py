@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway.errors import GatewayError
 from gateway.exchange.states import IGNORED, MACHINE, TABLE, Event, State
+from protocol.limits import shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 OWN_REASONS: Final = {
     Event.CLIENT_GONE: "the client closed its connection first",
@@ -33,6 +37,11 @@ class Exchange:
         cause: the event that ended it, or None.
         head_started: whether the response head is on its way to the client.
         status: the response status sent, or None.
+        ttfb: seconds until the head was on its way, or None.
+        calls: how often its function was called.
+        request_id: Lambda's, of the last call; empty as long as it is not known.
+        returned: whether no call is pending.
+        on_return: called when that changes.
         invoked: when its function was first called, or None.
         detached: when its callback was lost, unless it is back.
         attaches: callbacks that joined; each but the first resumed the stream.
@@ -42,6 +51,7 @@ class Exchange:
         data_frames: DATA frames with new bytes that came over callbacks.
         request_bytes: request body bytes that went into the event or towards the callback.
         reason: one word for how it ended; see `close`.
+        note: the failure in a sentence, once it is closed.
         failure: why it failed, if it did, or its function after the client had left; only as long as it is being served.
         ignored: late events that changed nothing.
     """
@@ -49,6 +59,7 @@ class Exchange:
     __slots__ = (
         "attaches",
         "body_bytes",
+        "calls",
         "cause",
         "client_left",
         "data_frames",
@@ -61,12 +72,17 @@ class Exchange:
         "ignored",
         "invoked",
         "method",
+        "note",
+        "on_return",
         "reason",
         "request_bytes",
+        "request_id",
+        "returned",
         "route",
         "started",
         "state",
         "status",
+        "ttfb",
     )
 
     def __init__(self, exchange_id: str, *, route: str, method: str, now: float) -> None:
@@ -87,7 +103,11 @@ class Exchange:
         self.data_frames = 0
         self.request_bytes = 0
         self.cause: Event | None = None
-        self.reason = ""
+        self.reason = self.note = self.request_id = ""
+        self.ttfb: float | None = None
+        self.calls = 0
+        self.returned = True
+        self.on_return: Callable[[], None] | None = None
         self.failure: GatewayError | None = None
         self.ignored = 0
 
@@ -125,9 +145,17 @@ class Exchange:
         failure, self.failure = self.failure, None  # its traceback would keep the request's body
         if self.ended is None:
             self.ended = now
+        if failure is not None:
+            self.note = shorten(f"{type(failure).__name__}: {failure}")
         if self.state is State.COMPLETED:
             self.reason = "streamed" if self.attaches else "inline"
         elif self.cause is not None and (self.cause in OWN_REASONS or failure is None):
             self.reason = self.cause.value
         else:
             self.reason = GatewayError.reason if failure is None else failure.reason
+
+    def function_returned(self) -> None:
+        """No call is pending any more."""
+        self.returned = True
+        if self.on_return is not None:
+            self.on_return()

@@ -13,6 +13,7 @@ from gateway.exchange.breaker import Breaker, BreakerState
 
 if TYPE_CHECKING:
     from gateway.exchange.breaker import Trial
+    from gateway.exchange.exchange import Exchange
     from gateway.routes import Route
     from gateway.telemetry import RouteTelemetry
     from gateway.timing import Timing
@@ -70,6 +71,16 @@ class Lane:
             raise AssertionError("the breaker changed its mind")
         self.telemetry.queue_wait.observe(monotonic() - begun)
         return trial
+
+    def count_attach(self, exchange: Exchange) -> None:
+        """A callback joined: note how long that took, or how long there was none."""
+        now = monotonic()
+        if exchange.attaches:
+            self.telemetry.resume.observe(now - (exchange.detached or now))
+        elif exchange.invoked is not None:
+            self.telemetry.attach.observe(now - exchange.invoked)
+        exchange.attaches += 1
+        exchange.detached = None
 
     def _on_breaker(self, state: BreakerState, pause: float) -> None:
         self.telemetry.breaker_state = int(state)

@@ -18,6 +18,7 @@ from gateway.invoke.base import InvokeOutcomeUnknown
 
 if TYPE_CHECKING:
     from gateway.exchange.breaker import Trial
+    from gateway.exchange.exchange import Exchange
     from gateway.exchange.lane import Lane
     from gateway.exchange.run import ExchangeRun
     from gateway.invoke.base import Invocation, Invoker
@@ -33,6 +34,7 @@ class InvokeLeg:
     """One call, from the moment that its place at the gate is taken.
 
     Args:
+        exchange: which it is about.
         run: told the outcome.
         lane: of the route; its gate is left when the call has ended.
         trial: told what the outcome says about the way to the function.
@@ -42,12 +44,14 @@ class InvokeLeg:
 
     def __init__(
         self,
+        exchange: Exchange,
         run: ExchangeRun,
         lane: Lane,
         trial: Trial,
         invoker: Invoker,
         invocation: Invocation,
     ) -> None:
+        self._exchange = exchange
         self._run = run
         self._lane = lane
         self._trial = trial
@@ -63,6 +67,7 @@ class InvokeLeg:
         finally:
             self._lane.gate.leave()
             self._count_ignored(self._run.leg_ended())
+            self._exchange.function_returned()
 
     async def _call(self) -> Outcome:
         """Call, and call again as long as the function provably did not run."""
@@ -84,6 +89,7 @@ class InvokeLeg:
             return Outcome(failure=error)
 
     async def _call_once(self) -> Outcome:
+        self._exchange.calls += 1
         try:
             result = await self._invoker.invoke(self._invocation)
         except NotInvoked:
@@ -95,6 +101,7 @@ class InvokeLeg:
         except Exception as error:
             log.exception("the invoker of route %s failed", self._lane.route.label)
             return outcome_of_failure(error)
+        self._exchange.request_id = result.request_id
         outcome = read_outcome(result, self._lane.route.payload)
         self._judge(outcome)
         return outcome

@@ -103,22 +103,13 @@ class ExchangeRun:
         """A callback is bound."""
         self._disarm(Event.RESUME_EXPIRED)
         self._disarm(Event.ATTACH_EXPIRED)
-        self._note_attach()
+        self._lane.count_attach(self._exchange)
         self._trial.reached()
         self.happen(Event.ATTACHED)
         seconds = self._lane.route.head_timeout
         if self._exchange.attaches == 1 and seconds is not None:
             reason = FunctionTimedOut(f"no response head within {seconds:g} s")
             self._arm(Event.HEAD_EXPIRED, seconds, reason)
-
-    def _note_attach(self) -> None:
-        exchange, now = self._exchange, monotonic()
-        if exchange.attaches:
-            self._telemetry.resume.observe(now - (exchange.detached or now))
-        elif exchange.invoked is not None:
-            self._telemetry.attach.observe(now - exchange.invoked)
-        exchange.attaches += 1
-        exchange.detached = None
 
     def on_detached(self) -> None:
         """The callback is lost: wait for it to come back."""
@@ -333,7 +324,8 @@ class ExchangeRun:
         length = None if bodiless else self.journal.whole_length
         self._exchange.head_started = True
         self._exchange.status = head.status
-        self._telemetry.ttfb.observe(monotonic() - self._exchange.started)
+        self._exchange.ttfb = monotonic() - self._exchange.started
+        self._telemetry.ttfb.observe(self._exchange.ttfb)
         await self._sink.start(head.status, head.headers, length=length)
         if bodiless:
             self._end_response(Event.BODILESS)

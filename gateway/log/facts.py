@@ -5,9 +5,16 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+FACTS = "facts"
+"""Attribute of a record that names its facts: whoever sets it saves the search for them."""
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", FACTS}
 
 
 def facts(record: logging.LogRecord) -> dict[str, Any]:
     """Return what was handed over as ``extra``, in its order."""
-    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    attributes = vars(record)
+    found: dict[str, Any] | None = attributes.get(FACTS)
+    if found is not None:
+        return found
+    return {key: value for key, value in attributes.items() if key not in _STANDARD}

@@ -80,6 +80,7 @@ def test_every_key(file: Path) -> None:
         drain_deadline = 5
         log_level = "debug"
         log_format = "json"
+        log_query = true
 
         [gateway.timing]
         attach_timeout = 1
@@ -146,6 +147,7 @@ def test_every_key(file: Path) -> None:
         drain_deadline=5.0,
         log_level="debug",
         log_format="json",
+        log_query=True,
         timing=Timing(
             attach_timeout=1,
             resume_grace=2.5,
@@ -321,6 +323,18 @@ def test_a_variable_stands_for_the_file() -> None:
         load(None, {"DIALBACK_TOML": f"[gateway]\nedge = '80'\n{ROUTE}"})
     with pytest.raises(ConfigError, match="add --config"):
         load(None, {})
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("false", False), ("1", None)])
+def test_a_variable_says_true_or_false(text: str, value: bool | None) -> None:
+    if value is None:
+        with pytest.raises(
+            ConfigError, match=r"^DIALBACK_LOG_QUERY: '1' is neither true nor false$"
+        ):
+            from_environment(GatewaySettings(), {"DIALBACK_LOG_QUERY": text})
+    else:
+        told = from_environment(GatewaySettings(), {"DIALBACK_LOG_QUERY": text})
+        assert told.log_query is value
 
 
 def test_the_admin_listener_is_on_loopback_unless_told_otherwise() -> None:

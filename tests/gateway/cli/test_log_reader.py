@@ -13,8 +13,8 @@ from tests.patience import PATIENCE
 from tests.system.running import COMMAND, eventually, free_port, parse_metrics
 
 FUNCTIONS = Path(__file__).with_name("functions.py")
-REQUESTS = 700
-LONG = "/missing/" + "x" * 12_000
+REQUESTS = 2500
+LONG = "/missing/" + "x" * 1_000  # which the line has twice
 PIPE = 64 * 1024
 
 

@@ -232,8 +232,8 @@ async def test_comments_of_a_quiet_stream_are_compressed_as_well() -> None:
 
 
 async def test_the_access_line_counts_both(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", "dialback.edge")
+    caplog.set_level("INFO", "dialback.access")
     response = await response_to(answer(TEXT), get("/", TAKES_GZIP))
-    (line,) = (vars(one) for one in caplog.records if one.name == "dialback.edge")
+    (line,) = (vars(one) for one in caplog.records if one.name == "dialback.access")
     assert line["bytes"] == len(TEXT)
     assert line["compressed"] == len(b"".join(unchunk(body_of(response))))

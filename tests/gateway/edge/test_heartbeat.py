@@ -90,7 +90,7 @@ async def test_the_comments_are_no_bytes_of_the_function(
     sent, beats = without_comments(await quietly(b"data: one\n\n"))
     assert sent == b"data: one\n\n"
     assert beats >= 2
-    (record,) = [record for record in caplog.records if record.name == "dialback.edge"]
+    (record,) = [record for record in caplog.records if record.name == "dialback.access"]
     assert (vars(record)["bytes"], vars(record)["outcome"]) == (len(sent), "completed")
 
 

@@ -387,7 +387,7 @@ async def test_a_log_line_tells_the_exchange_and_not_the_query(
     async with edge(answer(b"12345")) as it:
         await it.ask(get("/path?token=secret"))
         exchange = it.driver.served[0][1]
-    (record,) = [record for record in caplog.records if record.name == "dialback.edge"]
+    (record,) = [record for record in caplog.records if record.name == "dialback.access"]
     assert record.getMessage() == "GET /path"
     facts = vars(record)
     assert (facts["exchange"], facts["status"], facts["bytes"]) == (exchange, 200, 5)

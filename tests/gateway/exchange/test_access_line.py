@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
+from gateway.edge import access
+from gateway.errors import Throttled
 from gateway.invoke.base import InvokeResult
+from gateway.timing import Timing
 from protocol.limits import MAX_MESSAGE
 from tests.gateway.exchange.asking import eventually, expect_broken, get
 from tests.gateway.exchange.peer import Peer, gateway
@@ -17,8 +21,113 @@ HUGE = "x" * 1_000_000
 
 
 def access_line(caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
-    (record,) = [one for one in caplog.records if one.name == "dialback.edge"]
+    (record,) = [one for one in caplog.records if one.name == "dialback.access"]
     return vars(record)
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    return [vars(one) for one in caplog.records if one.name == "dialback.access"]
+
+
+async def test_it_tells_everything_of_a_stream(caplog: pytest.LogCaptureFixture) -> None:
+    async def function(peer: Peer) -> Any:
+        await peer.dial()
+        await peer.start(201)
+        await peer.write(b"hello")
+        return InvokeResult(json.dumps(await peer.end()).encode(), None, "lambda-request-1")
+
+    caplog.set_level("INFO", "dialback.access")
+    headers = {
+        "traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01",
+        "x-amzn-trace-id": f"Root=1-{'ab' * 4}-{'ab' * 12}",
+    }
+    async with gateway(function) as running, asyncio.timeout(10):
+        url = f"{running.url}/chat?key=secret"
+        response, _ = await get(url, "POST", data=b"1234567", headers=headers)
+        await eventually(lambda: lines(caplog))
+        (line,) = lines(caplog)
+    assert response.headers["x-dialback-exchange"] == line["exchange"]
+    wanted = {
+        "levelname": "INFO",
+        "route": "/",
+        "method": "POST",
+        "path": "/chat",
+        "status": 201,
+        "outcome": "completed",
+        "reason": "streamed",
+        "bytes": 5,
+        "request_bytes": 7,
+        "resumes": 0,
+        "calls": 1,
+        "request_id": "lambda-request-1",
+        "client": "127.0.0.1",
+        "trace": headers["x-amzn-trace-id"],
+        "traceparent": headers["traceparent"],
+    }
+    assert {key: line[key] for key in wanted} == wanted
+    assert 0 < line["ttfb_ms"] <= line["ms"] < 10_000
+    assert "secret" not in str(line)
+
+
+async def test_it_does_not_wait_long_for_a_function_that_goes_on(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several wait, and one timer stands for all; when the call returns at last, nothing more is written."""
+    monkeypatch.setattr(access, "RETURN_SECONDS", 0.05)
+    release = asyncio.Event()
+
+    async def function(peer: Peer) -> Any:
+        await peer.dial()
+        await peer.start()
+        await peer.end()
+        await release.wait()
+        return InvokeResult(json.dumps(peer.receipt()).encode(), None, "late")
+
+    caplog.set_level("INFO", "dialback.access")
+    async with gateway(function) as running, asyncio.timeout(10):
+        for count in range(1, 4):
+            await get(running.url)
+            await eventually(lambda count=count: len(lines(caplog)) == count)
+        release.set()
+        await running.driver.returned(5)
+        await get(running.url)
+        await eventually(lambda: len(lines(caplog)) == 4)
+    assert [line["request_id"] for line in lines(caplog)] == ["", "", "", "late"]
+
+
+async def test_a_gateway_that_stops_writes_the_lines_that_wait(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def function(peer: Peer) -> Any:
+        await peer.dial()
+        await peer.start()
+        await peer.end()
+        await asyncio.Event().wait()
+
+    caplog.set_level("INFO", "dialback.access")
+    async with gateway(function) as running, asyncio.timeout(10):
+        await get(running.url)
+        await eventually(lambda: not running.handler._open)
+        assert not lines(caplog)
+        running.handler.close()
+        assert access_line(caplog)["outcome"] == "completed"
+
+
+async def test_calls_that_were_repeated_are_counted_and_failures_are_warnings(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def function(peer: Peer) -> Any:
+        raise Throttled("429")
+
+    caplog.set_level("INFO", "dialback.access")
+    timing = Timing(retry_pause=0.01)
+    async with gateway(function, timing=timing) as running, asyncio.timeout(10):
+        assert (await get(running.url))[0].status == 503
+        await eventually(lambda: lines(caplog))
+    line = access_line(caplog)
+    assert (line["outcome"], line["reason"], line["calls"]) == ("failed", "throttled", 3)
+    assert (line["levelname"], line["note"]) == ("WARNING", "Throttled: 429")
+    assert (line["request_id"], line["ttfb_ms"]) == ("", None)
 
 
 async def test_it_counts_how_often_the_stream_was_resumed(
@@ -34,7 +143,7 @@ async def test_it_counts_how_often_the_stream_was_resumed(
         await peer.attached()
         return await peer.end()
 
-    caplog.set_level("INFO", "dialback.edge")
+    caplog.set_level("INFO", "dialback.access")
     async with gateway(function) as running, asyncio.timeout(10):
         await get(running.url)
         await eventually(lambda: caplog.records)
@@ -52,7 +161,7 @@ async def test_a_response_that_broke_off_has_its_reason_there(
         await peer.attached()
         return {"statusCode": 200}
 
-    caplog.set_level("INFO", "dialback.edge")
+    caplog.set_level("INFO", "dialback.access")
     async with gateway(function) as running, asyncio.timeout(10):
         await expect_broken(running)
         line = access_line(caplog)

@@ -65,7 +65,7 @@ async def test_the_function_writes_on_to_its_end(
         return receipts[0]
 
     ready, left, receipts = asyncio.Event(), asyncio.Event(), list[Any]()
-    caplog.set_level("INFO", "dialback.edge")
+    caplog.set_level("INFO", "dialback.access")
     async with going_on(function) as running:
         await ask_and_leave(running, ready)
         (exchange,) = running.driver.exchanges()
@@ -182,7 +182,7 @@ async def test_a_function_that_fails_without_its_client_is_in_the_log(
         return peer.receipt()
 
     ready, left = asyncio.Event(), asyncio.Event()
-    caplog.set_level("INFO", "dialback.edge")
+    caplog.set_level("INFO", "dialback.access")
     async with going_on(function) as running:
         await ask_and_leave(running, ready)
         left.set()
@@ -249,7 +249,7 @@ async def test_an_abort_of_the_gateway_ends_it_at_once(
         await cancelled_with(peer)
         return peer.receipt()
 
-    caplog.set_level("INFO", "dialback.edge")
+    caplog.set_level("INFO", "dialback.access")
     ready = asyncio.Event()
     async with going_on(function) as running:
         _, writer = await connect(running, GET)

@@ -1,0 +1,169 @@
+"""The access log: one line for each request, once everything about it is known.
+
+What the client got is known when its response ends; the id under which Lambda ran the function, only when
+the call returns, a moment later. The line waits so long for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+from protocol.limits import shorten
+
+if TYPE_CHECKING:
+    from gateway.edge.response import Sink
+    from gateway.errors import GatewayError
+    from gateway.messages import EdgeRequest, Served
+
+    Facts = dict[str, object]
+
+log = logging.getLogger("dialback.access")
+
+RETURN_SECONDS = 1.0
+"""How long a line waits for the call to return. A function that stops when it is told to does so sooner."""
+
+PATH_SHOWN = 1024
+"""Characters of a path and its query. The rest of a longer one hardly tells anything, and would let
+strangers fill the log."""
+
+DRAINING = "draining"
+"""The reason where the edge itself ended what was going on."""
+
+
+class Ended(NamedTuple):
+    """How a request of a route ended, as the edge saw it.
+
+    Attributes:
+        outcome: ``completed``, ``failed`` or ``cancelled``.
+        note: why, if it failed.
+        seconds: after how long.
+    """
+
+    outcome: str
+    note: str
+    seconds: float
+
+
+class AccessLog:
+    """Writes the line of every request.
+
+    Args:
+        query: whether query strings are shown; people put secrets there.
+    """
+
+    def __init__(self, *, query: bool = False) -> None:
+        self._query = query
+        self._waiting: dict[str, tuple[float, Facts, Served]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def refused(self, sink: Sink, error: GatewayError, request: EdgeRequest | None = None) -> None:
+        """A request was answered before it belonged to a route; None if it could not even be read."""
+        facts: Facts = {"exchange": sink.exchange_id, "route": None}
+        if request is not None:
+            facts |= self._request(request)
+        facts |= {"outcome": "refused", "reason": error.reason, "note": shorten(str(error))}
+        _write(facts | {"status": sink.status, "ms": 0.0, "bytes": sink.body_bytes})
+
+    def preflight(self, sink: Sink, request: EdgeRequest) -> None:
+        """A request was answered by its route's CORS rules."""
+        facts: Facts = {"exchange": sink.exchange_id, "route": None, **self._request(request)}
+        facts |= {"outcome": "refused", "reason": "preflight"}
+        _write(facts | {"status": sink.status, "ms": 0.0, "bytes": sink.body_bytes})
+
+    def served(self, sink: Sink, request: EdgeRequest, route: str, ended: Ended) -> None:
+        """A request of a route is over; the line follows now or in a moment.
+
+        Args:
+            sink: what its client got.
+            request: it.
+            route: its label.
+            ended: how it ended.
+        """
+        facts: Facts = {
+            "exchange": sink.exchange_id,
+            "route": route,
+            **self._request(request),
+            "status": sink.status,
+            "outcome": ended.outcome,
+            "ms": round(ended.seconds * 1000, 1),
+            "bytes": sink.body_bytes,
+            "note": shorten(ended.note),
+        }
+        if sink.compressed is not None:
+            facts["compressed"] = sink.compressed
+        exchange = sink.account.exchange
+        if exchange is None:
+            _write(facts)
+        elif exchange.returned:
+            _finish(facts, exchange)
+        else:
+            self._wait(sink.exchange_id, facts, exchange)
+
+    def close(self) -> None:
+        """Write the lines that still wait."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for exchange_id in list(self._waiting):
+            self._returned(exchange_id)
+
+    def _request(self, request: EdgeRequest) -> Facts:
+        path = request.path
+        if self._query and request.query:
+            path = f"{path}?{request.query}"
+        trace = request.header(b"traceparent")
+        return {
+            "method": request.method,
+            "path": path if len(path) <= PATH_SHOWN else path[:PATH_SHOWN] + "...",
+            "client": request.client_address,
+            "trace": request.trace_id,
+            "traceparent": None if trace is None else trace.decode("latin-1"),
+        }
+
+    def _wait(self, exchange_id: str, facts: Facts, exchange: Served) -> None:
+        loop = asyncio.get_running_loop()
+        self._waiting[exchange_id] = (loop.time() + RETURN_SECONDS, facts, exchange)
+        exchange.on_return = lambda: self._returned(exchange_id)
+        if self._timer is None:
+            self._timer = loop.call_later(RETURN_SECONDS, self._expire)
+
+    def _returned(self, exchange_id: str) -> None:
+        _, facts, exchange = self._waiting.pop(exchange_id)
+        exchange.on_return = None
+        _finish(facts, exchange)
+
+    def _expire(self) -> None:
+        """Write the lines that have waited long enough; one timer stands for all."""
+        loop = asyncio.get_running_loop()
+        now, self._timer = loop.time(), None
+        for exchange_id, (deadline, _, _) in list(self._waiting.items()):
+            if deadline > now:
+                self._timer = loop.call_at(deadline, self._expire)
+                return
+            self._returned(exchange_id)
+
+
+def _finish(facts: Facts, exchange: Served) -> None:
+    facts["reason"] = exchange.reason if facts["outcome"] == exchange.outcome else DRAINING
+    facts["note"] = exchange.note or facts["note"]
+    facts["ttfb_ms"] = None if exchange.ttfb is None else round(exchange.ttfb * 1000, 1)
+    facts["request_bytes"] = exchange.request_bytes
+    facts["resumes"] = max(exchange.attaches - 1, 0)
+    facts["calls"] = exchange.calls
+    facts["request_id"] = exchange.request_id
+    _write(facts)
+
+
+def _write(facts: Facts) -> None:
+    """Write it; as `Logger.info` would, at half its cost: nobody asks which line of code it was."""
+    level = logging.WARNING if facts["outcome"] == "failed" else logging.INFO
+    if not log.isEnabledFor(level):
+        return
+    if not facts.get("note"):
+        facts.pop("note", None)
+    message = "%s %s" if "path" in facts else "unreadable request"
+    arguments = (facts["method"], facts["path"]) if "path" in facts else ()
+    record = logging.LogRecord(log.name, level, "", 0, message, arguments, None)
+    vars(record).update(facts, facts=facts)
+    log.handle(record)
