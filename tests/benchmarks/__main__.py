@@ -1,7 +1,7 @@
 """`make bench`: dialback beside plain aiohttp, nginx and itself buffered, in one run.
 
 python -m tests.benchmarks                            everything; writes docs/benchmarks.md
-python -m tests.benchmarks --only ttfb-10,bulk        a part (bulk: all that begin with bulk-)
+python -m tests.benchmarks --only ttfb-10,bulk,quiet  a part (bulk: all that begin with bulk-)
 python -m tests.benchmarks --quick --rounds 3         smaller rounds, and fewer
 
 To see what a change of the code gives, see `tests.benchmarks.compare`.
@@ -13,18 +13,19 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import uvloop
 
 from tests.benchmarks import report
 from tests.benchmarks.cores import CORES, share
-from tests.benchmarks.measures import Measure, Results, selected, take_turns
+from tests.benchmarks.curves import plots, write
+from tests.benchmarks.measures import grouped, selected, take_turns
+from tests.benchmarks.results import Results
 from tests.benchmarks.servers import contenders
 from tests.benchmarks.streams import FULL, QUICK, measures
-
-if TYPE_CHECKING:
-    from tests.benchmarks.contenders import Contender
+from tests.benchmarks.studies import FULL as DEEPLY
+from tests.benchmarks.studies import QUICK as QUICKLY
+from tests.benchmarks.studies import STUDIES, Curves
 
 DEFAULT_PAGE = Path(__file__).parents[2] / "docs/benchmarks.md"
 
@@ -32,30 +33,27 @@ DEFAULT_PAGE = Path(__file__).parents[2] / "docs/benchmarks.md"
 def main() -> int:
     """Measure as the command line says; 1 if a response did not come whole."""
     options = parse_options()
-    where = f"Run on {share(options.cores)}"
-    results = Results()
-    kinds = {kind for measure in options.measures for kind in measure.kinds}
-    with contenders(kinds, max(measure.at_once for measure in options.measures)) as found:
-        uvloop.run(take_all(found, options.measures, results, rounds=options.rounds))
-    page = report.page(results, rounds=options.rounds, where=where)
-    print(page)
-    if options.output:
-        options.output.write_text(page)
-    return 1 if results.broken else 0
-
-
-async def take_all(
-    found: list[Contender], chosen: list[Measure], results: Results, *, rounds: int
-) -> None:
+    where = share(options.cores)
+    results, curves = Results(), Curves()
     start = time.monotonic()
 
     def say(what: str) -> None:
         print(f"{time.monotonic() - start:6.1f} s  {what} ...", file=sys.stderr, flush=True)
 
-    say("warming up")
-    for contender in found:
-        await contender.warm_up(max(measure.at_once for measure in chosen))
-    await take_turns(found, chosen, results, rounds=rounds, say=say)
+    for at_once, group in grouped(options.measures).items():
+        with contenders({kind for measure in group for kind in measure.kinds}, at_once) as found:
+            uvloop.run(take_turns(found, group, results, rounds=options.rounds, say=say))
+    for name in options.studies:
+        say(name)
+        STUDIES[name](QUICKLY if options.quick else DEEPLY, results, curves)
+    found_plots = plots(curves)
+    page = report.page(results, found_plots, rounds=options.rounds, where=where)
+    print(page)
+    if options.output:
+        options.output.write_text(page)
+        write(found_plots, options.output.parent)
+    say("done")
+    return 1 if results.broken else 0
 
 
 def parse_options() -> argparse.Namespace:
@@ -71,10 +69,13 @@ def parse_options() -> argparse.Namespace:
     )
     options = parser.parse_args()
     only = options.only.split(",") if options.only else []
+    options.studies = [name for name in STUDIES if not only or name in only]
+    words = [word for word in only if word not in STUDIES]
     try:
-        options.measures = selected(measures(QUICK if options.quick else FULL), only)
+        known = measures(QUICK if options.quick else FULL)
+        options.measures = selected(known, words) if words or not only else []
     except ValueError as error:
-        parser.error(str(error))
+        parser.error(f"{error}, {', '.join(STUDIES)}")
     if options.output is None and not options.quick and not only:
         options.output = DEFAULT_PAGE
     return options

@@ -2,51 +2,49 @@
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.benchmarks.quiet import memory_row, whole_row
+from tests.benchmarks.streams import SERVER_CPU
+
 if TYPE_CHECKING:
-    from tests.benchmarks.measures import Results
+    from tests.benchmarks.results import Results
 
 
 @dataclass(frozen=True)
 class Aim:
-    """A ratio that dialback should reach.
+    """What dialback should reach.
 
     Attributes:
         what: in the words of the table.
-        figure: the name of the figure.
-        against: the contender that stands below the line.
-        limit: of dialback's value : the other's.
-        at_most: whether the ratio should be no more than that; else no less.
+        row: the name of the row that tells.
+        against: the contender whose value is the measure; None: the value counts as it is.
+        limit: of dialback's value : the other's, or of the value.
+        unit: of the limit; x for a ratio.
+        at_most: whether it should be no more than that; else no less.
     """
 
     what: str
-    figure: str
-    against: str
+    row: str
+    against: str | None
     limit: float
+    unit: str = "x"
     at_most: bool = True
 
-    def ratio(self, results: Results) -> float | None:
+    def measured(self, results: Results) -> float | None:
         """What it is in a run; None where it was not measured."""
-        ours = median(results, self.figure, "dialback")
-        theirs = median(results, self.figure, self.against)
-        return ours / theirs if ours and theirs else None
+        ours = results.median(self.row, "dialback")
+        if self.against is None or ours is None:
+            return ours
+        theirs = results.median(self.row, self.against)
+        return ours / theirs if theirs else None
 
-    def reached(self, ratio: float | None) -> bool:
+    def reached(self, measured: float | None) -> bool:
         """Whether that is enough; what was not measured is not reached."""
-        if ratio is None:
+        if measured is None:
             return False
-        return ratio <= self.limit if self.at_most else ratio >= self.limit
-
-
-def median(results: Results, figure: str, contender: str) -> float | None:
-    """The median over the rounds; None where nothing was measured."""
-    for found, values in results.values.items():
-        if found.name == figure and values.get(contender):
-            return statistics.median(values[contender])
-    return None
+        return measured <= self.limit if self.at_most else measured >= self.limit
 
 
 def latencies() -> list[Aim]:
@@ -68,10 +66,33 @@ def rates() -> list[Aim]:
     return [
         Aim("requests/s, 10 at once", requests, "buffered", 0.5, at_most=False),
         Aim("requests/s, 10 at once", requests, "direct", 0.06, at_most=False),
-        Aim("64 KiB chunks, MB/s", "64 KiB chunks, 1 stream", "nginx", 0.5, at_most=False),
-        Aim("1 KiB chunks/s", "1 KiB chunks, 1 stream", "nginx", 1.2, at_most=False),
-        Aim("100 B chunks/s", "100 B chunks, 1 stream", "nginx", 1, at_most=False),
+        Aim("64 KiB chunks, MB/s", "64 KiB chunks, 1 stream, MB/s", "nginx", 0.5, at_most=False),
+        Aim("1 KiB chunks/s", "1 KiB chunks, 1 stream, chunks/s", "nginx", 1.2, at_most=False),
+        Aim("100 B chunks/s", "100 B chunks, 1 stream, chunks/s", "nginx", 1, at_most=False),
     ]
 
 
-AIMS = [*latencies(), *rates()]
+def costs() -> list[Aim]:
+    """Of CPU time and memory of the gateway."""
+    return [
+        Aim(
+            "gateway CPU, 100 B chunk of a flood",
+            f"{SERVER_CPU}100 B chunk, 1 stream",
+            None,
+            0.6,
+            "us",
+        ),
+        Aim(
+            "the same, each in a frame of its own",
+            f"{SERVER_CPU}100 B frame, 1 stream",
+            None,
+            5,
+            "us",
+        ),
+        Aim("gateway CPU for 64 KiB", f"{SERVER_CPU}64 KiB chunk, 1 stream", "nginx", 2),
+        Aim("1,000 quiet streams, memory of each", memory_row(1_000).name, None, 40, "KiB"),
+        Aim("5,000 quiet streams, whole", whole_row(5_000).name, None, 5_000, "", at_most=False),
+    ]
+
+
+AIMS = [*latencies(), *rates(), *costs()]

@@ -14,15 +14,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import uvloop
 
 from tests.benchmarks.contenders import Gateway
 from tests.benchmarks.cores import CORES, share
-from tests.benchmarks.measures import Results, selected, take_turns
+from tests.benchmarks.measures import grouped, selected, take_turns
 from tests.benchmarks.report import number
+from tests.benchmarks.results import Results
 from tests.benchmarks.servers import ROUTES, running_gateway
 from tests.benchmarks.streams import QUICK, measures
 from tests.benchmarks.verdict import FEWEST, judge
@@ -30,10 +31,11 @@ from tests.benchmarks.worktrees import checked_out, commit_of, dirty
 from tests.system.running import REPOSITORY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from tests.benchmarks.measures import Figure, Measure
+    from tests.benchmarks.measures import Measure
+    from tests.benchmarks.results import Row
     from tests.benchmarks.verdict import Verdict
 
 ROUNDS = 12
@@ -99,52 +101,49 @@ def compare(
     passes: int = PASSES,
 ) -> Iterator[int]:
     """Measure two trees, round by round; yields how many are done."""
-    at_once = max(measure.at_once for measure in chosen)
-    # A figure has one row: what dialback serves buffered is not among them.
-    kinds = [
-        kind
-        for kind in ROUTES
-        if kind != "buffered" and any(kind in measure.kinds for measure in chosen)
-    ]
-    sides = list(zip(("before", "after"), trees, strict=True))
+    sides = dict(zip(("before", "after"), trees, strict=True))
     for turn in range(rounds):
-        with ExitStack() as stack:
-            running = []
-            for name, tree in sides:
-                dialback = stack.enter_context(running_gateway(kinds, at_once, tree))
-                running += [Gateway(name, kind, dialback) for kind in kinds]
-            found = uvloop.run(_one_round(running, chosen, at_once, passes))
-            results.add_medians(found)
+        for at_once, group in grouped(chosen).items():
+            with running_sides(sides, group, at_once) as running:
+                found = Results()
+                uvloop.run(take_turns(running, group, found, rounds=passes))
+                results.add_medians(found)
         yield turn + 1
 
 
-async def _one_round(
-    running: Sequence[Gateway], chosen: Sequence[Measure], at_once: int, passes: int
-) -> Results:
-    found = Results()
-    for gateway in running:
-        await gateway.warm_up(at_once)
-    await take_turns(running, chosen, found, rounds=passes)
-    return found
+@contextmanager
+def running_sides(
+    sides: Mapping[str, Path], group: Sequence[Measure], at_once: int
+) -> Iterator[list[Gateway]]:
+    """A gateway for each side, and of it a contender for each route that these measures ask."""
+    # A row has one value for each side: what dialback serves buffered is not among them.
+    wanted = {kind for measure in group for kind in measure.kinds} - {"buffered"}
+    kinds = [kind for kind in ROUTES if kind in wanted]
+    with ExitStack() as stack:
+        running = []
+        for name, tree in sides.items():
+            dialback = stack.enter_context(running_gateway(kinds, at_once, tree))
+            running += [Gateway(name, kind, dialback) for kind in kinds]
+        yield running
 
 
-def judged(results: Results) -> dict[Figure, Verdict]:
+def judged(results: Results) -> dict[Row, Verdict]:
     """The verdict of each row that both sides have a value for in each round."""
     return {
-        figure: judge(of["before"], of["after"], less_is_better=figure.less_is_better)
-        for figure, of in results.values.items()
+        row: judge(of["before"], of["after"], less_is_better=row.less_is_better)
+        for row, of in results.values.items()
         if len(of["before"]) == len(of["after"]) >= FEWEST
     }
 
 
-def lines(names: Sequence[str], verdicts: dict[Figure, Verdict], results: Results) -> list[str]:
+def lines(names: Sequence[str], verdicts: dict[Row, Verdict], results: Results) -> list[str]:
     """The table, for a screen."""
-    wide = max((len(figure.name) for figure in verdicts), default=0)
+    wide = max((len(row.name) for row in verdicts), default=0)
     said = [f"{'':{wide}}  {names[0]:>16}  {names[1]:>16}   ratio  (99 % between)"]
-    for figure, verdict in verdicts.items():
+    for row, verdict in verdicts.items():
         said.append(
-            f"{figure.name:{wide}}  {number(verdict.before, figure.unit):>16}"
-            f"  {number(verdict.after, figure.unit):>16}  {verdict.ratio:6.3f}"
+            f"{row.name:{wide}}  {number(verdict.before, row.unit):>16}"
+            f"  {number(verdict.after, row.unit):>16}  {verdict.ratio:6.3f}"
             f"  ({verdict.low:.3f} - {verdict.high:.3f})  {verdict.word}"
         )
     said += [f"BROKEN: {times} x {what}" for what, times in results.broken.items()]

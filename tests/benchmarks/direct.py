@@ -12,6 +12,8 @@ import time
 import uvloop
 from aiohttp import web
 
+from tests.benchmarks.peer import BYE, HELLO, Gate
+
 
 def number(request: web.Request, name: str, default: int) -> int:
     return int(request.query.get(name, default))
@@ -68,11 +70,23 @@ async def sink(request: web.Request) -> web.StreamResponse:
     return response
 
 
+async def quiet(request: web.Request, gate: Gate) -> web.StreamResponse:
+    response = await begin(request)
+    await response.write(HELLO)
+    await gate.wait()
+    await response.write(BYE)
+    await response.write_eof()
+    return response
+
+
 async def main(port: int) -> None:
     app = web.Application()
     for work in (tiny, ticks, bulk):
         app.router.add_get(f"/api/{work.__name__}", work)
     app.router.add_post("/api/sink", sink)
+    gate = Gate()
+    app.router.add_get("/api/quiet", lambda request: quiet(request, gate))
+    app.router.add_get("/release", gate.release)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, backlog=4096).start()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
-from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +11,11 @@ if TYPE_CHECKING:
     from tests.benchmarks.client import Client
     from tests.benchmarks.contenders import Contender, Kind
     from tests.benchmarks.load import Round
+    from tests.benchmarks.results import Results, Row
+
+
+FEW = 12
+"""Functions that every gateway has at least."""
 
 
 @dataclass(frozen=True)
@@ -20,16 +23,12 @@ class Figure:
     """One number taken from a round.
 
     Attributes:
-        name: what it is, as tables say it.
-        unit: of the number.
-        of: takes it from a round in which something came whole.
-        less_is_better: for times; not for rates.
+        row: where it stands.
+        of: takes it from a round in which something came whole; None where there is no such thing.
     """
 
-    name: str
-    unit: str
-    of: Callable[[Round], float]
-    less_is_better: bool = True
+    row: Row
+    of: Callable[[Round], float | None]
 
 
 @dataclass(frozen=True)
@@ -51,38 +50,15 @@ class Measure:
     figures: tuple[Figure, ...]
 
 
-@dataclass
-class Results:
-    """What came of it.
-
-    Attributes:
-        values: of each figure, for each contender by name, one for each round.
-        rounds: of each measure, for each contender, as they were.
-        broken: what did not come whole, and how often.
-    """
-
-    values: dict[Figure, dict[str, list[float]]] = field(default_factory=dict)
-    rounds: dict[str, dict[str, list[Round]]] = field(default_factory=dict)
-    broken: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-
-    def book(self, measure: Measure, contender: Contender, found: Round) -> None:
-        """Take the figures of one round."""
-        of_measure = self.rounds.setdefault(measure.name, defaultdict(list))
-        of_measure[contender.name].append(found)
-        for outcome, times in found.broken.items():
-            self.broken[f"{contender.name}, {measure.name}: {outcome}"] += times
-        for figure in measure.figures if found.whole else ():
-            values = self.values.setdefault(figure, defaultdict(list))
-            values[contender.name].append(figure.of(found))
-
-    def add_medians(self, other: Results) -> None:
-        """Take of each figure of another run the median, as if it were one round."""
-        for figure, of in other.values.items():
-            values = self.values.setdefault(figure, defaultdict(list))
-            for name, found in of.items():
-                values[name].append(statistics.median(found))
-        for what, times in other.broken.items():
-            self.broken[what] += times
+def book(results: Results, measure: Measure, contender: Contender, found: Round) -> None:
+    """Take the figures of one round."""
+    if found.counts.frames:
+        results.ways[measure.name].append((found.whole, found.counts))
+    for outcome, times in found.broken.items():
+        results.broken[f"{contender.name}, {measure.name}: {outcome}"] += times
+    for figure in measure.figures if found.whole else ():
+        if (value := figure.of(found)) is not None:
+            results.put(figure.row, contender.name, value)
 
 
 def selected(measures: Iterable[Measure], only: Sequence[str]) -> list[Measure]:
@@ -101,6 +77,17 @@ def selected(measures: Iterable[Measure], only: Sequence[str]) -> list[Measure]:
 
 def _is_meant(measure: Measure, word: str) -> bool:
     return measure.name == word or measure.name.startswith(f"{word}-")
+
+
+def grouped(measures: Iterable[Measure]) -> dict[int, list[Measure]]:
+    """By how many requests they make at a time; those of few share their servers.
+
+    A gateway that may run more functions than a measure needs starts some in the middle of a round.
+    """
+    groups: dict[int, list[Measure]] = {}
+    for measure in measures:
+        groups.setdefault(max(FEW, measure.at_once), []).append(measure)
+    return groups
 
 
 async def one_round(contender: Contender, measure: Measure) -> Round:
@@ -124,15 +111,17 @@ async def take_turns(
     rounds: int,
     say: Callable[[str], None] = lambda what: None,
 ) -> None:
-    """Run every measure: a round for each contender in turn, so many times, after one to warm up.
+    """Run every measure: a round for each contender in turn, so many times, after one to settle.
 
     Who begins changes from round to round: what a round leaves behind meets everybody.
     """
     for measure in measures:
         say(measure.name)
         meant = [contender for contender in contenders if contender.kind in measure.kinds]
+        for contender in meant:  # each time: a callback that was parked for long is not used again
+            await contender.warm_up(max(FEW, measure.at_once))
         for number in range(rounds + 1):
             for contender in meant if number % 2 else meant[::-1]:
                 found = await one_round(contender, measure)
                 if number:
-                    results.book(measure, contender, found)
+                    book(results, measure, contender, found)

@@ -5,16 +5,39 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shutil
+import statistics
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.aims import AIMS, Aim, median
+from tests.benchmarks.aims import AIMS
+from tests.benchmarks.curves import FOLDER
+from tests.benchmarks.sections import NOTES
 
 if TYPE_CHECKING:
-    from tests.benchmarks.measures import Results
+    from collections.abc import Sequence
 
-LIBRARIES = ["aiohttp", "uvloop", "websockets", "msgpack", "transitions", "awslambdaric"]
+    from tests.benchmarks.curves import Plot
+    from tests.benchmarks.results import Results
+
+LIBRARIES = [
+    "aiohttp",
+    "uvloop",
+    "websockets",
+    "msgpack",
+    "transitions",
+    "awslambdaric",
+    "uvicorn",
+    "httptools",
+]
+
+COLUMNS = ["direct", "nginx", "uvicorn", "buffered", "dialback", "JSON + base64"]
+"""In this order, where a table has them."""
+
+OTHERS = ["direct", "nginx", "uvicorn", "JSON + base64"]
+"""That dialback is set against, row by row."""
 
 PAGE = """\
 # Benchmarks
@@ -23,68 +46,101 @@ Written by `make bench`; do not edit. Everything runs on one machine over loopba
 client, the gateway, the functions (real `awslambdaric` workers, frozen between invocations) and what
 they are compared with. **direct** is plain aiohttp that serves the same responses itself, without
 any gateway; **nginx** is nginx in front of direct, unbuffered, with kept-alive connections;
-**buffered** is the same gateway process in front of a function that answers by its return value. No
-server writes an access log. Only the ratios mean anything on another machine.
+**uvicorn** serves the same ASGI application with uvloop and httptools; **buffered** is the gateway
+process of dialback in front of a function that answers by its return value. No server writes an
+access log. Only the ratios mean anything on another machine.
 
-The contenders take turns, round by round; each figure is the median of {rounds} rounds after a
-warm-up. After each round the benchmark reads the gateway's own counters, and stops unless every
-measured response of dialback came over the callback, none inline.
+{where}.
+
+The contenders take turns, round by round; each figure is the median of {rounds} rounds after one to
+warm up. `python -m tests.benchmarks --only NAME` takes a part; what a change of the code gives is
+asked with `make bench-compare` (see CONTRIBUTING).
+
+## What is aimed at
 
 {aims}
 
-{table}
+{sections}
+
+## Which way the responses took
+
+After each round the benchmark reads the gateway's own counters, and stops unless every response of
+dialback came over the callback (of one chunk: a DATA frame each; of many bytes: as many frames as
+they fill at least) and every buffered one did not. The medians of a round:
+
+{ways}
 
 {broken}
 
-{machine} {where}.
+{machine}
 """
 
 
-def page(results: Results, *, rounds: int, where: str) -> str:
+def page(results: Results, plots: Sequence[Plot], *, rounds: int, where: str) -> str:
     """The whole page."""
+    names = dict.fromkeys(row.section for row in results.values)
     return PAGE.format(
         rounds=rounds,
         where=where,
         aims=aims(results),
-        table=table(results),
+        sections="\n\n".join(section(results, name, plots) for name in names),
+        ways=ways(results),
         broken=broken(results),
         machine=machine(),
     )
 
 
-def rows(cells: list[list[str]]) -> str:
-    """A Markdown table; all but the first column are numbers."""
-    first, *others = cells
+def markdown(rows: list[list[str]]) -> str:
+    """A table; all but the first column are numbers."""
+    first, *others = rows
     line = ["---"] + ["---:"] * (len(first) - 1)
     return "\n".join("| " + " | ".join(row) + " |" for row in [first, line, *others])
 
 
 def aims(results: Results) -> str:
     """Every aim, with what was reached."""
-    found = [["dialback against", "", "aim", "measured", ""]]
+    found = [["dialback", "against", "aim", "measured", ""]]
+    count = 0
     for aim in AIMS:
-        ratio = aim.ratio(results)
-        said = "reached" if aim.reached(ratio) else "**not reached**"
-        limit = f"{'≤' if aim.at_most else '≥'} {aim.limit:g} x"
-        found.append([aim.what, aim.against, limit, number(ratio, "x"), said])
-    return rows(found)
+        measured = aim.measured(results)
+        count += aim.reached(measured)
+        said = "reached" if aim.reached(measured) else "**not reached**"
+        if measured is None:
+            said = "**not measured**"
+        limit = f"{'≤' if aim.at_most else '≥'} {number(aim.limit, aim.unit)}"
+        found.append([aim.what, aim.against or "", limit, number(measured, aim.unit), said])
+    return f"{markdown(found)}\n\n{count} of {len(AIMS)} reached."
 
 
-def table(results: Results) -> str:
-    """One row for each figure."""
-    names = list(dict.fromkeys(name for of in results.values.values() for name in of))
-    found = [["", *names, "dialback : direct", "dialback : nginx"]]
-    for figure in results.values:
-        medians = [median(results, figure.name, name) for name in names]
-        ratios = [Aim("", figure.name, other, 0).ratio(results) for other in ("direct", "nginx")]
-        found.append(
-            [
-                figure.name,
-                *(number(value, figure.unit) if value else "" for value in medians),
-                *(number(ratio, "x") if ratio else "" for ratio in ratios),
-            ]
-        )
-    return rows(found)
+def section(results: Results, name: str, plots: Sequence[Plot]) -> str:
+    """One table, with what it is about and the charts that belong to it."""
+    rows = [row for row in results.values if row.section == name]
+    there = {contender for row in rows for contender in results.values[row]}
+    columns = [contender for contender in COLUMNS if contender in there]
+    others = [other for other in OTHERS if other in columns and "dialback" in columns]
+    found = [["", *columns, *(f"dialback : {other}" for other in others)]]
+    for row in rows:
+        medians = {column: results.median(row.name, column) for column in columns}
+        ratios = [_ratio(medians["dialback"], medians[other]) for other in others]
+        cells = ["" if value is None else number(value, row.unit) for value in medians.values()]
+        found.append([row.name, *cells, *ratios])
+    charts = [f"![{plot.says}]({FOLDER}/{plot.file})" for plot in plots if plot.section == name]
+    return "\n\n".join([f"## {name}", NOTES[name], *charts, markdown(found)])
+
+
+def _ratio(ours: float | None, theirs: float | None) -> str:
+    return number(ours / theirs, "x") if ours and theirs else ""
+
+
+def ways(results: Results) -> str:
+    """What the gateway counted."""
+    found = [["measure", "responses", "DATA frames", "writes to clients"]]
+    for name, rounds in results.ways.items():
+        responses = statistics.median(whole for whole, _ in rounds)
+        frames = statistics.median(counts.frames for _, counts in rounds)
+        writes = statistics.median(counts.writes for _, counts in rounds)
+        found.append([f"`{name}`", *(f"{value:,.0f}" for value in (responses, frames, writes))])
+    return markdown(found)
 
 
 def broken(results: Results) -> str:
@@ -97,12 +153,20 @@ def broken(results: Results) -> str:
 
 def machine() -> str:
     """Where and with what."""
-    libraries = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)
+    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    versions |= {"nginx": nginx_version()} if shutil.which("nginx") else {}
+    libraries = ", ".join(f"{name} {version}" for name, version in versions.items())
     return (
         f"Taken on {datetime.now(UTC):%Y-%m-%d}: {processor()}, {os.cpu_count()} CPUs, "
         f"{platform.system()} {platform.release()}, Python {platform.python_version()}, "
         f"{libraries}."
     )
+
+
+def nginx_version() -> str:
+    """As it says itself."""
+    done = subprocess.run(["nginx", "-v"], check=True, capture_output=True, text=True)
+    return done.stderr.strip().rpartition("/")[2]
 
 
 def processor() -> str:
@@ -119,4 +183,5 @@ def number(value: float | None, unit: str) -> str:
     """Three significant digits, with thousands apart."""
     if value is None:
         return "not measured"
-    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+    said = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{said} {unit}".strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from tests.system.running import (
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from tests.benchmarks.contenders import Kind
 
@@ -58,6 +60,7 @@ NGINX_CONFIG = """
 daemon off;
 pid {folder}/nginx.pid;
 error_log stderr warn;
+worker_rlimit_nofile {descriptors};
 events {{ worker_connections 16384; }}
 http {{
   access_log off;
@@ -112,12 +115,16 @@ def contenders(kinds: Collection[Kind], at_once: int) -> Iterator[list[Contender
         yield found
 
 
-@contextmanager
-def running_direct() -> Iterator[tuple[Process, int]]:
+def running_direct() -> AbstractContextManager[tuple[Process, int]]:
     """Plain aiohttp, and its port."""
+    return running_module("tests.benchmarks.direct")
+
+
+@contextmanager
+def running_module(name: str) -> Iterator[tuple[Process, int]]:
+    """A module that is told its port and says when it is ready; and that port."""
     port = free_port()
-    command = [sys.executable, "-m", "tests.benchmarks.direct", str(port)]
-    with running(*command, ready="ready") as process:
+    with running(sys.executable, "-m", name, str(port), ready="ready") as process:
         yield process, port
 
 
@@ -180,9 +187,14 @@ def check_origin(tree: Path, env: dict[str, str]) -> None:
 def running_nginx(upstream: int) -> Iterator[tuple[Process, int]]:
     """Unbuffered nginx in front of a port, with kept-alive connections; and its own port."""
     port = free_port()
+    _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "nginx.conf")
-        config.write_text(NGINX_CONFIG.format(folder=folder, upstream=upstream, port=port))
+        config.write_text(
+            NGINX_CONFIG.format(
+                folder=folder, upstream=upstream, port=port, descriptors=descriptors
+            )
+        )
         process = Process(["nginx", "-p", folder, "-c", config, "-e", "stderr"], {})
         try:
             eventually(Path(folder, "nginx.pid").exists)

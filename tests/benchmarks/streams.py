@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.benchmarks import load
+from tests.benchmarks import load, sections
 from tests.benchmarks.load import Round, percentile
 from tests.benchmarks.measures import Figure, Measure
+from tests.benchmarks.results import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,9 +80,9 @@ def hundreds(size: int) -> int:
     return size // 100 * 100
 
 
-def prefix(kinds: tuple[Kind, ...]) -> tuple[str, str]:
-    """What stands before the name of a measure, and before that of a figure."""
-    return ("asgi-", "ASGI: ") if kinds == ASGI else ("", "")
+def placed(kinds: tuple[Kind, ...], section: str) -> tuple[str, str, str]:
+    """What stands before the name of a measure, the section of its rows, and what before theirs."""
+    return ("asgi-", sections.ASGI, "ASGI: ") if kinds == ASGI else ("", section, "")
 
 
 def first_bytes(
@@ -92,7 +93,7 @@ def first_bytes(
     async def run(client: Client) -> Round:
         return await load.first_bytes(client, requests=requests, at_once=at_once)
 
-    word, of = prefix(kinds)
+    word, section, of = placed(kinds, sections.FIRST_BYTES)
     what = f"{of}first byte, {at_once} at once"
     return Measure(
         f"{word}ttfb-{at_once}",
@@ -100,10 +101,10 @@ def first_bytes(
         at_once,
         run,
         (
-            latency(f"{what}, p50", 50),
-            latency(f"{what}, p99", 99),
-            rate(f"{of}requests, {at_once} at once", "/s", lambda found: found.whole),
-            *cpu(f"{of}request, {at_once} at once", lambda found: found.whole),
+            latency(section, f"{what}, p50", 50),
+            latency(section, f"{what}, p99", 99),
+            rate(section, f"{of}requests, {at_once} at once", "/s", lambda found: found.whole),
+            *cpu(section, f"{of}request, {at_once} at once", lambda found: found.whole),
         ),
     )
 
@@ -112,7 +113,7 @@ def chunks(sizes: Sizes, streams: int, *, kinds: tuple[Kind, ...] = PROXIES) -> 
     async def run(client: Client) -> Round:
         return await load.chunk_ages(client, streams=streams, ticks=sizes.ticks)
 
-    word, of = prefix(kinds)
+    word, section, of = placed(kinds, sections.CHUNKS)
     many = f"{streams} stream{'s' if streams > 1 else ''}"
     what = f"{of}chunk on its way, {many}"
     return Measure(
@@ -121,9 +122,9 @@ def chunks(sizes: Sizes, streams: int, *, kinds: tuple[Kind, ...] = PROXIES) -> 
         streams,
         run,
         (
-            latency(f"{what}, p50", 50),
-            latency(f"{what}, p99", 99),
-            *cpu(f"{of}chunk every 10 ms, {many}", lambda found: len(found.latencies)),
+            latency(section, f"{what}, p50", 50),
+            latency(section, f"{what}, p99", 99),
+            *cpu(section, f"{of}chunk every 10 ms, {many}", lambda found: len(found.latencies)),
         ),
     )
 
@@ -134,7 +135,7 @@ def bulk(
     async def run(client: Client) -> Round:
         return await load.bulk(client, chunk=chunk, total=total, streams=streams)
 
-    word, of = prefix(kinds)
+    word, section, of = placed(kinds, sections.BULK)
     size = f"{chunk // KIB} KiB" if chunk >= KIB else f"{chunk} B"
     item = "frame" if kinds == ("uncoalesced",) else "chunk"
     many = f"{streams} stream{'s' if streams > 1 else ''}"
@@ -145,10 +146,9 @@ def bulk(
         streams,
         run,
         (
-            rate(what, "MB/s", lambda found: found.amount / 1e6)
-            if chunk > KIB  # of smaller ones it is their number that costs
-            else rate(what, f"{item}s/s", lambda found: found.amount / chunk),
-            *cpu(f"{of}{size} {item}, {many}", lambda found: found.amount / chunk),
+            rate(section, f"{what}, MB/s", "MB/s", lambda found: found.amount / 1e6),
+            rate(section, f"{what}, {item}s/s", "/s", lambda found: found.amount / chunk),
+            *cpu(section, f"{of}{size} {item}, {many}", lambda found: found.amount / chunk),
         ),
     )
 
@@ -163,29 +163,32 @@ def upload(total: int) -> Measure:
         1,
         run,
         (
-            rate("upload", "MB/s", lambda found: found.amount / 1e6),
-            *cpu("64 KiB of an upload", lambda found: found.amount / (64 * KIB)),
+            rate(sections.BULK, "upload, MB/s", "MB/s", lambda found: found.amount / 1e6),
+            *cpu(sections.BULK, "64 KiB of an upload", lambda found: found.amount / (64 * KIB)),
         ),
     )
 
 
-def latency(name: str, percent: float) -> Figure:
-    return Figure(name, "ms", lambda found: percentile(found.latencies, percent) * 1000)
+def latency(section: str, name: str, percent: float) -> Figure:
+    row = Row(section, name, "ms")
+    return Figure(row, lambda found: percentile(found.latencies, percent) * 1000)
 
 
-def rate(name: str, unit: str, of: Callable[[Round], float]) -> Figure:
-    return Figure(name, unit, lambda found: of(found) / found.seconds, less_is_better=False)
+def rate(section: str, name: str, unit: str, of: Callable[[Round], float]) -> Figure:
+    row = Row(section, name, unit, less_is_better=False)
+    return Figure(row, lambda found: of(found) / found.seconds)
 
 
-def cpu(name: str, of: Callable[[Round], float]) -> tuple[Figure, Figure]:
-    """CPU time of the server, and of the functions behind it, for each of what `of` counts."""
+def cpu(section: str, name: str, of: Callable[[Round], float]) -> tuple[Figure, Figure]:
+    """CPU time of the server, and of functions behind it, for each of what `of` counts."""
+    table = section if section == sections.ASGI else sections.CPU
     return (
         Figure(
-            f"{SERVER_CPU}{name}", "us", lambda found: found.counts.server_cpu * 1e6 / of(found)
+            Row(table, f"{SERVER_CPU}{name}", "us"),
+            lambda found: found.counts.server_cpu * 1e6 / of(found),
         ),
         Figure(
-            f"{FUNCTION_CPU}{name}",
-            "us",
-            lambda found: found.counts.functions_cpu * 1e6 / of(found),
+            Row(table, f"{FUNCTION_CPU}{name}", "us"),
+            lambda found: found.counts.functions_cpu * 1e6 / of(found) or None,
         ),
     )

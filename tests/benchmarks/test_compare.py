@@ -9,7 +9,8 @@ import pytest
 
 from tests.benchmarks import worktrees
 from tests.benchmarks.compare import compare, judged, lines
-from tests.benchmarks.measures import Results, selected
+from tests.benchmarks.measures import selected
+from tests.benchmarks.results import Results
 from tests.benchmarks.servers import check_origin
 from tests.benchmarks.streams import TINY, measures
 from tests.benchmarks.verdict import FEWEST, judge, outside
@@ -50,7 +51,7 @@ def test_both_sides_are_measured_and_judged() -> None:
     for values in results.values.values():
         values.update({side: of * FEWEST for side, of in values.items()})
     verdicts = judged(results)
-    assert set(verdicts) == set(chosen[0].figures)
+    assert set(verdicts) == {figure.row for figure in chosen[0].figures}
     assert len(lines(["a", "b"], verdicts, results)) == len(verdicts) + 1
 
 

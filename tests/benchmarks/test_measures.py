@@ -10,36 +10,34 @@ from tests.benchmarks import aims, report
 from tests.benchmarks.contenders import Contender, Gateway, NotStreamedError
 from tests.benchmarks.counts import Counts
 from tests.benchmarks.load import Round
-from tests.benchmarks.measures import Results, selected, take_turns
+from tests.benchmarks.measures import FEW, selected, take_turns
+from tests.benchmarks.results import Results
 from tests.benchmarks.servers import contenders
-from tests.benchmarks.streams import TINY, measures
+from tests.benchmarks.streams import FUNCTION_CPU, TINY, measures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-AT_ONCE = 10
-SMALL = [measure for measure in measures(TINY) if measure.at_once <= AT_ONCE]
+SMALL = [measure for measure in measures(TINY) if measure.at_once <= FEW]
 
 
 @pytest.fixture(scope="module")
 def found() -> Iterator[list[Contender]]:
     kinds = {kind for measure in SMALL for kind in measure.kinds}
-    with contenders(kinds, AT_ONCE) as running:
+    with contenders(kinds, FEW) as running:
         yield running
 
 
 async def test_every_measure_gives_every_figure(found: list[Contender]) -> None:
     results = Results()
-    for contender in found:
-        await contender.warm_up(AT_ONCE)
     await take_turns(found, SMALL, results, rounds=1)
     assert not results.broken
     for measure in SMALL:
         names = {contender.name for contender in found if contender.kind in measure.kinds}
-        assert set(results.rounds[measure.name]) == names
         for figure in measure.figures:
-            assert set(results.values[figure]) == names
-    page = report.page(results, rounds=1, where="Run in a test")
+            behind = figure.row.name.startswith(FUNCTION_CPU)  # direct and nginx have none
+            assert (names & {"dialback"} if behind else names) <= set(results.values[figure.row])
+    page = report.page(results, [], rounds=1, where="Run in a test")
     assert "| first byte p50, 10 at once | direct |" in page
     assert "Every response came whole." in page
 
@@ -81,9 +79,4 @@ def test_an_aim_that_was_missed_is_called_missed() -> None:
     assert [times.reached(20.0), times.reached(20.1)] == [True, False]
     assert [rates.reached(0.5), rates.reached(0.49)] == [True, False]
     assert times.reached(None) is False
-    assert all(aim.ratio(Results()) is None for aim in aims.AIMS)
-
-
-def test_every_aim_is_of_a_figure_that_is_measured() -> None:
-    names = {figure.name for measure in measures(TINY) for figure in measure.figures}
-    assert {aim.figure for aim in aims.AIMS} <= names
+    assert all(aim.measured(Results()) is None for aim in aims.AIMS)
