@@ -128,6 +128,9 @@ class Account:
             )
 
     def _find_blocking(self) -> None:
+        if region := os.environ.get("AWS_REGION"):
+            # Else botocore asks the global STS, which other partitions and closed networks do not reach.
+            self._session.set_config_variable("region", region)
         self._credentials = self._session.get_credentials()
         if self._credentials is not None:
             self._frozen = self._credentials.get_frozen_credentials()

@@ -177,3 +177,80 @@ async def test_closing_while_keys_are_fetched(monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(asyncio.CancelledError):
             await call
         served.held.set()
+
+
+# ---------------------------------------------------------------- roles that are not given by a container
+
+STS_ANSWER = """\
+<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+  <AssumeRoleWithWebIdentityResult>
+    <Credentials>
+      <AccessKeyId>FROMSTS</AccessKeyId><SecretAccessKey>secret</SecretAccessKey>
+      <SessionToken>token</SessionToken><Expiration>{expires}</Expiration>
+    </Credentials>
+  </AssumeRoleWithWebIdentityResult>
+</AssumeRoleWithWebIdentityResponse>"""
+
+
+def in_an_hour() -> str:
+    return (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@asynccontextmanager
+async def serving(*routes: web.RouteDef) -> AsyncIterator[str]:
+    """Run a web server; its URL."""
+    app = web.Application()
+    app.router.add_routes(routes)
+    runner = web.AppRunner(app, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_web_identity(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As pods on EKS have it; a container may be told AWS_REGION alone."""
+
+    async def assume(request: web.Request) -> web.Response:
+        asked.update(await request.post())
+        return web.Response(text=STS_ANSWER.format(expires=in_an_hour()), content_type="text/xml")
+
+    asked: dict[str, object] = {}
+    (tmp_path / "token").write_text("the-identity")
+    async with serving(web.post("/", assume)) as url:
+        monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+        monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/gateway")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", url)
+        monkeypatch.setenv("AWS_REGION", "eu-west-1")
+        session = Session()
+        assert await key_used(Account(session)) == "FROMSTS"
+    monkeypatch.delenv("AWS_ENDPOINT_URL_STS")
+    assert session.create_client("sts").meta.endpoint_url == "https://sts.eu-west-1.amazonaws.com"
+    assert (asked["Action"], asked["WebIdentityToken"]) == (
+        "AssumeRoleWithWebIdentity",
+        "the-identity",
+    )
+
+
+async def test_the_role_of_an_instance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The metadata service, version 2: a token first."""
+
+    async def token(_: web.Request) -> web.Response:
+        return web.Response(text="imds-token")
+
+    async def roles(request: web.Request) -> web.Response:
+        assert request.headers["x-aws-ec2-metadata-token"] == "imds-token"
+        if request.path.endswith("/gateway"):
+            body = {"Code": "Success", "Type": "AWS-HMAC", "LastUpdated": in_an_hour()}
+            keys = {"AccessKeyId": "FROMROLE", "SecretAccessKey": "secret", "Token": "t"}
+            return web.json_response({**body, **keys, "Expiration": in_an_hour()})
+        return web.Response(text="gateway")
+
+    meta = "/latest/meta-data/iam/security-credentials/{role:.*}"
+    async with serving(web.put("/latest/api/token", token), web.get(meta, roles)) as url:
+        monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)
+        assert await key_used(Account()) == "FROMROLE"
