@@ -8,11 +8,11 @@ made to point here (DNS rebinding): requests must come to an address, or to a na
 
 from __future__ import annotations
 
-import json
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
+import msgspec
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
@@ -126,7 +126,7 @@ class Admin:
 
 def _json(value: object, status: int = 200) -> web.Response:
     return web.Response(
-        body=json.dumps(value).encode() + b"\n",
+        body=msgspec.json.encode(value) + b"\n",
         status=status,
         content_type="application/json",
         headers={"Cache-Control": "no-store"},

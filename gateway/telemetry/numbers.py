@@ -11,14 +11,16 @@ from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
-from prometheus_client.exposition import generate_latest
 
 from gateway.telemetry.families import Collector
 from gateway.telemetry.route import RouteTelemetry, Traffic
+from gateway.telemetry.text import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from enum import Enum
+
+    from prometheus_client.metrics_core import Metric as Family
 
 
 class Memory(Protocol):
@@ -88,6 +90,10 @@ class Telemetry:
         """The edge answered a request itself, before it belonged to a route."""
         self.edge_refusals[status] += 1
 
+    def families(self) -> list[Family]:
+        """Return everything as it is now; call it in the thread of the event loop."""
+        return list(self._registry.collect())
+
     def render(self) -> bytes:
         """Return everything in Prometheus' text format."""
-        return generate_latest(self._registry)
+        return render(self.families())

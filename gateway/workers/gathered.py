@@ -9,23 +9,20 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import generate_latest
-from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.registry import Collector
-from typing_extensions import override
+from prometheus_client.metrics_core import Metric
 
 from gateway.telemetry.catalogue import SERVING, STARTS
 from gateway.telemetry.families import plain
+from gateway.telemetry.text import render
 from gateway.workers.process import NoAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from prometheus_client.metrics_core import Metric
+    from collections.abc import Mapping, Sequence
 
     from gateway.workers.channel import What
     from gateway.workers.keeper import Keeper
+
+    FamilyTold = tuple[str, str, str, list[tuple[str, dict[str, str], float]]]
 
 
 class Gathered:
@@ -61,10 +58,11 @@ class Gathered:
 
     async def metrics(self) -> bytes:
         """Return every number of every worker, labelled, and how they fare."""
-        texts = await self._ask("metrics")
-        registry = CollectorRegistry()
-        registry.register(_Merged(texts, self._keepers))
-        return generate_latest(registry)
+        told = await self._ask("metrics")
+        keepers = {(str(one.number),): one for one in self._keepers}
+        serving = plain(SERVING, {key: int(one.number in told) for key, one in keepers.items()})
+        starts = plain(STARTS, {key: one.starts for key, one in keepers.items()})
+        return await asyncio.to_thread(render, [serving, starts, *merge(told)])
 
     async def exchanges(self) -> list[dict[str, Any]]:
         """Return those of all, each with its worker."""
@@ -88,35 +86,16 @@ async def _ask_one(keeper: Keeper, what: What) -> Any:
         return None
 
 
-class _Merged(Collector):
-    def __init__(self, texts: Mapping[int, str], keepers: Sequence[Keeper]) -> None:
-        self._texts = texts
-        self._keepers = keepers
-
-    @override
-    def collect(self) -> Iterator[Metric]:
-        keepers = {str(keeper.number): keeper for keeper in self._keepers}
-        yield plain(SERVING, {(n,): int(one.number in self._texts) for n, one in keepers.items()})
-        yield plain(STARTS, {(n,): one.starts for n, one in keepers.items()})
-        yield from merge(self._texts).values()
-
-
-def merge(texts: Mapping[int, str]) -> dict[str, Metric]:
+def merge(told: Mapping[int, list[FamilyTold]]) -> list[Metric]:
     """Put the numbers of several workers into one set of families.
 
     Args:
-        texts: what each worker renders, by its number.
+        told: by worker, for each family: name, help, kind, and samples of name, labels and value.
     """
     families: dict[str, Metric] = {}
-    for number, text in texts.items():
-        for family in text_string_to_metric_families(text):
-            samples = [
-                sample._replace(labels={"worker": str(number), **sample.labels})
-                for sample in family.samples
-            ]
-            families.setdefault(family.name, family)
-            if families[family.name] is family:
-                family.samples = samples
-            else:
-                families[family.name].samples += samples
-    return families
+    for number, found in told.items():
+        for name, text, kind, samples in found:
+            family = families.setdefault(name, Metric(name, text, kind))
+            for sample, labels, value in samples:
+                family.add_sample(sample, {"worker": str(number), **labels}, value)
+    return list(families.values())

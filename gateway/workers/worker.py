@@ -28,7 +28,12 @@ from gateway.workers import channel
 from gateway.workers.assignment import receive
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prometheus_client.metrics_core import Metric
+
     from gateway.workers.assignment import Assignment
+    from gateway.workers.gathered import FamilyTold
 
 USAGE_ERROR = 2
 HELD = "the supervisor holds it"  # so it can be had, and this is never read
@@ -135,6 +140,14 @@ async def _look(app: App, what: channel.What) -> object:
         case "ready":
             return await app.ready()
         case "metrics":
-            return (await app.metrics()).decode()
+            return told(app.families())
         case "exchanges":
             return await app.exchanges()
+
+
+def told(families: Iterable[Metric]) -> list[FamilyTold]:
+    """Return numbers as the supervisor wants them: name, help, kind, samples."""
+    return [
+        (one.name, one.documentation, one.type, [(s.name, s.labels, s.value) for s in one.samples])
+        for one in families
+    ]
