@@ -67,6 +67,36 @@ class Image:
 
         return _ABSOLUTE.sub(place, text)
 
+    def note(self, instruction: str, value: str) -> bool:
+        """Take what an instruction says of the image; return False if it does something instead."""
+        if instruction == "USER":
+            self.user = int(value.partition(":")[0])
+        elif instruction == "ENTRYPOINT":
+            self.entrypoint = json.loads(value)
+        elif instruction == "CMD":
+            self.arguments = json.loads(value)
+        elif instruction == "HEALTHCHECK":
+            self.health = json.loads(value.partition(" CMD ")[2])
+        elif instruction == "EXPOSE":
+            self.ports = [int(port) for port in value.split()]
+        else:
+            return False
+        return True
+
+
+def inspect(dockerfile: str) -> Image:
+    """Return what an image says of itself; nothing is built."""
+    image = Image(Path("/"))
+    for instruction, value in _lines(dockerfile):
+        image.note(instruction, value)
+    return image
+
+
+def _lines(dockerfile: str) -> list[tuple[str, str]]:
+    lines = DockerfileParser(fileobj=io.BytesIO(dockerfile.encode())).structure
+    found = [(line["instruction"], line["value"]) for line in lines]
+    return [(instruction, value) for instruction, value in found if instruction != "COMMENT"]
+
 
 class Builder:
     """Builds in a folder that is empty.
@@ -91,9 +121,9 @@ class Builder:
 
     def build(self, dockerfile: str) -> Image:
         """Follow the file from top to bottom."""
-        for line in DockerfileParser(fileobj=io.BytesIO(dockerfile.encode())).structure:
-            if line["instruction"] != "COMMENT":
-                getattr(self, f"do_{line['instruction'].lower()}")(line["value"])
+        for instruction, value in _lines(dockerfile):
+            if not self._image.note(instruction, value):
+                getattr(self, f"do_{instruction.lower()}")(value)
         return self._image
 
     # ------------------------------------------------------------ instructions
@@ -147,21 +177,6 @@ class Builder:
             check=False,
         )
         assert done.returncode == 0, f"RUN {value}\n{done.stdout}{done.stderr}"
-
-    def do_user(self, value: str) -> None:
-        self._image.user = int(value.partition(":")[0])
-
-    def do_expose(self, value: str) -> None:
-        self._image.ports = [int(port) for port in value.split()]
-
-    def do_entrypoint(self, value: str) -> None:
-        self._image.entrypoint = json.loads(value)
-
-    def do_cmd(self, value: str) -> None:
-        self._image.arguments = json.loads(value)
-
-    def do_healthcheck(self, value: str) -> None:
-        self._image.health = json.loads(value.partition(" CMD ")[2])
 
     # ------------------------------------------------------------ parts
 
