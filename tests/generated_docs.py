@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.exchange.states import TABLE, State
-from tests.documents import configuration, metrics
+from tests.documents import configuration, limits, metrics
 from tests.faults.coverage import Proof, proofs
 from tests.faults.rows import ROWS, Row
 
@@ -71,6 +71,7 @@ GENERATED: tuple[tuple[Path, str, Callable[[], str]], ...] = (
     (REFERENCE, "routes", configuration.route_table),
     (REFERENCE, "cors", configuration.cors_table),
     (REFERENCE, "require_header", configuration.required_header_table),
+    (ROOT / "SECURITY.md", "limits", limits.limit_table),
     (METRICS, "metrics", metrics.metric_table),
     (METRICS, "reasons", metrics.reason_table),
 )
