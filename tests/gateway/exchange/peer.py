@@ -243,8 +243,9 @@ async def gateway(
     callback_runner = web.ServerRunner(web.Server(endpoint.handle))
     callback_port = await _listen(callback_runner)
     offer = CallbackOffer((f"ws://127.0.0.1:{callback_port}",), INITIAL_WINDOW, limits)
-    driver = Driver({"/": invoker}, store, tokens, telemetry, offer, timing)
-    handler = EdgeHandler(RouteTable([route_of_test(**route)]), driver, telemetry, timing)
+    served = route_of_test(**route)
+    driver = Driver({served.label: invoker}, store, tokens, telemetry, offer, timing)
+    handler = EdgeHandler(RouteTable([served]), driver, telemetry, timing)
     edge_runner = web.ServerRunner(EdgeServer(handler, telemetry, timing))
     port = await _listen(edge_runner)
     try:
