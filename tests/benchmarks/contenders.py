@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Literal
 
 from typing_extensions import override
@@ -27,6 +28,9 @@ SOLITARY: tuple[Kind, ...] = ("upload", "uncoalesced")
 
 WARM_MS = 200
 """So long a function stays while it is warmed up: time enough to dial for the first time."""
+
+WARM_FOR = 15.0
+"""Seconds: a measure takes up to 25 more, and a callback that was parked for 45 is not used again."""
 
 WARM_UPS = 10
 """So often at most: a hundred functions on two processors take two or three."""
@@ -77,12 +81,16 @@ class Gateway(Contender):
     def __init__(self, name: str, kind: Kind, dialback: Dialback) -> None:
         super().__init__(name, kind, f"{dialback.url}/{kind}", dialback.pid)
         self._dialback = dialback
+        self._warm: dict[int, float] = {}
 
     @override
     async def warm_up(self, at_once: int) -> None:
         if self.kind in SOLITARY:
             return  # one request at a time, and each of them dials while it goes
+        if time.monotonic() - self._warm.get(at_once, -WARM_FOR) < WARM_FOR:
+            return
         await self._warm_up(at_once)
+        self._warm[at_once] = time.monotonic()
 
     async def _warm_up(self, at_once: int) -> None:
         """Let every function dial; one that needs too long for that answers inline, and is asked again.

@@ -118,7 +118,7 @@ async def take_turns(
     for measure in measures:
         say(measure.name)
         meant = [contender for contender in contenders if contender.kind in measure.kinds]
-        for contender in meant:  # each time: a callback that was parked for long is not used again
+        for contender in meant:
             await contender.warm_up(max(FEW, measure.at_once))
         for number in range(rounds + 1):
             for contender in meant if number % 2 else meant[::-1]:

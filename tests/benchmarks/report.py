@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.benchmarks.curves import Plot
-    from tests.benchmarks.results import Results
+    from tests.benchmarks.results import Results, Row
 
 LIBRARIES = [
     "aiohttp",
@@ -50,7 +50,7 @@ any gateway; **nginx** is nginx in front of direct, unbuffered, with kept-alive 
 process of dialback in front of a function that answers by its return value. No server writes an
 access log. Only the ratios mean anything on another machine.
 
-{where}.
+It ran on {where}.
 
 The contenders take turns, round by round; each figure is the median of {rounds} rounds after one to
 warm up. `python -m tests.benchmarks --only NAME` takes a part; what a change of the code gives is
@@ -78,7 +78,8 @@ they fill at least) and every buffered one did not. The medians of a round:
 
 def page(results: Results, plots: Sequence[Plot], *, rounds: int, where: str) -> str:
     """The whole page."""
-    names = dict.fromkeys(row.section for row in results.values)
+    there = {row.section for row in results.values}
+    names = [name for name in NOTES if name in there]
     return PAGE.format(
         rounds=rounds,
         where=where,
@@ -121,15 +122,16 @@ def section(results: Results, name: str, plots: Sequence[Plot]) -> str:
     found = [["", *columns, *(f"dialback : {other}" for other in others)]]
     for row in rows:
         medians = {column: results.median(row.name, column) for column in columns}
-        ratios = [_ratio(medians["dialback"], medians[other]) for other in others]
+        ratios = [_ratio(medians["dialback"], medians[other], row) for other in others]
         cells = ["" if value is None else number(value, row.unit) for value in medians.values()]
         found.append([row.name, *cells, *ratios])
     charts = [f"![{plot.says}]({FOLDER}/{plot.file})" for plot in plots if plot.section == name]
     return "\n\n".join([f"## {name}", NOTES[name], *charts, markdown(found)])
 
 
-def _ratio(ours: float | None, theirs: float | None) -> str:
-    return number(ours / theirs, "x") if ours and theirs else ""
+def _ratio(ours: float | None, theirs: float | None, row: Row) -> str:
+    """Nothing for what is no quantity, or was nothing."""
+    return number(ours / theirs, "x") if row.unit and ours and theirs else ""
 
 
 def ways(results: Results) -> str:

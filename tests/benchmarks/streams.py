@@ -104,7 +104,7 @@ def first_bytes(
             latency(section, f"{what}, p50", 50),
             latency(section, f"{what}, p99", 99),
             rate(section, f"{of}requests, {at_once} at once", "/s", lambda found: found.whole),
-            *cpu(section, f"{of}request, {at_once} at once", lambda found: found.whole),
+            *cpu(section, of, f"request, {at_once} at once", lambda found: found.whole),
         ),
     )
 
@@ -124,7 +124,7 @@ def chunks(sizes: Sizes, streams: int, *, kinds: tuple[Kind, ...] = PROXIES) -> 
         (
             latency(section, f"{what}, p50", 50),
             latency(section, f"{what}, p99", 99),
-            *cpu(section, f"{of}chunk every 10 ms, {many}", lambda found: len(found.latencies)),
+            *cpu(section, of, f"chunk every 10 ms, {many}", lambda found: len(found.latencies)),
         ),
     )
 
@@ -140,15 +140,17 @@ def bulk(
     item = "frame" if kinds == ("uncoalesced",) else "chunk"
     many = f"{streams} stream{'s' if streams > 1 else ''}"
     what = f"{of}{size} {item}s, {many}"
+    megabytes = rate(section, f"{what}, MB/s", "MB/s", lambda found: found.amount / 1e6)
+    chunks_a_second = rate(section, f"{what}, {item}s/s", "/s", lambda found: found.amount / chunk)
     return Measure(
         f"{word}bulk-{name}",
         kinds,
         streams,
         run,
         (
-            rate(section, f"{what}, MB/s", "MB/s", lambda found: found.amount / 1e6),
-            rate(section, f"{what}, {item}s/s", "/s", lambda found: found.amount / chunk),
-            *cpu(section, f"{of}{size} {item}, {many}", lambda found: found.amount / chunk),
+            *([megabytes] if chunk >= KIB else []),
+            *([chunks_a_second] if chunk <= KIB else []),
+            *cpu(section, of, f"{size} {item}, {many}", lambda found: found.amount / chunk),
         ),
     )
 
@@ -164,7 +166,7 @@ def upload(total: int) -> Measure:
         run,
         (
             rate(sections.BULK, "upload, MB/s", "MB/s", lambda found: found.amount / 1e6),
-            *cpu(sections.BULK, "64 KiB of an upload", lambda found: found.amount / (64 * KIB)),
+            *cpu(sections.BULK, "", "64 KiB of an upload", lambda found: found.amount / (64 * KIB)),
         ),
     )
 
@@ -179,16 +181,18 @@ def rate(section: str, name: str, unit: str, of: Callable[[Round], float]) -> Fi
     return Figure(row, lambda found: of(found) / found.seconds)
 
 
-def cpu(section: str, name: str, of: Callable[[Round], float]) -> tuple[Figure, Figure]:
+def cpu(
+    section: str, before: str, name: str, of: Callable[[Round], float]
+) -> tuple[Figure, Figure]:
     """CPU time of the server, and of functions behind it, for each of what `of` counts."""
     table = section if section == sections.ASGI else sections.CPU
     return (
         Figure(
-            Row(table, f"{SERVER_CPU}{name}", "us"),
+            Row(table, f"{before}{SERVER_CPU}{name}", "us"),
             lambda found: found.counts.server_cpu * 1e6 / of(found),
         ),
         Figure(
-            Row(table, f"{FUNCTION_CPU}{name}", "us"),
+            Row(table, f"{before}{FUNCTION_CPU}{name}", "us"),
             lambda found: found.counts.functions_cpu * 1e6 / of(found) or None,
         ),
     )

@@ -33,7 +33,7 @@ def test_a_study_gives_its_rows_and_charts(name: str) -> None:
             assert results.median(memory_row(20).name, contender) is not None
     drawn = curves.plots(found)
     assert len(drawn) == (2 if name in ("growth", "quiet") else 0)
-    page = report.page(results, drawn, rounds=1, where="Run in a test")
+    page = report.page(results, drawn, rounds=1, where="the CPUs of a test")
     assert all(f"](images/{plot.file})" in page for plot in drawn)
     for plot in drawn:
         lines = ElementTree.fromstring(plot.svg).iter("{http://www.w3.org/2000/svg}polyline")
