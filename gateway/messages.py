@@ -121,7 +121,7 @@ class Account:
 class ResponseSink(Protocol):
     """Where one response goes.
 
-    Order of calls: `start` once; `write` any number of times, each only while not `blocked`; then
+    Order of calls: `begin` once; `write` any number of times, each only while not `blocked`; then
     either `end` (the clean one) or `break_off` (a visibly broken one). After the client left, every
     call is harmless, and the sink stays `blocked`: nothing that is written is taken.
 
@@ -131,7 +131,7 @@ class ResponseSink(Protocol):
 
     account: Account
 
-    async def start(self, status: int, headers: HeaderList, *, length: int | None) -> None:
+    def begin(self, status: int, headers: HeaderList, *, length: int | None) -> None:
         """Send the response head.
 
         Args:

@@ -123,12 +123,8 @@ class Sink:
 
     # ------------------------------------------------------------ gateway.messages.ResponseSink
 
-    async def start(self, status: int, headers: HeaderList, *, length: int | None) -> None:
-        """Send the response head; it waits for this turn's body bytes, if there are any."""
-        self.begin(status, headers, length=length)
-
     def begin(self, status: int, headers: HeaderList, *, length: int | None) -> None:
-        """Do what `start` does, without a coroutine."""
+        """Send the response head; it waits for this turn's body bytes, if there are any."""
         if self.started:
             raise RuntimeError("the response head is sent already")
         if self.rewrite is not None:

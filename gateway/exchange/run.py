@@ -22,6 +22,7 @@ from gateway.exchange.forwarder import Forwarder
 from gateway.exchange.invocation import NOT_DIALLED
 from gateway.exchange.onward import Onward
 from gateway.exchange.states import TABLE, Event, State
+from gateway.exchange.timers import Timers
 from gateway.journal.memory import MemoryJournal
 from protocol.errors import CancelCode, ProtocolError, ResetCode
 from protocol.headers import content_length
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from gateway.invoke.result import BufferedResponse
     from gateway.messages import EdgeRequest, ResponseSink
     from gateway.tokens import Grant
+    from protocol.frames import Head
     from protocol.receipt import Receipt
 
 BODILESS_STATUSES = frozenset({204, 304})
@@ -75,9 +77,10 @@ class ExchangeRun:
         self._telemetry = lane.telemetry
         self._timing = lane.timing
         self._loop = asyncio.get_running_loop()
-        self._progress = asyncio.Event()
+        self._beginning: asyncio.Handle | None = None
+        self._bug: Exception | None = None  # what kept the response from beginning
         self._over = asyncio.Event()
-        self._timers: dict[Event, asyncio.TimerHandle] = {}
+        self._timers = Timers(self.happen)
         self._forwarder: Forwarder | Onward | None = None
         self._upload: asyncio.Task[None] | None = None
         self._left: Event | None = None  # how the client went whose function goes on
@@ -101,15 +104,15 @@ class ExchangeRun:
 
     def on_attached(self) -> None:
         """A callback is bound."""
-        self._disarm(Event.RESUME_EXPIRED)
-        self._disarm(Event.ATTACH_EXPIRED)
+        self._timers.disarm(Event.RESUME_EXPIRED)
+        self._timers.disarm(Event.ATTACH_EXPIRED)
         self._lane.count_attach(self._exchange)
         self._trial.reached()
         self.happen(Event.ATTACHED)
         seconds = self._lane.route.head_timeout
         if self._exchange.attaches == 1 and seconds is not None:
             reason = FunctionTimedOut(f"no response head within {seconds:g} s")
-            self._arm(Event.HEAD_EXPIRED, seconds, reason)
+            self._timers.arm(Event.HEAD_EXPIRED, seconds, reason)
 
     def on_detached(self) -> None:
         """The callback is lost: wait for it to come back."""
@@ -117,14 +120,14 @@ class ExchangeRun:
         if self._exchange.state is State.DETACHED:
             self._exchange.detached = monotonic()
             reason = FunctionFailed("the callback was lost and did not come back")
-            self._arm(Event.RESUME_EXPIRED, self._timing.resume_grace, reason)
+            self._timers.arm(Event.RESUME_EXPIRED, self._timing.resume_grace, reason)
 
     def on_head(self) -> None:
         """The response can begin, unless its client would take the head alone for a clean end."""
-        self._disarm(Event.HEAD_EXPIRED)
+        self._timers.disarm(Event.HEAD_EXPIRED)
         head = self.journal.head
         if head is None or self._bodiless(head.status) or content_length(head.headers) != 0:
-            self._progress.set()
+            self._begin_soon()
 
     def on_data_frame(self) -> None:
         """A DATA frame came over a callback."""
@@ -137,9 +140,9 @@ class ExchangeRun:
 
     def on_ended(self) -> None:
         """The whole response is here."""
-        self._disarm(Event.ROUTE_TIMEOUT)
+        self._timers.disarm(Event.ROUTE_TIMEOUT)
         self.happen(Event.ENDED)
-        self._progress.set()
+        self._begin_soon()
 
     def on_failed(self, code: int, reason: str) -> None:
         """The stream can never end cleanly; what came before is still the client's."""
@@ -162,7 +165,7 @@ class ExchangeRun:
             self.happen(Event.INVOKE_UNKNOWN)
             if self._exchange.state is State.INVOKING:
                 reason = FunctionTimedOut("the invoke leg was lost and no callback attached")
-                self._arm(Event.ATTACH_EXPIRED, self._timing.attach_timeout, reason)
+                self._timers.arm(Event.ATTACH_EXPIRED, self._timing.attach_timeout, reason)
 
     def leg_ended(self) -> float:
         """Note that the call is over, with or without an outcome.
@@ -195,7 +198,7 @@ class ExchangeRun:
         else:
             self.journal.serve(answer.status, answer.headers, answer.body)
             self.happen(Event.ANSWERED)
-            self._progress.set()
+            self._begin_soon()
             self.on_readable()
 
     def _take_receipt(self, receipt: Receipt) -> None:
@@ -240,11 +243,8 @@ class ExchangeRun:
             asyncio.CancelledError: the client left.
         """
         reason = FunctionTimedOut(f"no end within the route's timeout of {timeout:g} s")
-        self._arm(Event.ROUTE_TIMEOUT, timeout, reason)
+        self._timers.arm(Event.ROUTE_TIMEOUT, timeout, reason)
         try:
-            await self._progress.wait()
-            if not self._exchange.state.terminal:
-                await self._begin_response()
             await self._over.wait()
         except asyncio.CancelledError:
             await self._client_left()
@@ -264,7 +264,6 @@ class ExchangeRun:
         self._exchange.on(self._as_seen(event), monotonic(), failure)
         if self._exchange.state.terminal and not self._over.is_set():
             self._over.set()
-            self._progress.set()
             if event is not Event.FLUSHED:
                 self._cancel(event)
             if event is Event.ATTACH_EXPIRED:
@@ -315,10 +314,21 @@ class ExchangeRun:
             self._cancelled = monotonic()
             self._telemetry.cancels[event.value] += 1
 
-    async def _begin_response(self) -> None:
-        head = self.journal.head
-        if head is None:
-            raise AssertionError("progress without a head")
+    def _begin_soon(self) -> None:
+        """Begin the response at the end of this turn of the loop: what came with its head leaves with it."""
+        if self._beginning is None:
+            self._beginning = self._loop.call_soon(self._begin)
+
+    def _begin(self) -> None:
+        if self._exchange.state.terminal or self._left is not None or self.journal.head is None:
+            return
+        try:
+            self._begin_response(self.journal.head)
+        except Exception as error:  # noqa: BLE001 - `drive` raises it, where the edge answers
+            self._bug = error
+            self._over.set()
+
+    def _begin_response(self, head: Head) -> None:
         bodiless = self._bodiless(head.status)
         # Of a whole answer its own length counts; without a body only what the function says of it.
         length = None if bodiless else self.journal.whole_length
@@ -326,7 +336,7 @@ class ExchangeRun:
         self._exchange.status = head.status
         self._exchange.ttfb = monotonic() - self._exchange.started
         self._telemetry.ttfb.observe(self._exchange.ttfb)
-        await self._sink.start(head.status, head.headers, length=length)
+        self._sink.begin(head.status, head.headers, length=length)
         if bodiless:
             self._end_response(Event.BODILESS)
             return
@@ -352,6 +362,8 @@ class ExchangeRun:
         self._exchange.edge_writes += 1
 
     async def _conclude(self) -> None:
+        if self._bug is not None:
+            raise self._bug
         if self._exchange.state is not State.FAILED:
             return
         failure = self._exchange.failure or FunctionFailed("no reason is known")
@@ -370,20 +382,8 @@ class ExchangeRun:
         else:
             self.journal.finish_upload()
 
-    # ------------------------------------------------------------ timers
-
-    def _arm(self, event: Event, seconds: float, failure: GatewayError) -> None:
-        self._disarm(event)
-        self._timers[event] = self._loop.call_later(seconds, self.happen, event, failure)
-
-    def _disarm(self, event: Event) -> None:
-        timer = self._timers.pop(event, None)
-        if timer is not None:
-            timer.cancel()
-
     def _release(self) -> None:
-        for event in list(self._timers):
-            self._disarm(event)
+        self._timers.clear()
         if self._forwarder is not None:
             self._forwarder.close()
         if self._upload is not None:

@@ -157,7 +157,7 @@ def answer(*parts: bytes, headers: HeaderList = PLAIN, status: int = 200) -> Ser
     """A driver's way to serve: one head, these writes, a clean end."""
 
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
-        await sink.start(status, headers, length=None)
+        sink.begin(status, headers, length=None)
         for part in parts:
             sink.write([part])
         sink.end()
@@ -169,7 +169,7 @@ def sized(body: bytes, status: int = 200) -> Serve:
     """A driver's way to serve: a body whose length the head tells."""
 
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
-        await sink.start(status, PLAIN, length=len(body))
+        sink.begin(status, PLAIN, length=len(body))
         sink.write([body])
         sink.end()
 

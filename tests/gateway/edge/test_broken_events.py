@@ -28,7 +28,7 @@ def breaking(*parts: bytes, headers: HeaderList = EVENTS, status: int = 200) -> 
     """Serve these parts and break off."""
 
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
-        await sink.start(status, headers, length=None)
+        sink.begin(status, headers, length=None)
         for part in parts:
             sink.write([part])
         await sink.drained()
@@ -151,7 +151,7 @@ async def test_a_reader_that_takes_nothing_is_not_waited_for(
     monkeypatch.setattr(edge_response, "TELL_SECONDS", 0.05)
 
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
-        await sink.start(200, EVENTS, length=None)
+        sink.begin(200, EVENTS, length=None)
         while not sink.blocked:
             sink.write([WHOLE * 1000])
         await sink.break_off(REASON)
@@ -167,7 +167,7 @@ async def test_a_reader_that_takes_nothing_is_not_waited_for(
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 async def test_readers_are_told_when_the_gateway_stops_at_once(version: str) -> None:
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
-        await sink.start(200, EVENTS, length=None)
+        sink.begin(200, EVENTS, length=None)
         sink.write([WHOLE])
         await asyncio.Event().wait()
 

@@ -35,7 +35,7 @@ async def test_the_connection_of_a_response_that_is_under_way_closes_after_it(
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
         if not head_is_out:
             await go_on.wait()
-        await sink.start(200, PLAIN, length=None)
+        sink.begin(200, PLAIN, length=None)
         sink.write([b"begun"])
         await go_on.wait()
         sink.end()

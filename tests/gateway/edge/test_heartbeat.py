@@ -39,7 +39,7 @@ class Stage:
 
     async def serve(self, request: EdgeRequest, sink: ResponseSink) -> None:
         self.sink = sink
-        await sink.start(200, self._headers, length=None)
+        sink.begin(200, self._headers, length=None)
         while (piece := await self._pieces.get()) is not None:
             sink.write([piece])
         sink.end()
@@ -176,7 +176,7 @@ async def test_a_route_can_turn_it_off() -> None:
 
 
 async def _one_quiet_event(request: EdgeRequest, sink: ResponseSink) -> None:
-    await sink.start(200, EVENTS, length=None)
+    sink.begin(200, EVENTS, length=None)
     sink.write([b"data: one\n\n"])
     await asyncio.sleep(QUIET)
     sink.end()
@@ -186,7 +186,7 @@ async def test_while_events_come_none_does() -> None:
     count = 40
 
     async def busy(request: EdgeRequest, sink: ResponseSink) -> None:
-        await sink.start(200, EVENTS, length=None)
+        sink.begin(200, EVENTS, length=None)
         for _ in range(count):  # all together last several beats
             sink.write([b"data: one\n\n"])
             await asyncio.sleep(QUIET / 20)

@@ -28,7 +28,7 @@ def post(body: bytes, *headers: str) -> bytes:
 async def echo(request: EdgeRequest, sink: ResponseSink) -> None:
     body, whole = await request.body.read_up_to(10)
     rest = [] if whole else [chunk async for chunk in request.body.chunks()]
-    await sink.start(200, PLAIN, length=None)
+    sink.begin(200, PLAIN, length=None)
     sink.write([body, *rest])
     sink.end()
 
@@ -169,7 +169,7 @@ async def test_a_body_nobody_reads_is_never_asked_for() -> None:
 
 async def test_no_interim_response_once_the_head_has_left() -> None:
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
-        await sink.start(200, PLAIN, length=None)
+        sink.begin(200, PLAIN, length=None)
         sink.write([(await request.body.read_up_to(10))[0]])
         sink.end()
 
@@ -251,7 +251,7 @@ async def test_a_slow_consumer_slows_the_client_down() -> None:
         await go_on.wait()
         async for chunk in request.body.chunks():
             taken += len(chunk)
-        await sink.start(204, (), length=None)
+        sink.begin(204, (), length=None)
         sink.end()
 
     total = 32 * 1024 * 1024
@@ -273,7 +273,7 @@ async def test_a_slow_consumer_slows_the_client_down() -> None:
 async def test_pipelined_requests_are_answered_in_order() -> None:
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
         await asyncio.sleep(0)
-        await sink.start(200, PLAIN, length=None)
+        sink.begin(200, PLAIN, length=None)
         sink.write([request.path.encode()])
         sink.end()
 

@@ -42,7 +42,7 @@ async def test_every_write_is_one_chunk_and_the_end_is_the_terminator() -> None:
 
 async def test_parts_of_one_write_travel_in_one_chunk() -> None:
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
-        await sink.start(200, PLAIN, length=None)
+        sink.begin(200, PLAIN, length=None)
         sink.write([b"a", b"", b"bc"])
         sink.write([])
         sink.write([b""])
@@ -162,7 +162,7 @@ async def test_the_head_leaves_at_once_when_no_body_follows_yet() -> None:
     go_on = asyncio.Event()
 
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
-        await sink.start(200, PLAIN, length=None)
+        sink.begin(200, PLAIN, length=None)
         await go_on.wait()
         sink.end()
 
@@ -192,7 +192,7 @@ async def test_a_header_that_would_split_the_response_is_refused() -> None:
 
 def aborting(*parts: bytes) -> Serve:
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
-        await sink.start(200, PLAIN, length=None)
+        sink.begin(200, PLAIN, length=None)
         for part in parts:
             sink.write([part])
             await sink.drained()
@@ -225,7 +225,7 @@ async def curl(*arguments: str) -> subprocess.CompletedProcess[bytes]:
 
 async def test_an_error_after_the_head_breaks_the_end() -> None:
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
-        await sink.start(200, PLAIN, length=None)
+        sink.begin(200, PLAIN, length=None)
         raise FunctionFailed("it raised")
 
     async with edge(serve) as it:
@@ -235,7 +235,7 @@ async def test_an_error_after_the_head_breaks_the_end() -> None:
 
 async def test_a_driver_that_forgets_the_end_is_no_clean_end() -> None:
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
-        await sink.start(200, PLAIN, length=None)
+        sink.begin(200, PLAIN, length=None)
 
     async with edge(serve) as it:
         with pytest.raises(ConnectionResetError):
@@ -247,7 +247,7 @@ async def test_stopping_at_once_breaks_what_has_begun_and_refuses_the_rest() -> 
 
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
         if request.path == "/begun":
-            await sink.start(200, PLAIN, length=None)
+            sink.begin(200, PLAIN, length=None)
             sink.write([b"part"])
         else:
             begun.set()
@@ -320,7 +320,7 @@ async def test_a_slow_reader_blocks_the_sink_until_it_reads() -> None:
 
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
         nonlocal size
-        await sink.start(200, PLAIN, length=None)
+        sink.begin(200, PLAIN, length=None)
         while not sink.blocked:
             sink.write([bytes(65536)])
             size += 65536
@@ -342,7 +342,7 @@ async def test_a_client_that_leaves_cancels_the_exchange() -> None:
     begun, cancelled = asyncio.Event(), asyncio.Event()
 
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
-        await sink.start(200, PLAIN, length=None)
+        sink.begin(200, PLAIN, length=None)
         sink.write([b"x"])
         begun.set()
         try:
@@ -368,7 +368,7 @@ async def test_a_client_that_leaves_while_the_sink_is_blocked_cancels_the_exchan
     blocked, cancelled = asyncio.Event(), asyncio.Event()
 
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
-        await sink.start(200, PLAIN, length=None)
+        sink.begin(200, PLAIN, length=None)
         while not sink.blocked:
             sink.write([bytes(65536)])
         blocked.set()

@@ -27,7 +27,7 @@ LAST = b"0\r\n\r\n"
 
 async def read_all(request: EdgeRequest, sink: ResponseSink) -> None:
     body, _ = await request.body.read_up_to(2**20)
-    await sink.start(200, PLAIN, length=len(body))
+    sink.begin(200, PLAIN, length=len(body))
     sink.write([body])
     sink.end()
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 async def test_connections_that_are_left_over_at_the_end_are_reset() -> None:
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
-        await sink.start(200, PLAIN, length=None)
+        sink.begin(200, PLAIN, length=None)
         sink.write((b"some of it",))
         await asyncio.Event().wait()
 

@@ -23,7 +23,7 @@ HASTY = Timing(upload_grace=0.2, request_head=0.2)
 
 async def read_all(request: EdgeRequest, sink: ResponseSink) -> None:
     body, _ = await request.body.read_up_to(2**20)
-    await sink.start(200, PLAIN, length=None)
+    sink.begin(200, PLAIN, length=None)
     sink.write([b"%d bytes" % len(body)])
     sink.end()
 
@@ -64,7 +64,7 @@ async def test_a_function_that_reads_late_is_not_its_clients_fault() -> None:
         body, _ = await request.body.read_up_to(3)
         await asyncio.sleep(2 * HASTY.upload_grace)
         rest = [chunk async for chunk in request.body.chunks()]
-        await sink.start(200, PLAIN, length=None)
+        sink.begin(200, PLAIN, length=None)
         sink.write([body, *rest])
         sink.end()
 
@@ -76,7 +76,7 @@ async def test_a_function_that_reads_late_is_not_its_clients_fault() -> None:
 @pytest.mark.fault(32)
 async def test_a_body_that_stops_after_the_head_breaks_the_response() -> None:
     async def stream(request: EdgeRequest, sink: ResponseSink) -> None:
-        await sink.start(200, PLAIN, length=None)
+        sink.begin(200, PLAIN, length=None)
         sink.write([b"so far"])
         await request.body.read_up_to(1000)
 
@@ -155,7 +155,7 @@ async def test_the_byte_that_completes_a_body_waits_if_the_head_fills_the_transp
         assert sink._transport is not None
         raw = sink._transport.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        await sink.start(200, ((b"x-large", b"x" * 40_000),), length=size)
+        sink.begin(200, ((b"x-large", b"x" * 40_000),), length=size)
         sink.write([bytes(size)], last=True)
         written.append(sink.body_bytes)
         assert await sink.drained()

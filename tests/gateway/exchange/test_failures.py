@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from gateway.edge.head import render_head as render
 from gateway.invoke.base import InvokeOutcomeUnknown, InvokeResult
 from gateway.timing import Timing
 from protocol.errors import CancelCode, RejectCode, ResetCode
@@ -201,3 +202,25 @@ async def test_a_client_that_left_before_the_attach_is_told_by_a_reject() -> Non
         await eventually(lambda: running.states == ["cancelled"])
         left.set()
         await eventually(lambda: codes == [RejectCode.CANCELLED])
+
+
+async def test_a_bug_that_keeps_a_response_from_beginning_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = iter((True, False))
+
+    def render_head(*args: Any) -> bytes:
+        if next(calls):
+            raise ValueError("a bug")
+        return render(*args)
+
+    async def function(peer: Peer) -> Any:
+        await peer.dial()
+        await peer.start()
+        await peer.write(b"hello")
+        return await peer.end()
+
+    monkeypatch.setattr("gateway.edge.response.render_head", render_head)
+    async with gateway(function) as running:
+        answer, body = await get(running.url)
+        assert (answer.status, "the gateway failed" in body.decode()) == (500, True)

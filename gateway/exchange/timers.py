@@ -1,0 +1,41 @@
+"""What happens to an exchange because something else does not: one timer for each such event."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.errors import GatewayError
+    from gateway.exchange.states import Event
+
+
+class Timers:
+    """The timers of one exchange.
+
+    Args:
+        happen: called with the event and its reason when a timer runs out.
+    """
+
+    def __init__(self, happen: Callable[[Event, GatewayError], None]) -> None:
+        self._happen = happen
+        self._loop = asyncio.get_running_loop()
+        self._running: dict[Event, asyncio.TimerHandle] = {}
+
+    def arm(self, event: Event, seconds: float, failure: GatewayError) -> None:
+        """Let an event happen in so many seconds, instead of whenever it was to happen."""
+        self.disarm(event)
+        self._running[event] = self._loop.call_later(seconds, self._happen, event, failure)
+
+    def disarm(self, event: Event) -> None:
+        """An event does not happen by itself any more."""
+        timer = self._running.pop(event, None)
+        if timer is not None:
+            timer.cancel()
+
+    def clear(self) -> None:
+        """Nothing happens by itself any more."""
+        for event in list(self._running):
+            self.disarm(event)
