@@ -2,6 +2,10 @@
 
 An alarm that rings much too late says that nothing ran meanwhile. What it waited for may well have
 come: so every alarm of its clock is set again to its full length, and nobody is given up unheard.
+
+An invocation sets nine alarms, and nearly always all of them are cleared again a millisecond later. So an
+alarm is a number, and one timer stands for all of a thread, never later than the next alarm: one that
+fires too early looks when the next is due. Between invocations it is left to fire, for nothing.
 """
 
 from __future__ import annotations
@@ -13,27 +17,57 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+class Ticker:
+    """The one timer of an event loop, for the alarms of every clock on it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.now = loop.time
+        self._loop = loop
+        self._clocks: set[Clock] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+
+    def expect(self, clock: Clock, when: float) -> None:
+        """Look at a clock at `when`, or before."""
+        self._clocks.add(clock)
+        if self._timer is not None:
+            if self._due <= when:
+                return
+            self._timer.cancel()
+        self._due = when
+        self._timer = self._loop.call_at(when, self._tick)
+
+    def forget(self, clock: Clock) -> None:
+        """Nothing of a clock is set any more."""
+        self._clocks.discard(clock)
+
+    def _tick(self) -> None:
+        # A loop may be early by the resolution of its clock.
+        due, self._timer = max(self._due, self.now()), None
+        try:
+            for clock in tuple(self._clocks):
+                clock.ring(due)
+        finally:
+            for clock in tuple(self._clocks):
+                clock.wind()
+
+
 class Clock:
     """The alarms of one session, on the I/O thread."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, late: float, thawed: Callable[[], None]
-    ) -> None:
+    def __init__(self, ticker: Ticker, late: float, thawed: Callable[[], None]) -> None:
         """Start with no alarm.
 
         Args:
-            loop: its time is the time.
+            ticker: of the loop; its time is the time.
             late: seconds too late that mean a freeze.
             thawed: called after a freeze, once all alarms are set again.
         """
-        self.loop = loop
+        self.now = ticker.now
+        self._ticker = ticker
         self._late = late
         self._thawed = thawed
         self._alarms: list[Alarm] = []
-
-    def now(self) -> float:
-        """Return the seconds of the loop's clock."""
-        return self.loop.time()
 
     def alarm(self, then: Callable[[], None], *, awake: bool = True) -> Alarm:
         """Return a new alarm that calls `then` when it rings.
@@ -46,10 +80,28 @@ class Clock:
         self._alarms.append(alarm)
         return alarm
 
+    def expect(self, when: float) -> None:
+        """An alarm rings at `when`."""
+        self._ticker.expect(self, when)
+
+    def ring(self, now: float) -> None:
+        """Let every alarm ring that is due, each once, the earliest first."""
+        due = [(alarm.when, alarm) for alarm in self._alarms if alarm.due(now)]
+        for _, alarm in sorted(due, key=lambda one: one[0] or 0.0):
+            if alarm.due(now):  # none before it has cleared or moved it
+                alarm.ring()
+
+    def wind(self) -> None:
+        """See that the earliest alarm will ring."""
+        when = min((alarm.when for alarm in self._alarms if alarm.when is not None), default=None)
+        if when is None:
+            self._ticker.forget(self)
+        else:
+            self._ticker.expect(self, when)
+
     def slept(self, alarm: Alarm) -> bool:
         """Tell whether an alarm should have rung long ago, had anything run."""
-        overdue = alarm.when is not None and self.now() - alarm.when > self._late
-        return overdue and alarm.awake
+        return alarm.awake and alarm.when is not None and self.now() - alarm.when > self._late
 
     def thaw(self) -> None:
         """Set every alarm again: nothing that they wait for could come while nothing ran."""
@@ -61,7 +113,8 @@ class Clock:
     def stop(self) -> None:
         """Let nothing ring any more."""
         for alarm in self._alarms:
-            alarm.clear()
+            alarm.when = None
+        self._ticker.forget(self)
 
 
 class Alarm:
@@ -73,13 +126,14 @@ class Alarm:
         when: the time it is set to; None while it is not set.
     """
 
+    __slots__ = ("_clock", "_length", "awake", "then", "when")
+
     def __init__(self, clock: Clock, then: Callable[[], None], *, awake: bool) -> None:
         self.then = then
         self.awake = awake
         self.when: float | None = None
         self._clock = clock
         self._length = 0.0
-        self._handle: asyncio.TimerHandle | None = None
 
     def set(self, seconds: float) -> None:
         """Ring in so many seconds, instead of whenever it was set to."""
@@ -96,19 +150,21 @@ class Alarm:
 
     def restart(self) -> None:
         """Ring after the full length again."""
-        self.clear()
-        self.when = self._clock.now() + self._length
-        self._handle = self._clock.loop.call_at(self.when, self._ring)
+        self.when = when = self._clock.now() + self._length
+        self._clock.expect(when)
 
     def clear(self) -> None:
         """Do not ring."""
-        if self._handle is not None:
-            self._handle.cancel()
-        self._handle = self.when = None
+        self.when = None
 
-    def _ring(self) -> None:
+    def due(self, now: float) -> bool:
+        """Whether it should have rung by now."""
+        return self.when is not None and self.when <= now
+
+    def ring(self) -> None:
+        """Make it happen, unless nothing ran for long."""
         if self._clock.slept(self):
             self._clock.thaw()
             return
-        self._handle = self.when = None
+        self.when = None
         self.then()

@@ -123,7 +123,11 @@ def _write(stream: ResponseStream, chunks: Any, head: Mapping[str, Any] | None) 
                 stream.send_head(chunk)
             else:
                 stream.write(chunk)
-        stream.end()
+        stream.ensure_head()
+        if not inspect.isgenerator(
+            chunks
+        ):  # it may take its time to close; `finish` ends the others
+            stream.end()
     finally:
         close = getattr(chunks, "close", None)
         if close is not None:

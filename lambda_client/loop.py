@@ -13,6 +13,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
+from lambda_client.clock import Ticker
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
@@ -54,6 +56,16 @@ class Io:
         self._sids = 0
         self._parked: dict[str, _Parked] = {}  # by address; the one that waits longest comes first
         self._stray: Dial | None = None
+        self._ticker: Ticker | None = None
+
+    @property
+    def ticker(self) -> Ticker:
+        """The one timer of the thread."""
+        if self._ticker is None:
+            import asyncio
+
+            self._ticker = Ticker(asyncio.get_running_loop())
+        return self._ticker
 
     def submit(self, job: Callable[[], object]) -> None:
         """Run `job` soon, after every job submitted before it. Callable anywhere."""

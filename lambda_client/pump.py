@@ -7,7 +7,6 @@ while a socket is. How the connection is got, and got again, is `Reach`'s; how t
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from lambda_client.clock import Clock
@@ -33,7 +32,7 @@ class Pump:
     def __init__(self, io: Io, session: Shared) -> None:
         self._io = io
         self._session = session
-        self.clock = Clock(asyncio.get_running_loop(), session.timing.late, self._thawed)
+        self.clock = Clock(io.ticker, session.timing.late, self._thawed)
         self._connection: Connection | None = None
         self._leaving: Connection | None = None
         self._attached_at = 0.0

@@ -63,6 +63,7 @@ class Session(Shared):
         self._io = io
         self._pump: Pump | None = None
         self._halfway = False  # a chunk of which some bytes were taken waits for credit
+        self._job_waits = False  # the I/O thread was woken, and has not come to it yet
 
     # ------------------------------------------------------------ the response
 
@@ -87,11 +88,13 @@ class Session(Shared):
         parked, attach = io.take_parked(self.envelope.urls, self.timing.idle), None
         with self.lock:
             self.phase = Phase.DIALLING
+            self._job_waits = True
             if parked is not None:
                 # Attached here and now, so that the first write already counts as streamed.
                 attach = self.attach(io.next_sid())
 
         def start() -> None:
+            user_done = self._job_begins()
             try:
                 from lambda_client.pump import Pump  # brings asyncio, websockets and msgpack
             except ImportError as error:
@@ -102,6 +105,8 @@ class Session(Shared):
                 self._pump.reuse(parked, attach)
             else:
                 self._pump.dial()
+            if user_done:
+                self._pump.user_done()
 
         io.submit(start)
 
@@ -114,9 +119,9 @@ class Session(Shared):
     def flush(self) -> None:
         """Send the head now."""
         with self.lock:
-            pump = self._take_idle_pump()
-        if pump is not None:
-            self._submit(pump.flush)
+            wake = self._must_wake()
+        if wake:
+            self._wake()
 
     def write(self, data: bytes) -> None:
         """Take body bytes; block while there is no credit."""
@@ -167,9 +172,9 @@ class Session(Shared):
                 self._refuse_large_body()
             if left or self._halfway:
                 self._set_halfway(halfway=0 < left < size)
-            pump = self._take_idle_pump() if accepted and self._pump_idle else None
-        if pump is not None:
-            self._submit(pump.flush)
+            wake = accepted > 0 and self._pump_idle and self._must_wake()
+        if wake:
+            self._wake()
         return memoryview(data)[accepted:] if left else b""
 
     @contextmanager
@@ -203,15 +208,39 @@ class Session(Shared):
         )
         raise self.failure
 
-    def _take_idle_pump(self) -> Pump | None:
-        """Return the pump if it must be woken; a busy one will look by itself."""
-        pump = self._pump if self._pump_idle else None
-        self._pump_idle = False
-        return pump
+    def _must_wake(self) -> bool:
+        """Note that the I/O thread is to look, and tell whether it must be woken for it.
 
-    def _submit(self, job: Callable[[], object]) -> None:
+        A busy one will look by itself, and so will one that is woken already. The lock is held.
+        """
+        wake = self._pump_idle and not self._job_waits
+        self._pump_idle = False
+        self._job_waits |= wake
+        return wake
+
+    def _wake(self) -> None:
         if self._io is not None:
-            self._io.submit(job)
+            self._io.submit(self._look)
+
+    # ------------------------------------------------------------ on the I/O thread
+
+    def _job_begins(self) -> bool:
+        """Note that the next job would need a wake-up; tell whether user code is done by now."""
+        with self.lock:
+            self._job_waits = False
+            return self.user_done
+
+    def _look(self) -> None:
+        """Do what there is to be done, after whatever `open` began."""
+        user_done = self._job_begins()
+        if self._pump is None:
+            return
+        if user_done:
+            self._pump.user_done()
+        else:
+            self._pump.flush()
+
+    # ------------------------------------------------------------ how user code is stopped
 
     def watch(self, stop: Callable[[], None] | None) -> None:
         """Name what stops the asynchronous user code now running."""
@@ -291,12 +320,10 @@ class Session(Shared):
             self.user_done = True
             if self.phase is Phase.IDLE:
                 self.phase = Phase.SETTLED
-        self._submit(self._tell_pump)
-
-    def _tell_pump(self) -> None:
-        """On the I/O thread, and so after whatever `open` began there."""
-        if self._pump is not None:
-            self._pump.user_done()
+            wake = not self._job_waits
+            self._job_waits = True
+        if wake:
+            self._wake()
 
     def _wait_until_settled(self) -> None:
         with self.lock:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from lambda_client.clock import Clock
+from lambda_client.clock import Clock, Ticker
 
 pytestmark = pytest.mark.fault(15)
 
@@ -19,7 +19,7 @@ def freeze(seconds: float) -> None:
 
 async def test_alarms_ring_once_and_can_be_moved_and_cleared() -> None:
     rung: list[str] = []
-    clock = Clock(asyncio.get_running_loop(), 2.0, lambda: rung.append("thaw"))
+    clock = Clock(Ticker(asyncio.get_running_loop()), 2.0, lambda: rung.append("thaw"))
     first, second = (clock.alarm(lambda name=name: rung.append(name)) for name in "ab")  # type: ignore[misc]
     first.set(0.01)
     first.set(0.03)
@@ -41,7 +41,7 @@ async def test_alarms_ring_once_and_can_be_moved_and_cleared() -> None:
 
 async def test_after_a_freeze_every_alarm_has_its_full_length_again() -> None:
     rung: list[str] = []
-    clock = Clock(asyncio.get_running_loop(), 0.1, lambda: rung.append("thaw"))
+    clock = Clock(Ticker(asyncio.get_running_loop()), 0.1, lambda: rung.append("thaw"))
     short, long, unset = (
         clock.alarm(lambda name=name: rung.append(name))  # type: ignore[misc]
         for name in ("short", "long", "unset")
@@ -64,7 +64,7 @@ async def test_after_a_freeze_every_alarm_has_its_full_length_again() -> None:
 
 async def test_the_time_of_others_is_not_given_back() -> None:
     rung: list[str] = []
-    clock = Clock(asyncio.get_running_loop(), 0.1, lambda: rung.append("thaw"))
+    clock = Clock(Ticker(asyncio.get_running_loop()), 0.1, lambda: rung.append("thaw"))
     clock.alarm(lambda: rung.append("deadline"), awake=False).set(0.15)
     patient = clock.alarm(lambda: rung.append("patient"))
     patient.set(0.05)
@@ -76,7 +76,7 @@ async def test_the_time_of_others_is_not_given_back() -> None:
 
 async def test_a_little_late_is_no_freeze() -> None:
     rung: list[str] = []
-    clock = Clock(asyncio.get_running_loop(), 5.0, lambda: rung.append("thaw"))
+    clock = Clock(Ticker(asyncio.get_running_loop()), 5.0, lambda: rung.append("thaw"))
     clock.alarm(lambda: rung.append("late")).set(0.01)
     freeze(0.1)
     await asyncio.sleep(0.01)
@@ -85,7 +85,7 @@ async def test_a_little_late_is_no_freeze() -> None:
 
 async def test_a_freeze_is_seen_by_whoever_sets_an_alarm_first() -> None:
     rung: list[str] = []
-    clock = Clock(asyncio.get_running_loop(), 0.1, lambda: rung.append("thaw"))
+    clock = Clock(Ticker(asyncio.get_running_loop()), 0.1, lambda: rung.append("thaw"))
     moved, other = (clock.alarm(lambda name=name: rung.append(name)) for name in "ab")  # type: ignore[misc]
     moved.set(0.05)
     other.set(0.2)

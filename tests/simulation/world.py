@@ -141,6 +141,7 @@ class World:
         if self._stopping is None:
             self.network.listeners[CALLBACK].refuse = None
             self.do(self._probe(), self.client_loop)
+            self.scheduler.rest(1.0)  # its client may be a turn ahead of the gateway
             checks.verify_forgotten(self)
             self.do(self.gateway.close(), self.gateway_loop)
             self.scheduler.rest(1.0)

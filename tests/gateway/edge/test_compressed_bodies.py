@@ -65,7 +65,7 @@ PIECES = st.lists(
 def test_whatever_the_pieces_the_client_decodes_what_was_written(pieces: list[bytes]) -> None:
     async def run() -> bytes:
         async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
-            await sink.start(200, PLAIN, length=None)
+            sink.begin(200, PLAIN, length=None)
             for piece in pieces:
                 sink.write([piece[:7], piece[7:]])
                 assert await sink.drained()
@@ -111,7 +111,7 @@ async def test_a_large_piece_is_compressed_slice_by_slice_and_others_have_their_
 
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
         task = asyncio.create_task(others())
-        await sink.start(200, PLAIN, length=len(whole))
+        sink.begin(200, PLAIN, length=len(whole))
         sink.write([whole[:5], whole[5:]], last=True)
         blocked.append(sink.blocked)
         pending.append(sink.pending)
@@ -135,7 +135,7 @@ async def test_a_client_that_reads_nothing_stops_the_compression() -> None:
     """Noise, since anything else would fit the kernel's buffers, which hold up to 4 MiB."""
 
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
-        await sink.start(200, PLAIN, length=None)
+        sink.begin(200, PLAIN, length=None)
         sink.write([noise])
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.3):
@@ -186,7 +186,7 @@ async def test_an_event_stream_that_breaks_off_says_so_in_gzip(padding: int) -> 
 
 def breaking_at_once(part: bytes) -> Serve:
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
-        await sink.start(200, EVENTS, length=None)
+        sink.begin(200, EVENTS, length=None)
         sink.write([part])
         await sink.break_off("the function failed")
 
@@ -202,7 +202,7 @@ async def test_an_end_before_the_last_slice_is_none() -> None:
     """The forwarder never does that; should it once, nobody may take it for the whole."""
 
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
-        await sink.start(200, PLAIN, length=None)
+        sink.begin(200, PLAIN, length=None)
         sink.write([TEXT * 200])
         assert not sink.end()
 

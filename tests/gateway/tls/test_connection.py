@@ -122,7 +122,7 @@ async def test_a_client_that_takes_nothing_costs_what_it_costs_without_tls() -> 
 
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
         sinks.append(sink)
-        await sink.start(200, PLAIN, length=None)
+        sink.begin(200, PLAIN, length=None)
         while not sink.blocked:
             sink.write([bytes(65_536)])
         await sink.drained()
@@ -178,7 +178,7 @@ def read_all(client: socket.socket) -> bytes:
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "broken"])
 async def test_only_a_whole_response_ends_with_close_notify(version: str, whole: bool) -> None:
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
-        await sink.start(200, PLAIN, length=None)
+        sink.begin(200, PLAIN, length=None)
         sink.write([b"some of it"])
         if whole:
             sink.end()
@@ -198,7 +198,7 @@ async def test_a_client_that_ends_by_close_notify_alone_has_left() -> None:
     cancelled = asyncio.Event()
 
     async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
-        await sink.start(200, PLAIN, length=None)
+        sink.begin(200, PLAIN, length=None)
         sink.write([b"x"])
         try:
             await asyncio.Event().wait()
