@@ -34,7 +34,7 @@ class SlicingSink:
         self._waiting: deque[bytes] = deque()
         self.account = sink.account
 
-    async def start(self, status: int, headers: HeaderList, *, length: int | None) -> None:
+    def begin(self, status: int, headers: HeaderList, *, length: int | None) -> None:
         """Send the response head."""
         self._sink.begin(status, headers, length=length)
 

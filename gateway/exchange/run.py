@@ -21,10 +21,11 @@ from gateway.errors import (
 from gateway.exchange.forwarder import Forwarder
 from gateway.exchange.invocation import NOT_DIALLED
 from gateway.exchange.onward import Onward
+from gateway.exchange.reasons import CANCEL_CODES, failure_of_reset
 from gateway.exchange.states import TABLE, Event, State
 from gateway.exchange.timers import Timers
 from gateway.journal.memory import MemoryJournal
-from protocol.errors import CancelCode, ProtocolError, ResetCode
+from protocol.errors import CancelCode, ProtocolError
 from protocol.headers import content_length
 from protocol.limits import shorten
 
@@ -41,17 +42,6 @@ if TYPE_CHECKING:
 
 BODILESS_STATUSES = frozenset({204, 304})
 """RFC 9110 sections 15.3.5 and 15.4.5: no body follows, whatever the function sends."""
-
-CANCEL_CODES = {
-    Event.ROUTE_TIMEOUT: CancelCode.TIMEOUT,
-    Event.HEAD_EXPIRED: CancelCode.TIMEOUT,
-    Event.WRITE_STALLED: CancelCode.WRITE_STALL,
-    Event.CLIENT_GONE: CancelCode.CLIENT_GONE,
-    Event.UPLOAD_FAILED: CancelCode.CLIENT_GONE,
-    Event.DRAIN_EXPIRED: CancelCode.DRAINING,
-    Event.BODILESS: CancelCode.NO_BODY,
-}
-"""What the function is told when one of these ends the exchange; FAILED for every other failure."""
 
 
 class ExchangeRun:
@@ -148,7 +138,7 @@ class ExchangeRun:
         """The stream can never end cleanly; what came before is still the client's."""
         if self._forwarder is not None:
             self._forwarder.move()
-        self.happen(Event.STREAM_FAILED, _failure_of_reset(code, reason))
+        self.happen(Event.STREAM_FAILED, failure_of_reset(code, reason))
 
     # ------------------------------------------------------------ the invoke leg
 
@@ -207,7 +197,7 @@ class ExchangeRun:
         elif (receipt.xid, receipt.inv) != (self._exchange.id, self.journal.grant.inv):
             self.happen(Event.INVOKE_FAILED, FunctionFailed("a receipt for another exchange"))
         elif receipt.status == "reset":
-            reason = _failure_of_reset(receipt.code, "by the receipt")
+            reason = failure_of_reset(receipt.code, "by the receipt")
             self.happen(Event.INVOKE_FAILED, reason)
         elif receipt.tail is None:
             self._returned_early(f"a receipt ({receipt.status}) without the rest", receipt.dial)
@@ -388,10 +378,3 @@ class ExchangeRun:
             self._forwarder.close()
         if self._upload is not None:
             self._upload.cancel()
-
-
-def _failure_of_reset(code: int | None, reason: str) -> GatewayError:
-    if code == ResetCode.DEADLINE:
-        return FunctionTimedOut(f"the function ran into its deadline: {reason}")
-    names = {known.value: known.name.lower() for known in ResetCode}
-    return FunctionFailed(f"the stream was reset ({names.get(code or 0, code)}): {reason}")
