@@ -190,9 +190,9 @@ class Session(Shared):
             raise
 
     def _set_halfway(self, *, halfway: bool) -> None:
-        if self._halfway and not halfway:
+        before, self._halfway = self._halfway, halfway
+        if before and not halfway:
             self.waiters.notify()
-        self._halfway = halfway
 
     def check(self) -> None:
         """Raise why nobody takes the response any more, if so. The lock is held."""

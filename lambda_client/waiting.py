@@ -12,35 +12,60 @@ if TYPE_CHECKING:
 
 
 class Waiters:
-    """Everybody who waits for a change of what one lock guards."""
+    """Everybody who waits for a change of what one lock guards.
+
+    Whoever changes it looks whether that is what somebody waits for: a thread that is woken in vain costs
+    two switches, and the answers of a gateway to one response are three.
+    """
 
     def __init__(self, lock: threading.Lock) -> None:
         self._lock = lock
-        self._changed = threading.Condition(lock)
-        self._suspended: list[asyncio.Future[None]] = []
+        self._waiting: list[tuple[Callable[[], bool], Callable[[], object]]] = []
 
     def wait(self, ready: Callable[[], bool]) -> None:
-        """Block until `ready()`. The lock is held."""
-        self._changed.wait_for(ready)
+        """Block until `ready()`, which must not block. The lock is held."""
+        while not ready():
+            gate = threading.Lock()
+            gate.acquire()
+            waiter = (ready, gate.release)
+            self._waiting.append(waiter)
+            self._lock.release()
+            try:
+                gate.acquire()
+            finally:
+                self._lock.acquire()
+                with suppress(ValueError):  # woken, and so not in it any more
+                    self._waiting.remove(waiter)
 
     async def suspend(self, ready: Callable[[], bool]) -> None:
-        """Suspend the task until something changed, unless it is `ready`. The lock is not held."""
+        """Suspend the task until it was `ready()`, unless it is. The lock is not held."""
         import asyncio  # whoever awaits this has it already
 
         with self._lock:
             if ready():
                 return
-            future = asyncio.get_running_loop().create_future()
-            self._suspended.append(future)
-        await future
+            loop = asyncio.get_running_loop()
+            future = loop.create_future()
+            waiter = (ready, lambda: loop.call_soon_threadsafe(_resolve, future))
+            self._waiting.append(waiter)
+        try:
+            await future
+        finally:
+            with self._lock, suppress(ValueError):
+                self._waiting.remove(waiter)
 
     def notify(self) -> None:
-        """Let everybody look again. The lock is held."""
-        self._changed.notify_all()
-        suspended, self._suspended = self._suspended, []
-        for future in suspended:
+        """Wake whoever is ready, now that all has changed. The lock is held."""
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            ready, wake = waiter
+            if not ready():
+                self._waiting.append(waiter)
+                continue
             with suppress(RuntimeError):  # user code closed its loop: nobody waits there any more
-                future.get_loop().call_soon_threadsafe(_resolve, future)
+                wake()
 
 
 def _resolve(future: asyncio.Future[None]) -> None:
