@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client.parser import text_string_to_metric_families
 from typing_extensions import override
 
-from gateway.exchange.run import CANCEL_CODES
+from gateway.exchange.reasons import CANCEL_CODES
 from gateway.exchange.states import Event
 from gateway.log.json_lines import JsonFormatter
 from protocol.errors import CancelCode
