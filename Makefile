@@ -7,7 +7,7 @@ SECONDS := 600
 STREAMS := 40
 FUZZ_SECONDS := 60
 
-.PHONY: help demo test test-all-pythons check coverage simulate model fuzz soak figures bench bench-compare format docs layer release clean
+.PHONY: help demo test test-all-pythons check audit coverage simulate model fuzz soak figures bench bench-compare format docs layer release clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,11 +22,18 @@ test: $(INSTALLED)  ## the whole test suite (installs chromium where it may)
 test-all-pythons: $(INSTALLED)  ## the whole suite on every Python from 3.11 that is here, pyenv's too; asks pip's index
 	$(BIN)/python -m tests.interpreters
 
-check: $(INSTALLED)  ## format, lint, types, import contracts
+check: $(INSTALLED)  ## format, lint, types, import contracts, dependencies that are missing or not used
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	$(BIN)/deptry gateway lambda_client protocol --optional-dependencies-dev-groups test
+
+audit: $(INSTALLED)  ## known vulnerabilities of everything that is pinned; asks pypi.org, so it is no part of check
+	$(PYTHON) -m venv $(VENV)-3.audit
+	$(VENV)-3.audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(VENV)-3.audit/bin/pip-audit --strict --disable-pip --no-deps --requirement deploy/constraints.txt
 
 coverage: $(INSTALLED)  ## the wire is covered by its own tests to the last branch, or this fails
 	$(BIN)/python -m coverage erase

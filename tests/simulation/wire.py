@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tests.simulation.shadow import SocketView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tests.simulation.loop import VirtualLoop
     from tests.simulation.network import Network
@@ -144,6 +144,10 @@ class Endpoint:
             raise BlockingIOError
         self.wire.push(self, bytes(data[:size]))
         return size
+
+    def sendmsg(self, buffers: Iterable[bytes | bytearray | memoryview]) -> int:
+        """What asyncio writes with from Python 3.12 on."""
+        return self.send(b"".join(buffers))
 
     def recv(self, limit: int) -> bytes:
         arrived = self.inn.arrived
