@@ -10,6 +10,7 @@ import asyncio
 import logging
 import select
 import sys
+from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 from websockets.client import ClientProtocol
@@ -19,6 +20,7 @@ from websockets.frames import Opcode
 from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
+from lambda_client.masking import masked, masks
 from protocol.codec import decode, encode
 from protocol.connection import FunctionConnection
 from protocol.errors import CloseCode, ProtocolError, RemoteProtocolError
@@ -88,6 +90,7 @@ class Connection(asyncio.Protocol):
         self.opened: asyncio.Future[None] = self._loop.create_future()
         self._token = token
         self._fragments: list[bytes] = []
+        self._masks = masks()
         self._when_flushed: Callable[[], None] | None = None
         self._socket = ClientProtocol(
             uri,
@@ -103,11 +106,10 @@ class Connection(asyncio.Protocol):
         """Send frames, and before them what the connection itself has to say, in one write."""
         if self.closed or self._socket.close_sent is not None:
             return  # a goodbye in the same read has been answered, and is about to be acted upon
-        for frame in self.state.frames_to_send(self._loop.time()):
-            self._socket.send_binary(encode(frame))
-        for frame in frames:
-            self._socket.send_binary(encode(frame))
-        self._flush()
+        parts: list[bytes] = []
+        for frame in chain(self.state.frames_to_send(self._loop.time()), frames):
+            parts += masked(encode(frame), next(self._masks))
+        self._write(parts)
 
     def when_flushed(self, then: Callable[[], None]) -> None:
         """Call `then` once the kernel took everything (or the connection is gone)."""
@@ -271,7 +273,10 @@ class Connection(asyncio.Protocol):
             self.owner.received(wanted)
 
     def _flush(self) -> None:
-        parts = [part for part in self._socket.data_to_send() if part]
+        """Send what the library has to say: the upgrade, pongs, a goodbye."""
+        self._write([part for part in self._socket.data_to_send() if part])
+
+    def _write(self, parts: list[bytes]) -> None:
         if parts and self._transport is not None and not self._transport.is_closing():
             if WRITELINES_NEVER_PAUSES:
                 self._transport.write(b"".join(parts))
