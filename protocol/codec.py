@@ -219,7 +219,8 @@ def encode(frame: frames.Frame) -> bytes:
         LocalProtocolError: a field that msgpack cannot carry (a wrong type, a number over 64 bits).
     """
     if type(frame) is frames.Data:
-        return cast("bytes", msgpack.packb((_DATA, frame.sid, frame.offset, frame.data)))
+        message: bytes = msgpack.packb((_DATA, frame.sid, frame.offset, frame.data))
+        return message
     try:
         return cast("bytes", msgpack.packb(_PACKERS[type(frame)](frame), default=Limits.to_wire))
     except (TypeError, ValueError, OverflowError, AttributeError) as error:

@@ -8,8 +8,7 @@ Used for responses by the gateway and for request bodies by the function.
 
 from __future__ import annotations
 
-from zlib import crc32
-
+from protocol.checksum import crc32
 from protocol.errors import LocalProtocolError, RemoteProtocolError, ResetCode, StreamFailed
 from protocol.limits import ACK_DELAY, GROW_WITHIN, SMALL_CREDIT
 

@@ -11,8 +11,8 @@ request bodies by the gateway.
 from __future__ import annotations
 
 from collections import deque
-from zlib import crc32
 
+from protocol.checksum import crc32
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.limits import MAX_WINDOW, MIN_MAX_FRAME
 

@@ -46,7 +46,7 @@ EXTRAS = {
     "gateway": HTTP | {"msgspec", "prometheus_client", "propcache", "six", "transitions", "yarl"},
     "local": {"awslambdaric", "simplejson", "snapshot-restore-py", "watchfiles", "anyio", "idna"},
     "aws": {"botocore", "jmespath", "python-dateutil", "six", "urllib3"},
-    "speedups": {"uvloop"},
+    "speedups": {"uvloop", "zlib-ng"},
 }
 """What each extra brings, to the last distribution."""
 
