@@ -42,7 +42,10 @@ def main() -> int:
 
     for at_once, group in grouped(options.measures).items():
         with contenders({kind for measure in group for kind in measure.kinds}, at_once) as found:
-            uvloop.run(take_turns(found, group, results, rounds=options.rounds, say=say))
+            turns = take_turns(
+                found, group, results, at_once=at_once, rounds=options.rounds, say=say
+            )
+            uvloop.run(turns)
     for name in options.studies:
         say(name)
         STUDIES[name](QUICKLY if options.quick else DEEPLY, results, curves)

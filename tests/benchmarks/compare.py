@@ -106,7 +106,7 @@ def compare(
         for at_once, group in grouped(chosen).items():
             with running_sides(sides, group, at_once) as running:
                 found = Results()
-                uvloop.run(take_turns(running, group, found, rounds=passes))
+                uvloop.run(take_turns(running, group, found, at_once=at_once, rounds=passes))
                 results.add_medians(found)
         yield turn + 1
 

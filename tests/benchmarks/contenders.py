@@ -15,6 +15,8 @@ from tests.benchmarks.functions.uncoalesced import FRAME
 from tests.benchmarks.load import first_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from tests.benchmarks.load import Round
     from tests.system.running import Dialback
 
@@ -63,9 +65,27 @@ class Contender:
     async def warm_up(self, at_once: int) -> None:
         """Start what is started only once, for so many requests at a time."""
 
-    async def counts(self) -> Counts:
-        """What it has done so far."""
+    async def take(self, run: Callable[[Client], Awaitable[Round]]) -> Round:
+        """Run one round, with what the server did for it.
+
+        Raises:
+            NotStreamedError: a response took the wrong way.
+        """
+        counters, cpu = await self.counters(), self.cpu()
+        found = await run(self.client)
+        # In this order: to be asked for its counters costs a gateway CPU time.
+        cpu = self.cpu() - cpu
+        found.counts = await self.counters() - counters + cpu
+        self.check(found.counts, found)
+        return found
+
+    def cpu(self) -> Counts:
+        """What it has used so far."""
         return Counts(server_cpu=cpu_of_all([self.pid, *children(self.pid)]))
+
+    async def counters(self) -> Counts:
+        """What it has counted itself so far."""
+        return Counts()
 
     def check(self, done: Counts, found: Round) -> None:
         """Judge by the server's own counters whether a round measured what it says.
@@ -100,28 +120,27 @@ class Gateway(Contender):
         """
         lanes = at_once + SPARE
         for _ in range(WARM_UPS):
-            before = await self.counts()
+            before = await self.counters()
             found = await first_bytes(
                 self.client, requests=2 * lanes, at_once=lanes, stay_ms=WARM_MS
             )
-            done = await self.counts() - before
+            done = await self.counters() - before
             if self.kind == "buffered" or done.frames >= found.whole == 2 * lanes:
                 return
         raise NotStreamedError(f"{self.name}: not warm after {WARM_UPS} times {2 * lanes} requests")
 
     @override
-    async def counts(self) -> Counts:
-        return await asyncio.to_thread(self._counts)
+    def cpu(self) -> Counts:
+        functions = cpu_of_all(children(self.pid))
+        return Counts(server_cpu=cpu_seconds(self.pid), functions_cpu=functions)
 
-    def _counts(self) -> Counts:
-        # The page with the metrics costs CPU time itself: some us of a round that takes 100 ms.
-        metrics = self._dialback.metrics()
+    @override
+    async def counters(self) -> Counts:
+        metrics = await asyncio.to_thread(self._dialback.metrics)
         route = frozenset({("route", f"/{self.kind}")})
         return Counts(
             frames=metrics.get(("dialback_data_frames_total", route), 0.0),
             writes=metrics.get(("dialback_edge_writes_total", route), 0.0),
-            server_cpu=cpu_seconds(self.pid),
-            functions_cpu=cpu_of_all(children(self.pid)),
         )
 
     @override

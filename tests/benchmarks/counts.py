@@ -31,6 +31,14 @@ class Counts:
     server_cpu: float = 0.0
     functions_cpu: float = 0.0
 
+    def __add__(self, more: Counts) -> Counts:
+        return Counts(
+            self.frames + more.frames,
+            self.writes + more.writes,
+            self.server_cpu + more.server_cpu,
+            self.functions_cpu + more.functions_cpu,
+        )
+
     def __sub__(self, before: Counts) -> Counts:
         return Counts(
             self.frames - before.frames,

@@ -12,7 +12,9 @@ from tests.benchmarks.counts import children
 from tests.benchmarks.results import Row
 
 if TYPE_CHECKING:
+    from tests.benchmarks.client import Client
     from tests.benchmarks.contenders import Contender
+    from tests.benchmarks.load import Round
     from tests.benchmarks.results import Results
 
 MIB = 1 << 20
@@ -46,10 +48,11 @@ async def measure(contender: Contender, sizes: tuple[int, ...]) -> list[Carried]
     """
     found = []
     for size in sizes:
-        before = await contender.counts()
-        came = await load.bulk(contender.client, chunk=CHUNK, total=size)
-        came.counts = await contender.counts() - before
-        contender.check(came.counts, came)
+
+        async def run(client: Client, total: int = size) -> Round:
+            return await load.bulk(client, chunk=CHUNK, total=total)
+
+        came = await contender.take(run)
         assert came.whole, came.broken
         found.append(Carried(size, came.seconds, came.counts.server_cpu, memory(contender)))
     return found

@@ -90,38 +90,30 @@ def grouped(measures: Iterable[Measure]) -> dict[int, list[Measure]]:
     return groups
 
 
-async def one_round(contender: Contender, measure: Measure) -> Round:
-    """Run a measure once.
-
-    Raises:
-        tests.benchmarks.contenders.NotStreamedError: a response took the wrong way.
-    """
-    before = await contender.counts()
-    found = await measure.run(contender.client)
-    found.counts = await contender.counts() - before
-    contender.check(found.counts, found)
-    return found
-
-
 async def take_turns(
     contenders: Sequence[Contender],
     measures: Iterable[Measure],
     results: Results,
     *,
+    at_once: int,
     rounds: int,
     say: Callable[[str], None] = lambda what: None,
 ) -> None:
     """Run every measure: a round for each contender in turn, so many times, after one to settle.
 
-    Who begins changes from round to round: what a round leaves behind meets everybody.
+    Who begins changes from round to round: what a round leaves behind meets everybody. `at_once` is
+    what the contenders were started for: all their functions are warmed before each measure.
+
+    Raises:
+        tests.benchmarks.contenders.NotStreamedError: a response took the wrong way.
     """
     for measure in measures:
         say(measure.name)
         meant = [contender for contender in contenders if contender.kind in measure.kinds]
         for contender in meant:
-            await contender.warm_up(max(FEW, measure.at_once))
+            await contender.warm_up(at_once)
         for number in range(rounds + 1):
             for contender in meant if number % 2 else meant[::-1]:
-                found = await one_round(contender, measure)
+                found = await contender.take(measure.run)
                 if number:
                     book(results, measure, contender, found)
