@@ -121,6 +121,11 @@ class RequestBodyTooLarge(GatewayError):
     status = 413
     public = "the request body is too large for this route"
 
+    @classmethod
+    def over(cls, limit: int) -> RequestBodyTooLarge:
+        """Say which limit, in bytes, it is over."""
+        return cls(public=f"the request body is over the {limit} bytes that this route takes")
+
 
 class TargetTooLong(GatewayError):
     """The request target is longer than any that is passed on."""

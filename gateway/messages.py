@@ -32,6 +32,7 @@ class RequestBody(Protocol):
 
         Raises:
             gateway.errors.ClientBodyError: the client broke off, or sent a malformed body.
+            gateway.errors.RequestBodyTooLarge: it turned out to be longer than its route takes.
         """
         ...
 
@@ -42,6 +43,7 @@ class RequestBody(Protocol):
 
         Raises:
             gateway.errors.ClientBodyError: the client broke off, or sent a malformed body.
+            gateway.errors.RequestBodyTooLarge: it turned out to be longer than its route takes.
         """
         ...
 

@@ -62,6 +62,7 @@ class RouteSettings:
         request_body: how request bodies travel: ``inline`` in the event alone (larger ones: 413), ``spill``
             what does not fit over the callback, ``stream`` every one over the callback.
         inline_body_max: bytes of body that go into an event.
+        request_body_max: bytes of body that are taken at all, larger ones: 413; absent: no limit.
         concurrency: calls of the function at a time.
         queue: requests that wait for one of those.
         sse_error_event: tell the reader of an event stream that breaks off, with an event of its own.
@@ -92,6 +93,7 @@ class RouteSettings:
     timeout: float = DEFAULT_FUNCTION_TIMEOUT + ROUTE_TIMEOUT_MARGIN
     request_body: RequestBodyMode = "inline"
     inline_body_max: int = INLINE_REQUEST_MAX
+    request_body_max: int | None = None
     concurrency: int = DEFAULT_CONCURRENCY
     queue: int = DEFAULT_QUEUE
     sse_error_event: bool = True
@@ -137,6 +139,7 @@ class RouteTable(msgspec.Struct, forbid_unknown_fields=True):
     head_timeout: Annotated[float, msgspec.Meta(gt=0, le=ROUTE_TIMEOUT_MAX)] | None = None
     request_body: RequestBodyMode = "inline"
     inline_body_max: Annotated[int, msgspec.Meta(ge=0, le=INLINE_REQUEST_MAX)] = INLINE_REQUEST_MAX
+    request_body_max: Annotated[int, msgspec.Meta(ge=0)] | None = None
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=CONCURRENCY_MAX)] = DEFAULT_CONCURRENCY
     queue: Annotated[int, msgspec.Meta(ge=0, le=CONCURRENCY_MAX)] = DEFAULT_QUEUE
     sse_error_event: bool = True
@@ -176,6 +179,7 @@ def read_route(table: RouteTable, where: str, base: Path) -> RouteSettings:
         timeout=timeout,
         request_body=table.request_body,
         inline_body_max=table.inline_body_max,
+        request_body_max=table.request_body_max,
         concurrency=table.concurrency,
         queue=table.queue,
         head_timeout=table.head_timeout,

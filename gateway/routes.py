@@ -54,6 +54,7 @@ class Route:
         queue: requests that may wait for one of those.
         request_body: ``inline``, ``spill`` or ``stream``.
         inline_body_max: bytes of request body that fit the event.
+        request_body_max: bytes of request body that are taken at all; None: no limit.
         sse_error_event: tell the reader of an event stream that breaks off, with an event of its own.
         sse_heartbeat: seconds of silence in an event stream before a comment; 0 for none.
         compress: send text as gzip to clients that take it.
@@ -75,6 +76,7 @@ class Route:
     queue: int
     request_body: RequestBodyMode
     inline_body_max: int
+    request_body_max: int | None = None
     sse_error_event: bool = True
     sse_heartbeat: float = SSE_HEARTBEAT
     compress: bool = False
@@ -237,6 +239,7 @@ def _route(one: RouteSettings, names: set[str]) -> Route:
         queue=one.queue,
         request_body=one.request_body,
         inline_body_max=one.inline_body_max,
+        request_body_max=one.request_body_max,
         head_timeout=one.head_timeout,
         sse_error_event=one.sse_error_event,
         sse_heartbeat=one.sse_heartbeat,

@@ -49,6 +49,7 @@ The file:
   timeout = 40                                    # seconds; the function gets 10 less
   head_timeout = 10                               # from the callback to the head; off when absent
   request_body = "inline"                         # or "spill", "stream"
+  request_body_max = 100000000                    # bytes that are taken at all; any when absent
   concurrency = 16
   queue = 128
   sse_error_event = true                          # tell readers of an event stream that breaks off

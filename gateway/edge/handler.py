@@ -169,6 +169,7 @@ class EdgeHandler:
         begun = time.monotonic()
         sink.tell_events, sink.heartbeat = route.sse_error_event, route.sse_heartbeat
         sink.compress = route.compress
+        body.most = route.request_body_max
         outcome, note = "failed", ""
         try:
             note = await self._drive(edge_request, body, route, sink)

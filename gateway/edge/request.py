@@ -12,7 +12,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.edge.pace import Pace
 from gateway.edge.trace import with_trace
-from gateway.errors import ClientBodyError, UploadTooSlow
+from gateway.errors import ClientBodyError, RequestBodyTooLarge, UploadTooSlow
 from gateway.messages import EdgeRequest
 from protocol.headers import strip_hop_by_hop
 
@@ -40,6 +40,9 @@ class StreamedBody:
         request: whose body it is.
         head_sent: whether the response has begun: too late for an interim response.
         grace: seconds that the client may keep its reader waiting before its rate counts.
+
+    Attributes:
+        most: bytes that it may have; None: any number.
     """
 
     def __init__(
@@ -56,6 +59,8 @@ class StreamedBody:
             and self._length != 0
         )
         self._ahead = b""
+        self._came = 0
+        self.most: int | None = None
         self._pace: Pace | None = None
         self._grace = grace
 
@@ -95,6 +100,7 @@ class StreamedBody:
     async def discard(self, limit: int | None) -> bool:
         """Throw away what is unread, if that is at most `limit` bytes; tell whether it was."""
         self._wants_continue = False  # the final answer is out
+        self.most = None
         thrown = 0
         while limit is None or thrown <= limit:
             piece = await self._next()
@@ -122,6 +128,9 @@ class StreamedBody:
         except _BODY_FAILURES as error:
             raise ClientBodyError(f"{type(error).__name__}: {error}") from error
         self._pace.came(len(piece))
+        self._came += len(piece)
+        if self.most is not None and self._came > self.most:
+            raise RequestBodyTooLarge.over(self.most)
         return piece
 
     def close(self) -> None:

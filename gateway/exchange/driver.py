@@ -238,22 +238,19 @@ async def _read_body(request: EdgeRequest, route: Route) -> tuple[bytes, bool]:
     length, limit = request.body.length, route.inline_body_max
     if length == 0:
         return b"", True
+    most = route.request_body_max
+    if most is not None and length is not None and length > most:
+        raise RequestBodyTooLarge.over(most)
     if route.request_body == "stream":
         return b"", False
     if route.request_body == "spill" and length is not None and length > limit:
         return b"", False
     if length is not None and length > limit:
-        raise _too_large(route)
+        raise RequestBodyTooLarge.over(limit)
     body, whole = await request.body.read_up_to(limit)
     if not whole and route.request_body == "inline":
-        raise _too_large(route)
+        raise RequestBodyTooLarge.over(limit)
     return body, whole
-
-
-def _too_large(route: Route) -> RequestBodyTooLarge:
-    return RequestBodyTooLarge(
-        public=f"the request body is over the {route.inline_body_max} bytes that this route takes"
-    )
 
 
 def _length_for_envelope(request: EdgeRequest) -> int:

@@ -17,6 +17,7 @@ from gateway.errors import (
     FunctionTimedOut,
     FunctionUnreachable,
     GatewayError,
+    RequestBodyTooLarge,
 )
 from gateway.exchange.forwarder import Forwarder
 from gateway.exchange.invocation import NOT_DIALLED
@@ -367,7 +368,7 @@ class ExchangeRun:
             async for chunk in self._request.body.chunks():
                 self._exchange.request_bytes += len(chunk)
                 await self.journal.upload(chunk)
-        except ClientBodyError as error:
+        except (ClientBodyError, RequestBodyTooLarge) as error:
             self.happen(Event.UPLOAD_FAILED, error)
         else:
             self.journal.finish_upload()

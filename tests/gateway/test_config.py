@@ -102,6 +102,7 @@ def test_every_key(file: Path) -> None:
         function_timeout = 60.5
         request_body = "stream"
         inline_body_max = 1000
+        request_body_max = 2000
         concurrency = 2
         queue = 0
         head_timeout = 2.5
@@ -171,6 +172,7 @@ def test_every_key(file: Path) -> None:
     )
     assert (route.timeout, route.function_timeout) == (910, 60.5)
     assert (route.request_body, route.inline_body_max) == ("stream", 1000)
+    assert route.request_body_max == 2000
     assert (route.concurrency, route.queue, route.env) == (2, 0, {"STAGE": "test"})
     assert (route.sse_error_event, route.sse_heartbeat) == (False, 0)
     assert (route.host, route.methods) == ("*.example.com", ("GET", "POST"))
