@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import socket
 import subprocess
 import sys
@@ -43,15 +44,23 @@ _SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)(?: \d+)?$", re.MUL
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
+PORTS = range(10_100, 32_000)
+"""Linux gives 32768 and above to outgoing connections, other systems 49152 and above; and browsers refuse
+10080 and some below it."""
+
+
 def free_port(*, followed_by: int = 0) -> int:
-    """A TCP port of the loopback interface that nobody uses at this moment, nor those that follow it."""
+    """A TCP port of the loopback interface that nobody uses at this moment, nor those that follow it.
+
+    Below those that the kernel gives to outgoing connections: one of them may be taken again before
+    whoever asked has bound it.
+    """
     while True:
+        port = secrets.choice(PORTS)
         with ExitStack() as stack, contextlib.suppress(OSError):
-            port = 0
             for step in range(1 + followed_by):
                 probe = stack.enter_context(socket.socket())
-                probe.bind(("127.0.0.1", port + step if port else 0))
-                port = port or probe.getsockname()[1]
+                probe.bind(("127.0.0.1", port + step))
             return port
 
 
