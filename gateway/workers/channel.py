@@ -75,4 +75,7 @@ async def messages(reader: asyncio.StreamReader) -> AsyncIterator[Message]:
             size = int.from_bytes(await reader.readexactly(LENGTH_BYTES), "big")
             if size > MESSAGE_MAX:
                 raise ValueError(f"a message of {size} bytes")
-            yield _decoder.decode(await reader.readexactly(size))
+            try:
+                yield _decoder.decode(await reader.readexactly(size))
+            except msgspec.DecodeError as error:
+                raise ValueError(f"no message: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 import signal
 import socket
 import sys
@@ -15,6 +16,8 @@ from gateway.workers import channel
 
 if TYPE_CHECKING:
     from gateway.workers.assignment import Assignment
+
+log = logging.getLogger("dialback.workers")
 
 ANSWER_SECONDS = 2.0
 """How long a worker may take to answer, which it does within milliseconds: one that takes longer is stuck, and
@@ -57,11 +60,15 @@ class Process:
         """
         ours, theirs = socket.socketpair()
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "gateway.workers", str(assignment.worker)),
-                stdin=theirs.fileno(),
-                start_new_session=True,
-            )
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-P", "-m", "gateway.workers", str(assignment.worker)),
+                    stdin=theirs.fileno(),
+                    start_new_session=True,
+                )
+            except BaseException:
+                ours.close()
+                raise
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         writer.write(assignment.pack())
         return cls(process, reader, writer)
@@ -121,6 +128,9 @@ class Process:
                             self._asked[number].set_result(value)
                     case _:
                         raise ValueError(f"a worker does not say {message!r}")
+        except ValueError:
+            log.exception("process %d does not speak as a worker does; it is killed", self.pid)
+            self._process.kill()
         finally:
             self.listening.clear()
             for answer in self._asked.values():
@@ -133,4 +143,5 @@ def describe_end(code: int) -> str:
     """Say how a process ended."""
     if code >= 0:
         return f"ended with exit code {code}"
-    return f"was killed by {signal.Signals(-code).name}"
+    names = {number.value: number.name for number in signal.Signals}
+    return f"was killed by {names.get(-code, f'signal {-code}')}"

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from gateway.workers.gathered import FamilyTold
 
 USAGE_ERROR = 2
-HELD = "the supervisor holds it"  # so it can be had, and this is never read
 
 
 def main() -> int:
@@ -103,8 +102,10 @@ async def _serve(
     listens = asyncio.create_task(_listen(reader, writer, app, stop))
     try:
         with ExitStack() as stack:
-            edge = stack.enter_context(share("edge", assignment.edge, HELD))
-            callback = stack.enter_context(share("callback", assignment.callback, HELD))
+            edge = stack.enter_context(share("edge", assignment.edge, "gateway.edge"))
+            callback = stack.enter_context(
+                share("callback", assignment.callback, "gateway.callback")
+            )
             watch_peers(edge, EDGE_USER_TIMEOUT)
             watch_peers(callback, CALLBACK_USER_TIMEOUT)
             sockets = {"callback": callback, "edge": edge}

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,9 @@ from gateway.errors import ConfigError
 from gateway.routes import RouteTable
 from gateway.serving import Stop
 from gateway.sockets import address_of, hold
+from gateway.workers import channel
 from gateway.workers import keeper as keeper_module
+from gateway.workers import process as process_module
 from gateway.workers.assignment import Assignment
 from gateway.workers.keeper import Keeper, StartFailed
 from gateway.workers.process import NoAnswer
@@ -142,3 +145,35 @@ async def test_a_stop_while_the_process_is_being_started_is_not_lost(
     keeper.stop(at_once=False)
     assert await keeping == 0
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_one_that_talks_nonsense_is_killed(
+    assignment: Assignment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    script = tmp_path / "worker"
+    script.write_text("#!/bin/sh\nprintf '\\000\\000\\000\\001?' >&0\nexec sleep 60\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(process_module, "sys", SimpleNamespace(executable=str(script)))
+    with pytest.raises(StartFailed, match="was killed by SIGKILL: it never served"):
+        await Keeper(assignment, Stop()).keep()
+    assert "does not speak as a worker does" in caplog.text
+
+
+async def test_one_that_is_told_nonsense_ends_and_is_started_again(
+    assignment: Assignment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop = Stop()
+    keeper = Keeper(assignment, stop)
+    keeping = asyncio.create_task(keeper.keep())
+    pid = await pid_of(keeper)
+    with monkeypatch.context() as patch, pytest.raises(NoAnswer):
+        patch.setattr(channel, "pack", lambda _: b"\0\0\0\1?")
+        await keeper.ask("ready")
+    await pid_of(keeper, not_this=pid)
+    assert "ended with exit code 0; starting it again" in caplog.text
+    stop.told()
+    keeper.stop(at_once=False)
+    assert await keeping == 0
