@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from tests.gateway.cli.test_drain import asking
-from tests.gateway.workers.gateways import FUNCTIONS
+from tests.gateway.cli.test_drain import draining
+from tests.gateway.workers.gateways import FUNCTIONS, processes, streams
 from tests.patience import PATIENCE
 from tests.system.running import Dialback, Process, free_port, running
 
@@ -28,7 +28,10 @@ RUN = "; import sys; from gateway.cli import main; sys.exit(main(sys.argv[1:]))"
 def command(folder: Path, before: str) -> tuple[tuple[str, ...], dict[str, str]]:
     """`dialback serve --workers 2` in a Python that did something before, and its listeners."""
     config = folder / "dialback.toml"
-    config.write_text(f'[[routes]]\npath = "/"\ntarget = "local:{FUNCTIONS}:ticks"\n')
+    config.write_text(
+        f'[[routes]]\npath = "/"\ntarget = "local:{FUNCTIONS}:ticks"\nconcurrency = 60\n'
+        f'env = {{ GATE = "{folder}/never" }}\n'
+    )
     arguments = ("serve", f"--config={config}", "--workers=2")
     listeners = {f"DIALBACK_{name}": "127.0.0.1:0" for name in ("EDGE", "CALLBACK", "ADMIN")}
     return (sys.executable, "-c", before + RUN, *arguments), listeners
@@ -76,13 +79,12 @@ def test_a_signal_while_workers_are_being_started_is_obeyed(tmp_path: Path) -> N
 
 def test_a_worker_that_dies_while_it_finishes_is_not_started_again(tmp_path: Path) -> None:
     with serving(tmp_path, "pass") as dialback, ExitStack() as stack:
-        clients = [stack.enter_context(asking(dialback, f"/?gate={tmp_path}/x")) for _ in range(4)]
-        workers = psutil.Process(dialback.pid).children()
-        dialback.process.popen.terminate()
-        dialback.process.wait_for("finishing what is begun")
-        workers[0].kill()
+        clients = streams(stack, dialback, f"/?gate={tmp_path}/x")
+        draining(dialback)
+        processes(dialback)[0].kill()
         (tmp_path / "x").touch()
         assert dialback.process.wait() == 1
         stack.close()
-        assert all(client.clean is not None for client in clients)
+        assert not any(client.clean for client in clients[0])
+        assert all(client.clean for client in clients[1])
     assert "starting it again" not in dialback.stderr
