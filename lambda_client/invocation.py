@@ -8,6 +8,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lambda_client.log_names import NAMES
+
 if TYPE_CHECKING:
     from protocol.envelope import Envelope
 
@@ -75,7 +77,9 @@ def read_invocation(event: Any, context: Any, *, now: float) -> Invocation:
     """
     remaining = _remaining(context)
     deadline = None if remaining is None else now + remaining
-    return Invocation(event, _take_envelope(event, context), remaining, deadline)
+    envelope = _take_envelope(event, context)
+    NAMES.begin(event, envelope)
+    return Invocation(event, envelope, remaining, deadline)
 
 
 def _take_envelope(event: Any, context: Any) -> Envelope | None:
