@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from gateway.config import GatewaySettings
     from gateway.credentials import Credentials
-    from gateway.exchange.exchange import Exchange
     from gateway.invoke.local.function import LocalFunction
     from gateway.routes import RouteTable
 
@@ -227,8 +226,7 @@ class App:
 
     async def exchanges(self) -> list[dict[str, Any]]:
         """Return those that ended last, and those under way, oldest first."""
-        now = monotonic()
-        return [_describe(exchange, now) for exchange in self._driver.exchanges()]
+        return self._driver.listed(monotonic())
 
     def _make_admin_runner(self) -> web.AppRunner:
         posts = {} if self._invoke_api is None else {INVOKE_PATH: self._invoke_api.handle}
@@ -238,16 +236,3 @@ class App:
 
 def _invoke_api(functions: dict[str, LocalFunction]) -> InvokeApi:
     return InvokeApi({function.spec.name: function for function in functions.values()})
-
-
-def _describe(exchange: Exchange, now: float) -> dict[str, Any]:
-    return {
-        "id": exchange.id,
-        "route": exchange.route,
-        "method": exchange.method,
-        "state": exchange.state.value,
-        "client_left": exchange.client_left,
-        "status": exchange.status,
-        "bytes": exchange.body_bytes,
-        "age": round((exchange.ended or now) - exchange.started, 3),
-    }

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from dataclasses import replace
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gateway.errors import Draining, GatewayError, MemoryUsedUp, RequestBodyTooLarge
 from gateway.exchange.admission import RETRY_AFTER
@@ -15,6 +15,7 @@ from gateway.exchange.exchange import Exchange
 from gateway.exchange.invocation import client_context
 from gateway.exchange.lane import Lane
 from gateway.exchange.leg import InvokeLeg
+from gateway.exchange.listing import listed
 from gateway.exchange.run import ExchangeRun
 from gateway.exchange.states import Event
 from gateway.invoke.base import HttpCall, Invocation
@@ -72,6 +73,10 @@ class Driver:
     def exchanges(self) -> list[Exchange]:
         """Return those under way, oldest first, and before them the ones that ended last."""
         return [*self._recent, *self._active.values()]
+
+    def listed(self, now: float) -> list[dict[str, Any]]:
+        """Describe them for operators; of those under way not all, if there are very many."""
+        return listed(self._recent, self._active.values(), now)
 
     def refuse(self) -> None:
         """Admit nothing more; those that wait at a gate have not been served yet, and go as well."""

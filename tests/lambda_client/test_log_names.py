@@ -70,13 +70,18 @@ def test_lambda_s_json_lines_have_them_as_keys(
     assert "t" not in line.values(), "the token"
 
 
-@pytest.mark.parametrize("arguments", [(), (7,)])
+@pytest.mark.parametrize(
+    ("message", "arguments", "said"), [("cut", (), "cut"), ("cut %d", (7,), "cut 7")]
+)
 def test_text_lines_end_with_them(
-    arguments: tuple[int, ...], text_names: Names, caplog: pytest.LogCaptureFixture
+    message: str,
+    arguments: tuple[int, ...],
+    said: str,
+    text_names: Names,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     begin({"traceparent": "100%d"}, ENVELOPE)
-    logging.getLogger("dialback").warning("cut" + " %d" * len(arguments), *arguments)
-    said = " ".join(["cut", *map(str, arguments)])
+    logging.getLogger("dialback").warning(message, *arguments)
     assert caplog.records[-1].getMessage() == f"{said} [exchange={XID} traceparent=100%d]"
 
 
