@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from gateway.config import load
 from gateway.routes import build_routes
@@ -36,6 +37,8 @@ DESK = {
     "dialback.toml": '[[routes]]\npath = "/"\ntarget = "local:app.py:handler"\n',
 }
 """What the readers of all pages but the first two have already."""
+
+PARSERS = {"json": json.loads, "yaml": yaml.safe_load}
 
 FIRST = ("README.md", "docs/start.md")
 
@@ -75,8 +78,8 @@ def follow(reader: Reader, block: Block) -> None:
         case "toml":
             path = reader.write(block.file or "dialback.toml", block.text)
             build_routes(load(path, {}).routes)
-        case "json":
-            json.loads(block.text)
+        case "json" | "yaml" as language:
+            assert PARSERS[language](block.text)
         case language:
             assert language in PICTURES, f"how is ```{language} followed?"
 
