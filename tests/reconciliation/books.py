@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 Counts = Counter[tuple[str, ...]]
 
+SLOW_TO_HEAR = 20.0
+"""Seconds for which functions on a busy machine, all together, may not have heard that they should stop."""
+
 
 @dataclass
 class Books:
@@ -153,7 +156,7 @@ def _compare_calls(shown: Shown, books: Books) -> None:
     assert told == books.cancels
     ignored = shown.total("dialback_cancel_ignored_seconds_total")
     # The gateway counts from when it told, the function from when it heard.
-    assert books.ignored <= ignored <= 1.5 * books.ignored
+    assert books.ignored <= ignored <= 2 * books.ignored + SLOW_TO_HEAR
 
 
 def _compare_rest(shown: Shown) -> None:

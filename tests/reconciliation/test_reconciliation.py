@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from tests.reconciliation.clients import Client
     from tests.reconciliation.functions import Act
 
-EACH = 110
-"""Requests of each kind: some 2,300 in all."""
+ROUNDS, EACH = 6, 18
+"""Requests of each kind in a round: some 2,300 in all."""
 
 AT_ONCE = 40
-TIMING = Timing(retry_pause=0.01)
-IMPATIENT = Timing(resume_grace=0.4, attach_timeout=0.2, cancel_grace=0.1)
+# Functions by hand answer no PING while they wait for their client.
+TIMING = Timing(retry_pause=0.01, ping=60, dead=60)
+IMPATIENT = Timing(resume_grace=0.4, attach_timeout=0.2, cancel_grace=0.1, ping=60, dead=60)
 GET = "GET {path} HTTP/1.1\r\n"
 
 KINDS: dict[str, tuple[Client, Act | None]] = {
@@ -114,31 +115,40 @@ async def ask(running: GatewayUnderTest, books: Books, requests: list[tuple[str,
             tasks.create_task(one(f"/fn/{kind}/{number}", client))
 
 
-async def test_thousands_of_requests_of_every_outcome() -> None:
-    random.seed(1)
+@pytest.mark.parametrize("seed", range(ROUNDS))
+async def test_thousands_of_requests_of_every_outcome(seed: int) -> None:
+    random.seed(seed)
     acts = {kind: act for kind, (_, act) in KINDS.items() if act is not None}
     requests = [(kind, client) for kind, (client, _) in KINDS.items() for _ in range(EACH)]
     random.shuffle(requests)
     async with counted(acts, queue=len(requests)) as (running, books):
         await ask(running, books, requests)
-        assert books.requests == len(requests) > 2000
+        assert books.requests == len(requests) > 2000 / ROUNDS
 
 
-async def test_those_who_run_out_of_time() -> None:
-    kinds: list[tuple[str, Client, Act, int]] = [
-        ("no_head", clients.error(504, "head_expired"), functions.waiting, 30),
-        ("no_end", clients.broken("route_timeout"), functions.left, 30),
-        ("lost", clients.broken("resume_expired"), functions.lost, 30),
-        ("stubborn", clients.broken("route_timeout"), functions.stubborn, 10),
-        # One fewer than open the breaker, whatever comes between.
-        ("vanished", clients.error(504, "attach_expired"), functions.vanished, IN_VAIN_MAX - 1),
-    ]
-    acts = {kind: act for kind, _, act, _ in kinds}
-    requests = [(kind, client) for kind, client, _, count in kinds for _ in range(count)]
-    limits = {"timing": IMPATIENT, "timeout": 1.5, "head_timeout": 0.5, "queue": len(requests)}
-    async with counted(acts, **limits) as (running, books):
-        await ask(running, books, requests)
-    assert books.ignored > 9 * functions.IGNORES_SECONDS
+OUT_OF_TIME: dict[str, tuple[Client, Act, int, dict[str, Any]]] = {
+    "no_head": (clients.error(504, "head_expired"), functions.waiting, 30, {"head_timeout": 0.3}),
+    "no_end": (clients.broken("route_timeout"), functions.left, 12, {"timeout": 3.0}),
+    "stubborn": (clients.broken("route_timeout"), functions.stubborn, 6, {"timeout": 3.0}),
+    "lost": (clients.broken("resume_expired"), functions.lost, 30, {}),
+    # One fewer than open the breaker.
+    "vanished": (
+        clients.error(504, "attach_expired"),
+        functions.vanished,
+        IN_VAIN_MAX - 1,
+        {},
+    ),
+}
+"""One timer for each, so that on a busy machine none comes before another."""
+
+
+@pytest.mark.parametrize("kind", OUT_OF_TIME)
+async def test_those_who_run_out_of_time(kind: str) -> None:
+    client, act, count, limits = OUT_OF_TIME[kind]
+    async with counted({kind: act}, timing=IMPATIENT, **limits) as (running, books):
+        await ask(running, books, [(kind, client)] * count)
+    ignored = count * functions.IGNORES_SECONDS if kind == "stubborn" else 0
+    assert books.ignored >= ignored
 
 
 async def test_those_for_whom_there_is_no_room() -> None:
