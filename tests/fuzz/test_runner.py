@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 from typing import TYPE_CHECKING
 
@@ -57,3 +58,10 @@ def test_choices_default_to_the_first_when_the_bytes_run_out() -> None:
 def test_numbers_stay_within_their_bounds() -> None:
     for how in range(256):
         assert 1 <= Choices(bytes([how])).near(0, 1, low=1, high=300) <= 300
+
+
+def test_the_limit_lies_above_what_a_run_is_born_with() -> None:
+    """Else a fuzzer that a large process starts is out of memory before its first input."""
+    (limit,) = (flag for flag in running.limits(TARGETS["frames"]) if "rss" in flag)
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    assert int(limit.partition("=")[2]) >= used + 256
