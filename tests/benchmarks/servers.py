@@ -151,13 +151,14 @@ def running_gateway(
     check_origin(tree, env)
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "dialback.toml")
-        tables = [_route(kind, at_once + SPARE) for kind in routes]
+        tables = [route_table(kind, at_once + SPARE) for kind in routes]
         config.write_text(GATEWAY_CONFIG + "".join(tables))
         with running_dialback("--config", config, command="serve", env=env) as dialback:
             yield dialback
 
 
-def _route(kind: Kind, concurrency: int) -> str:
+def route_table(kind: Kind, concurrency: int) -> str:
+    """Return the table of the route to one kind of function."""
     handler, more = ROUTES[kind]
     return ROUTE_CONFIG.format(
         name=kind, functions=FUNCTIONS, handler=handler, concurrency=concurrency, more=more

@@ -27,13 +27,14 @@ from tests.benchmarks.contenders import SPARE, WARM_MS
 from tests.benchmarks.cores import CORES, share
 from tests.benchmarks.counts import children, cpu_of_all
 from tests.benchmarks.load import percentile
-from tests.benchmarks.servers import FUNCTIONS, GATEWAY_CONFIG
+from tests.benchmarks.servers import GATEWAY_CONFIG, route_table
 from tests.system.running import running_dialback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.benchmarks.client import Connection
+    from tests.benchmarks.contenders import Kind
     from tests.system.running import Dialback
 
 WARM_PASSES = 10
@@ -94,7 +95,7 @@ def main() -> None:
     found = {count: Found() for count in counts}
     for number in range(options.rounds):
         for count in counts[:: -1 if number % 2 else 1]:
-            with running_gateway(count, options.at_once) as dialback:
+            with running_gateway(count, options.kind, options.at_once) as dialback:
                 pids = children(dialback.pid) if count > 1 else [dialback.pid]
                 uvloop.run(measure(dialback, pids, options, found[count]))
     print(
@@ -106,12 +107,12 @@ def main() -> None:
 
 
 @contextmanager
-def running_gateway(workers: int, at_once: int) -> Iterator[Dialback]:
+def running_gateway(workers: int, kind: Kind, at_once: int) -> Iterator[Dialback]:
     """Run so many workers, each with functions enough for every connection: they start when wanted."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "dialback.toml")
         concurrency = workers * (at_once + SPARE)
-        config.write_text(GATEWAY_CONFIG.format(functions=FUNCTIONS, concurrency=concurrency))
+        config.write_text(GATEWAY_CONFIG + route_table(kind, concurrency))
         env = {"DIALBACK_WORKERS": str(workers), "DIALBACK_CALLBACK": "127.0.0.1:0"}
         with running_dialback("--config", config, command="serve", env=env) as dialback:
             yield dialback
