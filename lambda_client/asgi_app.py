@@ -202,7 +202,8 @@ class _Cycle:
                 )
         except StreamClosed as error:
             self._lose(error)
-            raise ClientDisconnected(str(error)) from error
+            # The session keeps it, and with its traceback every frame above, whose generators would stay open.
+            raise ClientDisconnected(str(error)) from error.with_traceback(None)
 
     def _start(self, status: int, headers: HeaderList) -> None:
         self._response.start(status, headers)
