@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import sync_playwright
 
+from tests.certificates import write_certificate
 from tests.system.running import running_dialback
 from tests.system.test_demo_page import CHROMIUM_ARGUMENTS
 from tests.system_packages import require_program
@@ -47,16 +48,26 @@ READ = """async (path) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
+@pytest.fixture(scope="module", params=["http", "https"])
+def page(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Page]:
     chromium = require_program("chromium", "chromium-browser")
     routes = [f"--route=/{name}={FUNCTIONS}:{name}" for name in NAMES]
-    with running_dialback(*routes) as dialback, sync_playwright() as playwright:
+    env = {}
+    if request.param == "https":
+        folder = tmp_path_factory.mktemp("tls")
+        write_certificate(folder / "chain.pem", folder / "key.pem")
+        env = {
+            "DIALBACK_EDGE_CERTIFICATE": str(folder / "chain.pem"),
+            "DIALBACK_EDGE_KEY": str(folder / "key.pem"),
+        }
+    with running_dialback(*routes, env=env) as dialback, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=CHROMIUM_ARGUMENTS, headless=True
         )
-        opened = browser.new_page()
-        opened.goto(f"{dialback.url}/page")
+        opened = browser.new_page(ignore_https_errors=True)
+        opened.goto(f"{dialback.url.replace('http:', f'{request.param}:')}/page")
         yield opened
         browser.close()
 

@@ -31,8 +31,7 @@ STREAMS = 6
 
 FILE = """
 [gateway]
-callback = "127.0.0.1:{callback}"
-callback_url = "wss://127.0.0.1:{dialled}"
+{dialled}
 edge_certificate = "chain.pem"
 edge_key = "key.pem"
 callback_certificate = "chain.pem"
@@ -47,16 +46,19 @@ env = {{ DIALBACK_CA_FILE = "{ca}" }}
 
 
 @contextmanager
-def secured(directory: Path, dialled: int, callback: int) -> Iterator[Dialback]:
-    """A gateway with TLS on both listeners."""
+def secured(
+    directory: Path, callback: int, dialled: int | None = None, *flags: str
+) -> Iterator[Dialback]:
+    """A gateway with TLS on both listeners; functions dial its own address, or another port."""
     functions = REPOSITORY / "tests/system/functions/rotation.py"
     write_certificate(directory / "chain.pem", directory / "key.pem")
     (directory / "token-key").write_text("0" * 40)
     file = directory / "dialback.toml"
+    url = "" if dialled is None else f'callback_url = "wss://127.0.0.1:{dialled}"'
     ca = write_authority(directory / "ca.pem")
-    file.write_text(FILE.format(callback=callback, dialled=dialled, functions=functions, ca=ca))
+    file.write_text(FILE.format(dialled=url, functions=functions, ca=ca))
     env = {"DIALBACK_CALLBACK": f"127.0.0.1:{callback}"}
-    with running_dialback("--config", file, command="serve", env=env) as dialback:
+    with running_dialback("--config", file, *flags, command="serve", env=env) as dialback:
         yield dialback
 
 
@@ -93,7 +95,7 @@ def test_new_keys_and_certificates_drop_no_stream(tmp_path: Path) -> None:
     callback = free_port()
     with (
         running_proxy(("127.0.0.1", callback)) as proxy,
-        secured(tmp_path, proxy.port, callback) as dialback,
+        secured(tmp_path, callback, proxy.port) as dialback,
         ThreadPoolExecutor(STREAMS) as clients,
     ):
         bodies = [clients.submit(stream, dialback, 12.0) for _ in range(STREAMS)]
@@ -120,7 +122,19 @@ def cut_all(proxy: Proxy) -> None:
 
 def test_where_everything_is_says_that_it_is_secured(tmp_path: Path) -> None:
     callback = free_port()
-    with secured(tmp_path, callback, callback) as dialback:
+    with secured(tmp_path, callback) as dialback:
         assert f"edge      {dialback.url.replace('http:', 'https:')}\n" in dialback.stdout
         assert f"callback  wss://127.0.0.1:{callback}\n" in dialback.stdout
         assert_whole(stream(dialback, 0.0))
+
+
+def test_workers_have_the_same_certificate_and_a_drain_ends_cleanly(tmp_path: Path) -> None:
+    with (
+        secured(tmp_path, 0, None, "--workers=2") as dialback,
+        ThreadPoolExecutor(STREAMS) as clients,
+    ):
+        bodies = [clients.submit(stream, dialback, 2.0) for _ in range(STREAMS)]
+        eventually(lambda: dialback.metric("dialback_callbacks", state="active") == STREAMS)
+        assert dialback.process.stop() == 0
+        for body in bodies:
+            assert_whole(body.result())
