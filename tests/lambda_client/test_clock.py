@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lambda_client.clock import Clock, Ticker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.fault(15)
 
@@ -97,3 +101,48 @@ async def test_a_freeze_is_seen_by_whoever_sets_an_alarm_first() -> None:
     await asyncio.sleep(0.01)
     assert rung == ["thaw", "a"]
     other.clear()
+
+
+async def test_one_timer_stands_for_all_alarms(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, rung = asyncio.get_running_loop(), list[str]()
+    ticker = Ticker(loop)
+    clocks = [Clock(ticker, 2.0, lambda: rung.append("thaw")) for _ in range(2)]
+    first, *others = (
+        clock.alarm(lambda name=name: rung.append(name))  # type: ignore[misc]
+        for name, clock in zip("abcd", clocks * 2, strict=True)
+    )
+    timers: list[float] = []
+    call_at = loop.call_at
+
+    def counted(when: float, then: Callable[[], object]) -> asyncio.TimerHandle:
+        timers.append(when)
+        return call_at(when, then)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "call_at", counted)
+        first.set(0.01)
+        for alarm in others:
+            alarm.set(5.0)
+            alarm.clear()
+            alarm.set(0.03)
+    assert len(timers) == 1
+    while len(rung) < 4:
+        await asyncio.sleep(0.01)
+    assert sorted(rung) == ["a", "b", "c", "d"]
+    assert rung[0] == "a"
+
+
+async def test_an_alarm_that_raises_keeps_no_other_from_ringing() -> None:
+    loop, rung, raised = asyncio.get_running_loop(), list[str](), list[object]()
+    loop.set_exception_handler(lambda _, context: raised.append(context["exception"]))
+
+    def bug() -> None:
+        raise KeyError
+
+    clock = Clock(Ticker(loop), 2.0, lambda: rung.append("thaw"))
+    clock.alarm(bug).set(0.01)
+    clock.alarm(lambda: rung.append("next")).set(0.01)
+    while not rung:
+        await asyncio.sleep(0.01)
+    assert rung == ["next"]
+    assert [type(one) for one in raised] == [KeyError]
