@@ -128,6 +128,13 @@ class Environment:
                 getattr(wire, how)()
 
 
+def as_outcome(value: Any) -> tuple[bytes, str | None]:
+    """Return what the runtime makes of a handler's result or exception: a payload, and X-Amz-Function-Error."""
+    if isinstance(value, Exception):
+        return as_payload({"errorType": type(value).__name__, "errorMessage": ""}), "Unhandled"
+    return as_payload(value), None
+
+
 class Lambda(Invoker):
     """Runs the acts of a scenario.
 
@@ -217,12 +224,7 @@ class Lambda(Invoker):
         def returned(value: Any) -> None:
             nonlocal over
             over, ran.result = True, value
-            if isinstance(value, Exception):
-                done(
-                    as_payload({"errorType": type(value).__name__, "errorMessage": ""}), "Unhandled"
-                )
-            else:
-                done(as_payload(value), None)
+            done(*as_outcome(value))
             self._rest(environment)
 
         def end(how: str, payload: bytes) -> None:
@@ -231,6 +233,10 @@ class Lambda(Invoker):
                     ran.killed_after = clock.time() - ran.done_at
                 environment.destroy(how)
                 done(payload, "Unhandled")
+
+        def nap(length: float) -> None:
+            if not over:
+                environment.nap(length)
 
         environment.thaw()
         self.strike(environment)
@@ -242,7 +248,7 @@ class Lambda(Invoker):
         if fate.dies_at is not None:
             clock.call_later(fate.dies_at, end, fate.dies_by, CRASHED)
         for at, length in fate.freezes:
-            clock.call_later(at, environment.nap, length)
+            clock.call_later(at, nap, length)
         for at, how in act.strikes:
             clock.call_later(at, self._strike_all, environment, how)
 
