@@ -124,8 +124,9 @@ class Process:
                     case channel.Refused(reason=reason):
                         self._refusal = reason
                     case channel.Answer(number=number, value=value):
-                        if number in self._asked:
-                            self._asked[number].set_result(value)
+                        answer = self._asked.get(number)
+                        if answer is not None and not answer.done():  # whoever asked may have gone
+                            answer.set_result(value)
                     case _:
                         raise ValueError(f"a worker does not say {message!r}")
         except ValueError:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import re
+import select
 import signal
 from dataclasses import replace
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ from gateway.workers.assignment import Assignment
 from gateway.workers.keeper import Keeper, StartFailed
 from gateway.workers.process import NoAnswer
 from tests.gateway.exchange.asking import eventually
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,6 +132,27 @@ async def test_nobody_answers_for_a_worker_that_is_not_there(assignment: Assignm
     with pytest.raises(NoAnswer):  # at once, and not when its time is over
         async with asyncio.timeout(1.5):
             await waiting
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def test_whoever_asks_may_leave_at_any_turn_of_the_loop(assignment: Assignment) -> None:
+    keeper = Keeper(assignment, Stop())
+    keeping = asyncio.create_task(keeper.keep())
+    pid = await pid_of(keeper)
+    assert keeper._process is not None
+    ours = keeper._process._writer.get_extra_info("socket").fileno()
+    for turns in range(8):
+        asking = asyncio.create_task(keeper.ask("ready"))
+        await asyncio.sleep(0)
+        readable, _, _ = select.select([ours], [], [], PATIENCE)  # the answer is here, and unread
+        assert readable
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+    assert await keeper.ask("ready") is True
+    assert await pid_of(keeper) == pid
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
 
