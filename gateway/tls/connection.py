@@ -65,6 +65,7 @@ class TlsConnection(asyncio.Protocol):
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._raw: asyncio.Transport
+        self._peer = ""
         self._inner: asyncio.Protocol | None = None
         self._transport: TlsTransport
         self._timer: asyncio.TimerHandle | None = None
@@ -75,6 +76,8 @@ class TlsConnection(asyncio.Protocol):
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._raw = cast("asyncio.Transport", transport)
+        # It may have broken off before it was accepted: then nobody knows who it was.
+        self._peer = (transport.get_extra_info("peername") or ("an unknown client",))[0]
         self._transport = TlsTransport(self._raw, self._tls, self._outgoing)
         if len(self._shaking) >= HANDSHAKES_MAX:
             self._raw.abort()
@@ -169,9 +172,8 @@ class TlsConnection(asyncio.Protocol):
         self._raw.close()
 
     def _log_failure(self, why: str) -> None:
-        peer = self._raw.get_extra_info("peername")
         what = "handshake" if self._inner is None else "connection"
-        log.info("%s listener: TLS %s with %s failed: %s", self._name, what, peer[0], why)
+        log.info("%s listener: TLS %s with %s failed: %s", self._name, what, self._peer, why)
 
     def _on_too_slow(self) -> None:
         if self._heard:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 import ssl
+import struct
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.messages import EdgeRequest, ResponseSink
+
+
+LINGER_RESET = struct.pack("ii", 1, 0)  # closing is a TCP reset (socket(7))
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +117,21 @@ async def test_a_client_that_does_not_trust_us_is_named_in_the_log(
         with pytest.raises(ssl.SSLCertVerificationError):  # asyncio closes without an alert
             await asyncio.open_connection("127.0.0.1", it.port, ssl=distrusting)
         await eventually(lambda: "broke it off: it may not trust the certificate" in caplog.text)
+
+
+async def test_who_breaks_off_before_it_is_accepted_leaves_no_handshake_behind(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "dialback.tls")
+    monkeypatch.setattr(connection, "HANDSHAKES_MAX", 1)
+    async with edge(answer(b"yes")) as it:
+        # Nobody accepts meanwhile: this blocks the event loop of the edge.
+        with socket.create_connection(("127.0.0.1", it.port)) as client:
+            client.sendall(b"noise")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
+        await eventually(lambda: "failed: WRONG_VERSION_NUMBER" in caplog.text)
+        assert b"yes" in await it.ask(get())
+    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
 
 
 # ---------------------------------------------------------------- how much is kept
