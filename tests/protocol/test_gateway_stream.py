@@ -275,3 +275,13 @@ def test_cancel_after_the_end_is_nothing() -> None:
     gateway = bound(HEAD, ABC, END)
     gateway.cancel(CancelCode.CLIENT_GONE, "")
     assert gateway.frames_to_send(0.0) == [EndAck(1, 3)]
+
+
+# ----------------------------------------------------------------------- credit
+
+
+def test_a_function_stands_at_its_limit_once_its_last_credit_is_used() -> None:
+    gateway = bound(HEAD, Data(1, 0, bytes(63)))
+    assert not gateway.at_limit
+    gateway.receive("one", Data(1, 63, b"x"), 0.0)
+    assert gateway.at_limit
