@@ -42,13 +42,21 @@ class WatchedFiles(Generic[T]):
         self._read = read
         self._use = use
         self._seen = self._state()
+        self._trouble = ""
 
     async def look(self) -> None:
-        """Read the files again if one of them has changed since the last look."""
+        """Read the files again if one of them has changed since they were last read.
+
+        What cannot be used is tried again each time: descriptors may have been short, or its owner
+        gave the right to read it only afterwards.
+        """
+        before, self._trouble = self._trouble, ""
         try:
             read = await asyncio.to_thread(self._read_if_changed)
         except ConfigError as error:
-            log.error("%s: the old one stays in use: %s", self._what, error)  # noqa: TRY400 - told
+            self._trouble = str(error)
+            if self._trouble != before:
+                log.error("%s: the old one stays in use: %s", self._what, error)  # noqa: TRY400 - told
             return
         if read is not None:
             self._use(read)
@@ -58,8 +66,9 @@ class WatchedFiles(Generic[T]):
         now = self._state()
         if now == self._seen:
             return None
-        self._seen = now  # before reading: what changes meanwhile is seen at the next look
-        return self._read()
+        read = self._read()
+        self._seen = now  # from before reading: what changed meanwhile is seen at the next look
+        return read
 
     def _state(self) -> tuple[tuple[int, ...] | None, ...]:
         return tuple(map(_stamp, self._paths))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import ssl
 import time
 from dataclasses import replace
@@ -159,3 +160,24 @@ async def test_a_new_token_key_signs_and_what_the_old_one_signed_stays_good(
     assert "token keys: the old one stays in use: gateway.token_keys: " in caplog.text
     assert "short1234" not in caplog.text
     assert tokens.verify(fresh, now=now).inv == 2
+
+
+async def test_what_could_not_be_read_is_tried_again_though_the_files_stay_as_they_are(
+    settings: GatewaySettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    credentials = read_credentials(settings)
+    settings.token_keys[0].write_text(NEW)
+    await look(credentials)  # its thread is there before descriptors are short
+    settings.token_keys[0].write_text(OLD + OLD)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        await look(credentials)
+        await look(credentials)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert caplog.text.count("Too many open files") == 1
+    await look(credentials)
+    now = time.time()
+    token = credentials.tokens.mint(bytes(16), 1, now=now, lifetime=60)
+    assert Tokens([(OLD + OLD).encode()]).verify(token, now=now).inv == 1
