@@ -60,18 +60,22 @@ def template_pattern(path: str) -> re.Pattern[str]:
 _ODD_SPELLING = re.compile(r"[%;\\]|/[/.]|.+/$")
 
 
-def as_read(path: str) -> str:
+def as_read(path: str, *, resolved: bool = True) -> str:
     """Return a raw path as applications may read it.
 
-    Some decode it, some join slashes, resolve ``.`` and ``..``, take a backslash for a slash, or leave out
-    parameters (``;``) and a slash at the end. What all of them do is done here.
+    Some decode it, some join slashes, take a backslash for a slash, or leave out ``.``, parameters (``;``) and
+    a slash at the end. What all of them do is done here.
+
+    Args:
+        path: raw.
+        resolved: whether ``..`` takes away what stands before it; to ASGI applications it is a name.
     """
     if not _ODD_SPELLING.search(path):
         return path
     kept: list[str] = []
     for segment in unquote(path).replace("\\", "/").split("/"):
         name = segment.partition(";")[0]
-        if name == "..":
+        if name == ".." and resolved:
             del kept[-1:]
         elif name not in {"", "."}:
             kept.append(name)

@@ -167,7 +167,7 @@ class RouteTable:
 
         That is the key of the route that serves it; of those that are more specific, and give way only
         because of the method, unless a route of the very same path takes it; and all of these once more
-        for the path as an application may read it (`matching.as_read`).
+        for the path in both ways in which an application may read it (`matching.as_read`).
 
         Args:
             path: raw.
@@ -177,8 +177,9 @@ class RouteTable:
         if not self._guarded or not path.startswith("/"):
             return set()
         keys = self._keys(path, method, host)
-        read = as_read(path)
-        return keys if read == path else keys | self._keys(read, method, host)
+        for read in {as_read(path), as_read(path, resolved=False)} - {path}:
+            keys |= self._keys(read, method, host)
+        return keys
 
     def _keys(self, path: str, method: str, host: bytes) -> set[DoorKey]:
         keys: set[DoorKey] = set()

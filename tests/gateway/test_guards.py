@@ -99,6 +99,8 @@ def test_a_guard_of_one_host_counts_for_that_host() -> None:
         "/users/7/",
         "/only/",
         "/admin/health/%2e%2e/x",
+        "/%61dmin/../x",  # what FastAPI serves as /admin/{path:path}
+        "//admin/..;/..",
     ],
 )
 def test_no_spelling_goes_around_it(path: str) -> None:
