@@ -84,6 +84,7 @@ class Sink:
     ) -> None:
         self._request = request
         self._transport = request.transport
+        self._tls = self._transport if isinstance(self._transport, TlsTransport) else None
         self._loop = asyncio.get_running_loop()
         self.exchange_id = exchange_id
         self._keep_alive = keep_alive and request.keep_alive
@@ -135,6 +136,8 @@ class Sink:
             headers, self._gzip = negotiate(self._request, status, headers, promised)
             promised = promised if self._gzip is None else None
         framing = choose_framing(self._request, status, promised)
+        if self._tls is not None:
+            self._tls.truncated = True  # until `end`, however it comes to be closed
         if framing is Framing.CLOSE:
             self._keep_alive = False
             if self._transport is not None:
@@ -216,6 +219,8 @@ class Sink:
         if self._heartbeat is not None and (rest := self._heartbeat.rest()):
             self.write((rest,))
         self.outcome = Outcome.COMPLETED
+        if self._tls is not None:
+            self._tls.truncated = False
         if self._framing is Framing.CLOSE and self._transport is not None:
             reset_on_close(self._transport, wanted=False)
         if self._framing is Framing.CHUNKED:
@@ -339,8 +344,6 @@ class Sink:
         return json.dumps({"error": public, "exchange": self.exchange_id})
 
     def _fail(self) -> None:
-        if isinstance(self._transport, TlsTransport):
-            self._transport.truncated = True
         self.outcome = Outcome.FAILED
         self._keep_alive = False
 

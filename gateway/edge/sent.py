@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from typing_extensions import override
 
-from gateway.tls.connection import TlsTransport
-
 if TYPE_CHECKING:
     import asyncio
 
@@ -53,12 +51,7 @@ class Sent(web.StreamResponse):
 
 
 def reset_on_close(transport: asyncio.Transport, *, wanted: bool = True) -> None:
-    """Let the end of a connection be a TCP reset instead of a clean FIN; or, again, a FIN.
-
-    TLS then says no close_notify either.
-    """
-    if isinstance(transport, TlsTransport):
-        transport.truncated = wanted
+    """Let the end of a connection be a TCP reset instead of a clean FIN; or, again, a FIN."""
     raw = transport.get_extra_info("socket")
     if raw is not None:
         linger = _LINGER_RESET if wanted else _LINGER_NEVER

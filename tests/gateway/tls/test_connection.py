@@ -213,6 +213,24 @@ async def test_only_a_whole_response_ends_with_close_notify(version: str, whole:
                     await asyncio.to_thread(read_all, client)
 
 
+@pytest.mark.parametrize("length", [None, 100], ids=["chunked", "sized"])
+async def test_who_says_no_more_gets_no_close_notify_before_the_response_is_whole(
+    length: int | None,
+) -> None:
+    async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
+        sink.begin(200, PLAIN, length=length)
+        sink.write([b"some of it"])
+        await asyncio.Event().wait()
+
+    async with edge(serve) as it:
+        with await asyncio.to_thread(connect, it.port) as client:
+            await asyncio.to_thread(client.sendall, get())
+            assert await asyncio.to_thread(client.recv, 1)
+            socket.socket.shutdown(client, socket.SHUT_WR)
+            with pytest.raises((ssl.SSLEOFError, ConnectionResetError)):
+                await asyncio.to_thread(read_all, client)
+
+
 async def test_a_client_that_ends_by_close_notify_alone_has_left() -> None:
     """Its TCP connection stays: an asyncio client waits for our own close_notify."""
     cancelled = asyncio.Event()
