@@ -93,8 +93,7 @@ class FunctionStream:
         self.dropped = 0
         self._envelope = envelope
         self._secret = secret
-        self._sid = 0
-        self._epoch = 0
+        self._sid = self._epoch = 0
         self._fresh = False
         self._reset: tuple[ResetCode, str] | None = None
         frame_size = min(envelope.max_frame, limits.max_frame)
@@ -135,7 +134,7 @@ class FunctionStream:
             protocol.headers.HeadError: it cannot be sent to an HTTP client.
         """
         self._response.start(status, headers)
-        self._commit_head()
+        self.head_committed = self._sendable
 
     def write(self, data: bytes | memoryview) -> int:
         """Accept body bytes.
@@ -153,7 +152,7 @@ class FunctionStream:
             return 0
         accepted = response.body.write(data)
         if not self.head_committed:
-            self._commit_head()
+            self.head_committed = self._sendable
         return accepted
 
     def end(self) -> None:
@@ -190,10 +189,6 @@ class FunctionStream:
         """Accept as much as a receipt can carry, since the gateway cannot be reached."""
         body = self._response.body
         body.allow(body.acked + RECEIPT_BODY_MAX)
-
-    def _commit_head(self) -> None:
-        if self._sendable:
-            self.head_committed = True
 
     # ------------------------------------------------------------------ the request body
 
