@@ -19,7 +19,7 @@ test: $(INSTALLED)  ## the whole test suite (installs chromium where it may)
 	@tests/install_system_packages.sh
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-all-pythons: $(INSTALLED)  ## the whole suite on every Python from 3.11 that is here, pyenv's too; asks pip's index
+test-all-pythons: $(INSTALLED)  ## the whole suite on 3.11, 3.12 and 3.13, as far as they are here, pyenv's too; asks pip's index
 	$(BIN)/python -m tests.interpreters
 
 check: $(INSTALLED)  ## format, lint, types, import contracts, dependencies that are missing or not used

@@ -42,8 +42,8 @@ HINTS = {
     "dns": "callback_url must be a name that the function's network knows",
     "tcp": "open the callback port to the function: security groups, route tables, NAT; is the gateway up?",
     "tls": "the certificate must be valid for the name in callback_url, and its CA known to the function",
-    "upgrade": "a 400 about TLS: write wss:// in callback_url; a 401: gateway and doctor need the same gateway.token_keys; a 404 or 400: something"
-    " else answers there, or a proxy between does not pass WebSockets on",
+    "upgrade": "a 400 about TLS: write wss:// in callback_url; a 401: gateway and doctor need the same gateway.token_keys"
+    " (without any each has a random key); a 404 or 400: something else answers there, or a proxy between does not pass WebSockets on",
     "attach": "a proxy between them passes the upgrade, and no WebSocket messages",
     "idle": "something between them cuts quiet connections: raise its idle timeout above 60 s",
 }

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Look, leg by leg, at what stands between the gateway and its functions: credentials, the right to invoke,
 whether the function uses lambda_client, and how it reaches the callback URL, as the function itself sees
-it: DNS, TCP, TLS, token, idle timeouts. Run it where the gateway runs, beside it, with the same file.
+it: DNS, TCP, TLS, token, idle timeouts. Run it where the gateway runs, beside it, with the same file;
+without token_keys in there the gateway refuses its token, and it stops at the upgrade with a 401.
 
   dialback doctor --config dialback.toml
   dialback doctor --config dialback.toml --route /orders --idle 120
