@@ -118,16 +118,15 @@ class StreamedBody:
             self._send_continue()
         if self._reader.at_eof():
             return b""
-        if self._pace is None:
-            self._pace = Pace(self._grace, self._on_too_slow)
-        self._pace.wait()
+        pace = self._pace = self._pace or Pace(self._grace, self._on_too_slow)
+        pace.wait()
         try:
             piece = await self._reader.readany()
         except UploadTooSlow:
             raise
         except _BODY_FAILURES as error:
             raise ClientBodyError(f"{type(error).__name__}: {error}") from error
-        self._pace.came(len(piece))
+        pace.came(len(piece))
         self._came += len(piece)
         if self.most is not None and self._came > self.most:
             raise RequestBodyTooLarge.over(self.most)
@@ -137,6 +136,7 @@ class StreamedBody:
         """Nobody reads it any more."""
         if self._pace is not None:
             self._pace.close()
+            self._pace = None
 
     def _on_too_slow(self) -> None:
         self._reader.set_exception(UploadTooSlow("less than 1,000 bytes a second"))

@@ -297,6 +297,7 @@ class Sink:
         """Nothing more is sent, however it ended."""
         if self._heartbeat is not None:
             self._heartbeat.close()
+            self._heartbeat = None
 
     # ------------------------------------------------------------ inside
 

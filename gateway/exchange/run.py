@@ -68,7 +68,7 @@ class ExchangeRun:
         self._telemetry = lane.telemetry
         self._timing = lane.timing
         self._loop = asyncio.get_running_loop()
-        self._beginning: asyncio.Handle | None = None
+        self._begun = False
         self._bug: Exception | None = None  # what kept the response from beginning
         self._over = asyncio.Event()
         self._timers = Timers(self.happen)
@@ -241,9 +241,9 @@ class ExchangeRun:
             await self._client_left()
             raise
         finally:
-            self._release()
-        if self._upload is not None:
-            await asyncio.wait((self._upload,))  # the edge reads the rest of the request body
+            upload = self._release()
+        if upload is not None:
+            await asyncio.wait((upload,))  # the edge reads the rest of the request body
         await self._conclude()
 
     def upload(self, first: bytes) -> None:
@@ -307,8 +307,9 @@ class ExchangeRun:
 
     def _begin_soon(self) -> None:
         """Begin the response at the end of this turn of the loop: what came with its head leaves with it."""
-        if self._beginning is None:
-            self._beginning = self._loop.call_soon(self._begin)
+        if not self._begun:
+            self._begun = True
+            self._loop.call_soon(self._begin)
 
     def _begin(self) -> None:
         if self._exchange.state.terminal or self._left is not None or self.journal.head is None:
@@ -359,7 +360,10 @@ class ExchangeRun:
             return
         failure = self._exchange.failure or FunctionFailed("no reason is known")
         if not self._exchange.head_started:
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure  # with its traceback, this frame would keep the request's body
         await self._sink.break_off(failure.public)
 
     async def _send_upload(self, first: bytes) -> None:
@@ -373,9 +377,16 @@ class ExchangeRun:
         else:
             self.journal.finish_upload()
 
-    def _release(self) -> None:
-        self._timers.clear()
+    def _release(self) -> asyncio.Task[None] | None:
+        """Let go of whatever refers to this run, and return the upload, which comes to its end.
+
+        What is left in a circle stays until the garbage collector looks, and with it what this run holds.
+        """
+        self._timers.close()
         if self._forwarder is not None:
             self._forwarder.close()
-        if self._upload is not None:
-            self._upload.cancel()
+            self._forwarder = None
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            upload.cancel()
+        return upload

@@ -35,7 +35,12 @@ class Timers:
         if timer is not None:
             timer.cancel()
 
-    def clear(self) -> None:
-        """Nothing happens by itself any more."""
+    def close(self) -> None:
+        """Nothing happens by itself any more; whom it would happen to is let go."""
         for event in list(self._running):
             self.disarm(event)
+        self._happen = _nothing
+
+
+def _nothing(event: Event, failure: GatewayError) -> None:
+    """Happen to nobody."""
