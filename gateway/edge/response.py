@@ -140,13 +140,9 @@ class Sink:
             self._tls.truncated = True  # until `end`, however it comes to be closed
         if framing is Framing.CLOSE:
             self._keep_alive = False
-            if self._transport is not None:
-                # Should this process be killed, the kernel's FIN would be a clean end.
-                reset_on_close(self._transport)
-        if status == 204:
-            promised = (
-                None  # RFC 9110 section 8.6: never with 204; otherwise what a GET would have had
-            )
+            reset_on_close(self._transport)  # a FIN is the clean end, even if we are killed
+        if status == 204:  # RFC 9110 section 8.6: never; otherwise what a GET would have had
+            promised = None
         ours = framing_lines(framing, self._request, promised, keep_alive=self._keep_alive)
         ours.append(EXCHANGE_HEADER + b": " + self.exchange_id.encode())
         self._head = render_head(self._request.version, status, headers, ours)
@@ -221,8 +217,6 @@ class Sink:
         self.outcome = Outcome.COMPLETED
         if self._tls is not None:
             self._tls.truncated = False
-        if self._framing is Framing.CLOSE and self._transport is not None:
-            reset_on_close(self._transport, wanted=False)
         if self._framing is Framing.CHUNKED:
             rest = b"" if self._gzip is None else self._gzip.finish()
             self._send(
@@ -254,7 +248,7 @@ class Sink:
         if not self.tell(public):
             self.abort()
             return
-        taken = await self._emptied()
+        taken = await self._emptied(TELL_SECONDS)
         if taken:
             await asyncio.sleep(TELL_PAUSE)
         if self._transport is None or not self._alive:
@@ -292,6 +286,12 @@ class Sink:
         self.begin(status, headers, length=len(text))
         self.write((text.encode(),), last=True)
         self.end()
+
+    async def leave(self) -> None:
+        """Let a close be the clean end, where it is the end, once the kernel has all that comes before."""
+        ended = self._framing is Framing.CLOSE and self.outcome is Outcome.COMPLETED
+        if ended and await self._emptied(None):
+            reset_on_close(self._transport, wanted=False)
 
     def close(self) -> None:
         """Nothing more is sent, however it ended."""
@@ -331,12 +331,12 @@ class Sink:
     def _alive(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
-    async def _emptied(self) -> bool:
+    async def _emptied(self, seconds: float | None) -> bool:
         """Wait until the transport holds nothing any more; False if the client is too slow."""
         if self._transport is not None:
             self._transport.set_write_buffer_limits(high=0)
         try:
-            async with asyncio.timeout(TELL_SECONDS):
+            async with asyncio.timeout(seconds):
                 return await self.drained()
         except TimeoutError:
             return False

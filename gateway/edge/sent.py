@@ -36,6 +36,7 @@ class Sent(web.StreamResponse):
 
     def __init__(self, sink: Sink) -> None:
         super().__init__(status=sink.status or 500)
+        self._sink = sink
         if not sink.keep_alive:
             self.force_close()
         else:
@@ -47,12 +48,12 @@ class Sent(web.StreamResponse):
 
     @override
     async def write_eof(self, data: bytes = b"") -> None:
-        return
+        await self._sink.leave()
 
 
-def reset_on_close(transport: asyncio.Transport, *, wanted: bool = True) -> None:
+def reset_on_close(transport: asyncio.Transport | None, *, wanted: bool = True) -> None:
     """Let the end of a connection be a TCP reset instead of a clean FIN; or, again, a FIN."""
-    raw = transport.get_extra_info("socket")
+    raw = None if transport is None else transport.get_extra_info("socket")
     if raw is not None:
         linger = _LINGER_RESET if wanted else _LINGER_NEVER
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

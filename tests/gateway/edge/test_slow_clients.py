@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,10 +15,13 @@ from gateway.errors import UploadTooSlow
 from gateway.timing import Timing
 from tests.gateway.edge.serving import PLAIN, Client, answer, edge, get, sized
 from tests.gateway.edge.test_request import refusal
+from tests.gateway.exchange.asking import eventually
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from gateway.messages import EdgeRequest, ResponseSink
 
+LINGER_RESET = struct.pack("ii", 1, 0)  # closing is a TCP reset (socket(7))
 HASTY = Timing(upload_grace=0.2, request_head=0.2)
 
 
@@ -166,3 +170,30 @@ async def test_the_byte_that_completes_a_body_waits_if_the_head_fills_the_transp
         body = (await client.rest()).partition(b"\r\n\r\n")[2]
     assert written == [size - 1]
     assert len(body) == size
+
+
+async def test_an_end_by_close_is_a_reset_until_the_kernel_has_all_of_the_body() -> None:
+    """Were the process killed before, the kernel would close, and what is held here would be lost."""
+    sent, lingers = 0, []
+
+    async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
+        nonlocal sent
+        assert isinstance(sink, Sink)
+        sink.begin(200, PLAIN, length=None)
+        while not sink.pending:  # the kernel takes no more
+            sink.write([bytes(16_384)])
+            sent += 16_384
+        assert sink._transport is not None
+        assert sink.end()
+        raw = sink._transport.get_extra_info("socket")
+        lingers.append(raw.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(LINGER_RESET)))
+
+    async with edge(serve) as it:
+        with socket.create_connection(("127.0.0.1", it.port), PATIENCE) as client:
+            client.sendall(get(version="1.0"))
+            await eventually(lambda: bool(lingers))
+            response = await asyncio.to_thread(
+                lambda: b"".join(iter(lambda: client.recv(65_536), b""))
+            )
+    assert lingers == [LINGER_RESET]
+    assert len(response.partition(b"\r\n\r\n")[2]) == sent
