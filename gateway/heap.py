@@ -21,7 +21,9 @@ _MMAP_THRESHOLD = (-3, 32 << 20)  # smaller blocks come from the heap; the large
 
 YOUNG = 5_000
 """New objects that stay before the youngest are looked at, instead of 700: as many as some ten exchanges
-are at a time. Under load that alone saves 3 % of the gateway's CPU (docs/performance.md)."""
+are at a time. Under load that alone saves 3 % of the gateway's CPU (docs/performance.md). In exchange, what is
+over may leave nothing in circles: a failed call would keep its request body until the next look
+(`tests/gateway/exchange/test_uncollected.py`)."""
 
 FULL_EVERY = 7
 """Collections of the middle generation between two full ones: some 350,000 new objects, where Python's own

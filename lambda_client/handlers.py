@@ -126,8 +126,8 @@ def _write(stream: ResponseStream, chunks: Any, head: Mapping[str, Any] | None) 
         stream.ensure_head()
         if not inspect.isgenerator(
             chunks
-        ):  # it may take its time to close; `finish` ends the others
-            stream.end()
+        ):  # whose `close` has nothing left to do; `finish` ends it
+            stream.end()  # before a `close` that may take its time
     finally:
         close = getattr(chunks, "close", None)
         if close is not None:
