@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.callback.endpoint import UNAUTHORIZED
 from gateway.errors import GatewayError
 from gateway.functions import Functions
 from gateway.invoke.base import HttpCall, Invocation, InvokeOutcomeUnknown
 from gateway.matching import sample
 from gateway.targets import AwsTarget, UrlTarget
+from gateway.tokens import Tokens
 from protocol.envelope import KEY, Envelope
 from protocol.errors import ProtocolError
 from protocol.limits import DEFAULT_MAX_FRAME, INITIAL_WINDOW, MAX_URLS
@@ -28,12 +30,16 @@ if TYPE_CHECKING:
 
     from gateway.invoke.base import Invoker, InvokeResult
     from gateway.routes import Route, RouteTable
-    from gateway.tokens import Tokens
     from protocol.headers import HeaderList
     from protocol.probe import Step, UrlReport
 
 PROBE_SECONDS = 60.0
 """How long a probe may take beyond its silence: a cold start, and five steps for each of four URLs."""
+
+REACHED = (
+    "reached the gateway; set gateway.token_keys to look further (it made a key that only it knows)"
+)
+"""What a refused token shows when there is no key that gateway and doctor could share."""
 
 HINTS = {
     "credentials": "give the gateway a role, or set AWS_PROFILE or AWS_ACCESS_KEY_ID",
@@ -42,8 +48,8 @@ HINTS = {
     "dns": "callback_url must be a name that the function's network knows",
     "tcp": "open the callback port to the function: security groups, route tables, NAT; is the gateway up?",
     "tls": "the certificate must be valid for the name in callback_url, and its CA known to the function",
-    "upgrade": "a 400 about TLS: write wss:// in callback_url; a 401: gateway and doctor need the same gateway.token_keys"
-    " (without any each has a random key); a 404 or 400: something else answers there, or a proxy between does not pass WebSockets on",
+    "upgrade": "a 400 about TLS: write wss:// in callback_url; a 401: gateway and doctor need the same gateway.token_keys;"
+    " a 404 or 400: something else answers there, or a proxy between does not pass WebSockets on",
     "attach": "a proxy between them passes the upgrade, and no WebSocket messages",
     "idle": "something between them cuts quiet connections: raise its idle timeout above 60 s",
 }
@@ -88,7 +94,7 @@ class Doctor:
     Args:
         routes: whose functions.
         callback_urls: what they are told to dial, each.
-        tokens: made from the running gateway's keys.
+        tokens: made from the running gateway's keys; None: it made its own, which nobody else knows.
         idle: seconds of silence that a connection should survive; 0 not to ask.
         say: prints one line.
     """
@@ -97,13 +103,14 @@ class Doctor:
         self,
         routes: RouteTable,
         callback_urls: Sequence[str],
-        tokens: Tokens,
+        tokens: Tokens | None,
         idle: float,
         say: Callable[[str], None],
     ) -> None:
         self._functions = Functions(routes, reload=False)
         self._callback_urls = callback_urls
-        self._tokens = tokens
+        self._tokens = tokens or Tokens([secrets.token_bytes(32)])
+        self._keyed = tokens is not None
         self._idle = idle
         self._say = say
 
@@ -144,7 +151,7 @@ class Doctor:
         well = self._tell("  ", found)
         for report in reports:
             self._say(f"  callback {report.url}, as the function sees it")
-            for finding in _findings(report):
+            for finding in self._findings(report):
                 well &= self._tell("    ", finding)
         return well
 
@@ -193,6 +200,16 @@ class Doctor:
             return Finding("function", ok=True, text=text, ms=_since(begun)), []
         return Finding("function", ok=True, text="uses lambda_client", ms=_since(begun)), reports
 
+    def _findings(self, report: UrlReport) -> Iterator[Finding]:
+        for step in report.steps:
+            refused = (
+                step.name == "upgrade" and "HTTP 401" in step.detail and UNAUTHORIZED in step.detail
+            )
+            if refused and not self._keyed:
+                yield Finding(step.name, ok=True, text=REACHED, ms=step.ms)
+            else:
+                yield Finding(step.name, step.ok, _text(step), step.ms)
+
     def _envelope(self, route: Route, urls: Sequence[str]) -> Envelope:
         xid = secrets.token_bytes(16)
         lifetime = route.timeout + PROBE_SECONDS + self._idle
@@ -213,11 +230,6 @@ def _hint(finding: Finding) -> str:
             if part in finding.text:
                 return hint
     return HINTS[finding.leg]
-
-
-def _findings(report: UrlReport) -> Iterator[Finding]:
-    for step in report.steps:
-        yield Finding(step.name, step.ok, _text(step), step.ms)
 
 
 def _text(step: Step) -> str:

@@ -76,15 +76,9 @@ class Functions:
         }
         if not targets:
             return {}
-        try:
-            from gateway.invoke.aws.account import Account
-        except ImportError as error:
-            raise ConfigError(
-                f"functions on AWS need botocore ({error}); install dialback[gateway,aws]"
-            ) from error
         from gateway.invoke.aws.http import open_session
 
-        account = Account()
+        account = _account()
         places = {path: _place(target, account) for path, target in targets.items()}
         session = open_session()
         self._stack.push_async_callback(session.close)
@@ -99,6 +93,16 @@ def _emulated(spec: FunctionSpec, *, reload: bool) -> LocalFunction:
     from gateway.invoke.local.function import LocalFunction  # wants an extra (`check_handlers`)
 
     return LocalFunction(spec, reload=reload)
+
+
+def _account() -> Account:
+    try:
+        from gateway.invoke.aws.account import Account
+    except ImportError as error:
+        raise ConfigError(
+            f"functions on AWS need botocore ({error}); install dialback[gateway,aws]"
+        ) from error
+    return Account()
 
 
 def _place(target: AwsTarget | UrlTarget, account: Account) -> tuple[str, str]:
@@ -140,6 +144,20 @@ def check_handlers(routes: Iterable[Route]) -> None:
             problem = check_handler(_spec(route, route.target))
             if problem is not None:
                 raise ConfigError(f"route {route.label}: {problem}")
+
+
+def check_places(routes: Iterable[Route]) -> None:
+    """See that it is known where every function on AWS is; blocks while it looks, and calls nothing.
+
+    Raises:
+        ConfigError: a region is missing or none, or botocore is.
+    """
+    for route in routes:
+        if isinstance(route.target, AwsTarget | UrlTarget):
+            try:
+                _place(route.target, _account())
+            except ConfigError as error:
+                raise ConfigError(f"route {route.label}: {error}") from error
 
 
 def _spec(route: Route, target: LocalTarget) -> FunctionSpec:

@@ -26,16 +26,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from gateway.config import load
+    from gateway.config_checks import check_listeners
     from gateway.credentials import read_credentials
-    from gateway.functions import check_handlers
+    from gateway.errors import ConfigError
+    from gateway.functions import check_handlers, check_places
     from gateway.routes import build_routes
     from gateway.workers import plan
 
     settings = load(options.file, os.environ)
+    gateway = settings.gateway
+    try:
+        check_listeners(gateway.edge, gateway.callback, gateway.admin)
+    except ValueError as error:
+        raise ConfigError(f"gateway: {error}") from error
     routes = build_routes(settings.routes)
-    read_credentials(settings.gateway)
-    plan.check(settings.gateway, routes)
+    read_credentials(gateway)
+    plan.check(gateway, routes)
     check_handlers(routes)
+    check_places(routes)
     count = "1 route" if len(routes) == 1 else f"{len(routes)} routes"
     print(f"{options.file}: good, {count}")
     for route in routes:

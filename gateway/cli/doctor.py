@@ -16,7 +16,7 @@ DESCRIPTION = """\
 Look, leg by leg, at what stands between the gateway and its functions: credentials, the right to invoke,
 whether the function uses lambda_client, and how it reaches the callback URL, as the function itself sees
 it: DNS, TCP, TLS, token, idle timeouts. Run it where the gateway runs, beside it, with the same file;
-without token_keys in there the gateway refuses its token, and it stops at the upgrade with a 401.
+without token_keys in there the gateway refuses its token, and it looks no further than that.
 
   dialback doctor --config dialback.toml
   dialback doctor --config dialback.toml --route /orders --idle 120
@@ -64,7 +64,8 @@ def _run(options: argparse.Namespace) -> int:
         paths = ", ".join(route.label for route in routes)
         raise ConfigError(f"--route {options.route}: there is none; the file has {paths}")
     urls = callback_urls(settings.gateway)
-    tokens = Tokens(read_keys(settings.gateway.token_keys))
+    keys = settings.gateway.token_keys
+    tokens = Tokens(read_keys(keys)) if keys else None
     given = options.route is None or any(options.route in (one.path, one.label) for one in chosen)
     path = None if given else options.route
 

@@ -183,10 +183,21 @@ def test_a_callback_with_tls_that_is_dialled_without(site: Site, tmp_path: Path)
     assert "try: a 400 about TLS: write wss://" in told
 
 
-def test_keys_that_are_not_the_gateways(site: Site) -> None:
+def test_without_keys_in_the_settings_reaching_the_gateway_is_all_that_can_be_seen(
+    site: Site,
+) -> None:
     site.write(local("aware"), key=False)
     with running_dialback("--config", site.file, command="serve", env=listen(site)):
         code, told = site.doctor()
+    assert code == 0, told
+    assert re.search(r"ok +upgrade +reached the gateway; set gateway.token_keys", told)
+
+
+def test_keys_that_are_not_the_gateways(site: Site, tmp_path: Path) -> None:
+    site.write(local("aware"))
+    (tmp_path / "other-key").write_text("o" * 40)
+    with running_dialback("--config", site.file, command="serve", env=listen(site)):
+        code, told = site.doctor(env={"DIALBACK_TOKEN_KEYS": str(tmp_path / "other-key")})
     assert code == 1
     assert re.search(r"FAIL +upgrade +HTTP 401", told)
     assert "need the same gateway.token_keys" in told

@@ -156,6 +156,30 @@ def test_token_keys_are_checked(tmp_path: Path) -> None:
     assert "32 bytes" in line
 
 
+def test_two_listeners_at_one_address_are_no_good_file(tmp_path: Path) -> None:
+    config = tmp_path / "dialback.toml"
+    config.write_text('[gateway]\nedge = "0.0.0.0:80"\ncallback = "0.0.0.0:80"\n' + ROUTE)
+    line = complaint("check-config", config)
+    assert line == (
+        "dialback: gateway: edge and callback are both 0.0.0.0:80; give each a port of its own"
+    )
+
+
+def test_a_function_on_aws_without_a_region_is_no_good_file(tmp_path: Path) -> None:
+    config = tmp_path / "dialback.toml"
+    config.write_text('[[routes]]\npath = "/"\ntarget = "aws:shop"\n')
+    nowhere = {
+        "AWS_CONFIG_FILE": str(tmp_path / "none"),
+        "AWS_REGION": "",
+        "AWS_DEFAULT_REGION": "",
+    }
+    line = complaint("check-config", config, env=nowhere)
+    assert line.startswith("dialback: route /: no AWS region: ")
+    assert complaint("serve", "--config", config, env=nowhere).startswith("dialback: no AWS region")
+    done = dialback("check-config", config, env={**nowhere, "AWS_REGION": "eu-west-1"})
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_good_file_is_good(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("k" * 32)
     config = tmp_path / "dialback.toml"
