@@ -59,6 +59,10 @@ def by_worker(dialback: Dialback, name: str, **labels: str) -> list[float]:
     return [dialback.metric(name, worker=worker, **labels) for worker in WORKERS]
 
 
+HEDGES = 6
+"""Dials beside a connection whose answer is late, as on a busy machine; a dial a call would be 20."""
+
+
 def callbacks(front: Dialback) -> dict[int, set[int]]:
     """The functions' ports of the callbacks that are open, by worker."""
     edge = int(front.url.rpartition(":")[2])
@@ -85,12 +89,13 @@ def test_an_environment_keeps_a_connection_for_each_worker_that_calls_it(
     url = f"{front.url}/one?gate={gate}"
     while not all(callbacks(front).values()):
         assert read(url)[2] == b"finished\n"
-    kept = callbacks(front)
+    seen: set[int] = set()
     done = front.metric("dialback_exchanges_total")
     while front.metric("dialback_exchanges_total") < done + 20:
         assert read(url)[2] == b"finished\n"
-    assert callbacks(front) == kept
-    assert {number: len(ports) for number, ports in kept.items()} == {0: 1, 1: 1}
+        seen.update(*callbacks(front).values())
+    eventually(lambda: [len(ports) for ports in callbacks(front).values()] == [1, 1])
+    assert len(seen) < 2 + HEDGES
 
 
 def test_functions_that_are_called_by_workers_in_turn_dial_the_right_one(
