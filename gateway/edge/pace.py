@@ -1,6 +1,7 @@
 """Tells a slow upload from one that is kept waiting by its function.
 
-Only the seconds count in which the function wants bytes and its client sends none. One timer for a
+Only the seconds count in which the function wants bytes and its client sends none. What came makes up for
+them, and is never worth more than the grace: a fast beginning buys no hour of silence. One timer for a
 body, and none for a body that is there when it is asked for.
 """
 
@@ -24,12 +25,13 @@ class Pace:
     """Watches one body.
 
     Args:
-        grace: seconds that a client may keep the function waiting before its rate counts.
+        grace: seconds that a client may keep the function waiting before its rate counts; also the
+            longest silence.
         too_slow: called once, while the client is waited for, when it sent too little.
     """
 
     def __init__(self, grace: float, too_slow: Callable[[], None]) -> None:
-        self._allowance = grace
+        self._grace = self._allowance = grace
         self._too_slow = too_slow
         self._loop = asyncio.get_running_loop()
         self._since: float | None = None
@@ -44,7 +46,8 @@ class Pace:
     def came(self, size: int) -> None:
         """It sent so many bytes."""
         if self._since is not None:
-            self._allowance += size / RATE_MIN - (self._loop.time() - self._since)
+            waited = self._loop.time() - self._since
+            self._allowance = min(self._allowance - waited + size / RATE_MIN, self._grace)
             self._since = None
 
     def close(self) -> None:

@@ -94,18 +94,27 @@ async def test_a_body_that_stops_after_the_head_breaks_the_response() -> None:
 async def test_the_pace_counts_waiting_only_and_the_bytes_that_came() -> None:
     slow: list[float] = []
     loop = asyncio.get_running_loop()
-    pace = Pace(0.1, lambda: slow.append(loop.time()))
-    begun = loop.time()
-    for _ in range(4):  # 0.1 s of grace, and 0.2 s that these bytes are worth
+    pace = Pace(0.3, lambda: slow.append(loop.time()))
+    for _ in range(10):  # 0.4 s of waiting, each made up for; what is not waited for never counts
         pace.wait()
-        await asyncio.sleep(0.01)
-        pace.came(RATE_MIN // 20)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.04)
+        pace.came(RATE_MIN // 10)
+        await asyncio.sleep(0.04)
+    assert not slow
+    begun = loop.time()
     pace.wait()
-    while not slow:
-        await asyncio.sleep(0.01)
-    # Waited for: 0.3 s in all, of some 0.24 s that were over before the last wait 0.04.
-    assert slow[0] - begun >= 0.1 + 0.2 + 4 * 0.05 - 0.01
+    await eventually(lambda: bool(slow))
+    assert slow[0] - begun >= 0.3 - 0.01
+    pace.close()
+
+
+async def test_a_fast_beginning_buys_no_longer_silence_than_the_grace() -> None:
+    slow: list[str] = []
+    pace = Pace(0.05, lambda: slow.append("slow"))
+    pace.wait()
+    pace.came(3600 * RATE_MIN)
+    pace.wait()
+    await eventually(lambda: slow == ["slow"])
     pace.close()
 
 
