@@ -43,28 +43,28 @@ _HINTS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = DESCRIPTION
-    add = parser.add_argument
-    add(
+    parser.add_argument(
         "target",
         metavar="FILE.py:HANDLER",
         nargs="?",
         help="the function that serves /; may be left out when there is a --route",
     )
+    _add_addresses(parser)
+    _add_functions(parser)
+    parser.set_defaults(run=_run)
+
+
+def _add_addresses(parser: argparse.ArgumentParser) -> None:
+    add, port = parser.add_argument, arguments.port
     add("--host", help="address to serve on, and for functions to dial (127.0.0.1)")
-    add("--port", type=arguments.port, help="for clients (8080; 0: any free one)")
-    add(
-        "--callback-port",
-        type=arguments.port,
-        metavar="PORT",
-        help="for functions that dial back (8081)",
-    )
-    add(
-        "--admin-port",
-        type=arguments.port,
-        metavar="PORT",
-        help="for operators, on loopback (9090)",
-    )
+    add("--port", type=port, help="for clients (8080; 0: any free one)")
+    add("--callback-port", type=port, metavar="PORT", help="for functions that dial back (8081)")
+    add("--admin-port", type=port, metavar="PORT", help="for operators, on loopback (9090)")
     add("--callback-url", metavar="ws://HOST:PORT", help="what functions dial, if not the above")
+
+
+def _add_functions(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("--timeout", type=arguments.seconds, default=30.0, help="seconds a function may run (30)")
     add(
         "--concurrency",
@@ -89,7 +89,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="/PATH=FILE.py:HANDLER",
         help="a further function; repeatable",
     )
-    parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -141,8 +141,7 @@ class Sink:
         if framing is Framing.CLOSE:
             self._keep_alive = False
             reset_on_close(self._transport)  # a FIN is the clean end, even if we are killed
-        if status == 204:  # RFC 9110 section 8.6: never; otherwise what a GET would have had
-            promised = None
+        promised = None if status == 204 else promised  # RFC 9110 section 8.6; else as of a GET
         ours = framing_lines(framing, self._request, promised, keep_alive=self._keep_alive)
         ours.append(EXCHANGE_HEADER + b": " + self.exchange_id.encode())
         self._head = render_head(self._request.version, status, headers, ours)
