@@ -98,17 +98,7 @@ class App:
         )
         base = urlsplit(callback_url).path
         self._endpoint = CallbackEndpoint(store, credentials.tokens, telemetry, limits, base)
-        connections = self._endpoint.connections
-        telemetry.callbacks = {
-            "active": lambda: connections.active,
-            "parked": lambda: connections.parked,
-            "unattached": lambda: connections.unattached,
-        }
-        telemetry.tasks = lambda: len(asyncio.all_tasks())
-        telemetry.memory = budget
-        telemetry.lines_dropped = lambda: writer_of(sys.stderr).dropped
-        for route in routes:
-            telemetry.route(route.label)
+        self._count(routes, budget)
         proxies = Proxies(settings.trusted_proxies)
         self._handler = EdgeHandler(
             routes,
@@ -121,13 +111,28 @@ class App:
         self._admin = Admin(self, page_origins, settings.names_of_admin)
         self._invoke_api = _invoke_api(self._functions.local) if development else None
         self._admin_runner = self._make_admin_runner()
-        edge_crowd = Crowd(
-            "edge", settings.connections, settings.connections_per_address, proxies.trusts
-        )
-        self.edge = EdgeServer(self._handler, telemetry, settings.timing, edge_crowd)
-        self.callback = CallbackServer(
-            self._endpoint.handle, settings.connections, settings.timing.request_head
-        )
+        self._serve(settings, proxies)
+
+    def _count(self, routes: RouteTable, budget: MemoryBudget) -> None:
+        """Let the numbers be asked of those who know them."""
+        telemetry, connections = self._telemetry, self._endpoint.connections
+        telemetry.callbacks = {
+            "active": lambda: connections.active,
+            "parked": lambda: connections.parked,
+            "unattached": lambda: connections.unattached,
+        }
+        telemetry.tasks = lambda: len(asyncio.all_tasks())
+        telemetry.memory = budget
+        telemetry.lines_dropped = lambda: writer_of(sys.stderr).dropped
+        for route in routes:
+            telemetry.route(route.label)
+
+    def _serve(self, settings: GatewaySettings, proxies: Proxies) -> None:
+        """Make what the connections of edge and callback are handed to."""
+        most, timing = settings.connections, settings.timing
+        crowd = Crowd("edge", most, settings.connections_per_address, proxies.trusts)
+        self.edge = EdgeServer(self._handler, self._telemetry, timing, crowd)
+        self.callback = CallbackServer(self._endpoint.handle, most, timing.request_head)
 
     def factories(self) -> dict[str, Callable[[], asyncio.BaseProtocol]]:
         """Return what makes the protocol of a connection, by listener; call it after `start`."""
