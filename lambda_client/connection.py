@@ -21,7 +21,7 @@ from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
 from lambda_client.masking import masked, masks
-from protocol.codec import decode, encode
+from protocol.codec import decode, encode_parts
 from protocol.connection import FunctionConnection
 from protocol.errors import CloseCode, ProtocolError, RemoteProtocolError
 from protocol.limits import SUBPROTOCOL, Limits
@@ -108,7 +108,7 @@ class Connection(asyncio.Protocol):
             return  # a goodbye in the same read has been answered, and is about to be acted upon
         parts: list[bytes] = []
         for frame in chain(self.state.frames_to_send(self._loop.time()), frames):
-            parts += masked(encode(frame), next(self._masks))
+            parts += masked(encode_parts(frame), next(self._masks))
         self._write(parts)
 
     def when_flushed(self, then: Callable[[], None]) -> None:

@@ -16,7 +16,7 @@ except ImportError:  # installed without its extension
     from websockets.utils import apply_mask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _WHOLE_BINARY = 0x82
 """FIN, and the opcode of a binary message."""
@@ -39,13 +39,18 @@ def masks() -> Iterator[bytes]:
             yield pool[at : at + 4]
 
 
-def masked(message: bytes, mask: bytes) -> tuple[bytes, bytes]:
-    """Return a whole binary message as one frame: its header and its payload."""
-    size = len(message)
+def masked(parts: Sequence[bytes | memoryview], mask: bytes) -> list[bytes]:
+    """Return a whole binary message as one frame: its header, and each of its parts, masked."""
+    size = sum(map(len, parts))
     if size < _TWO_BYTES:
         header = _SHORT.pack(_WHOLE_BINARY, _MASKED | size, mask)
     elif size < 1 << 16:
         header = _MEDIUM.pack(_WHOLE_BINARY, _MASKED | _TWO_BYTES, size, mask)
     else:
         header = _LONG.pack(_WHOLE_BINARY, _MASKED | _EIGHT_BYTES, size, mask)
-    return header, apply_mask(message, mask)
+    frame = [header]
+    for part in parts:
+        frame.append(apply_mask(part, mask))
+        turn = len(part) % 4  # where in the mask the next part begins
+        mask = mask[turn:] + mask[:turn]
+    return frame

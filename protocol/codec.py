@@ -7,6 +7,7 @@ by msgpack before it allocates, arrays are capped, and maps and extensions refus
 
 from __future__ import annotations
 
+import struct
 from enum import Enum
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -18,6 +19,7 @@ from protocol.errors import CloseCode, LocalProtocolError, RemoteProtocolError
 from protocol.limits import (
     DEFAULT_MAX_FRAME,
     FIRST_IGNORABLE_TYPE,
+    KIB,
     LAST_TYPE,
     MAX_DEPTH,
     MAX_HEADERS,
@@ -198,6 +200,11 @@ _BY_CLASS = {row.frame: row for row in FRAME_TABLE}
 DIRECTIONS = {row.frame: row.direction for row in FRAME_TABLE}
 _DATA = 4
 
+#: From this size on a payload is a part of its own: to copy less costs less than to handle a part.
+PART_MIN = 4 * KIB
+#: What stands before the bytes of a bin in msgpack, by the width of its length; an empty one has two bytes.
+_BIN16, _BIN32 = struct.Struct(">BH"), struct.Struct(">BI")
+
 
 # ------------------------------------------------------------------------------- encode
 
@@ -225,6 +232,20 @@ def encode(frame: frames.Frame) -> bytes:
         return cast("bytes", msgpack.packb(_PACKERS[type(frame)](frame), default=Limits.to_wire))
     except (TypeError, ValueError, OverflowError, AttributeError) as error:
         raise LocalProtocolError(f"cannot encode {type(frame).__name__}: {error}") from error
+
+
+def encode_parts(frame: frames.Frame) -> tuple[bytes | memoryview, ...]:
+    """Return the message of `encode` in parts: a large payload is one by itself, and was not copied.
+
+    Raises:
+        LocalProtocolError: as `encode`.
+    """
+    if type(frame) is not frames.Data or len(frame.data) < PART_MIN:
+        return (encode(frame),)
+    size = len(frame.data)
+    empty: bytes = msgpack.packb((_DATA, frame.sid, frame.offset, b""))
+    width = _BIN16.pack(0xC5, size) if size < 1 << 16 else _BIN32.pack(0xC6, size)
+    return empty[:-2] + width, frame.data
 
 
 # ------------------------------------------------------------------------------- decode

@@ -54,7 +54,7 @@ def _shown(frame: _Loggable, name: str) -> str:
         return "(hidden)"
     if name == "code":
         return _code_name(type(frame), value)
-    if isinstance(value, bytes | tuple):
+    if isinstance(value, bytes | memoryview | tuple):
         return f"<{len(value)}>"
     return repr(value) if isinstance(value, str) else str(value)
 

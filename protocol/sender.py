@@ -11,6 +11,7 @@ request bodies by the gateway.
 from __future__ import annotations
 
 from collections import deque
+from typing import cast
 
 from protocol.checksum import crc32
 from protocol.errors import LocalProtocolError, RemoteProtocolError
@@ -19,6 +20,9 @@ from protocol.limits import MAX_WINDOW, MIN_MAX_FRAME
 #: Neighbours in flight are joined up to this size, so that a body of single bytes does not keep one
 #: object per byte; joining costs a copy of at most this much.
 _JOIN = MIN_MAX_FRAME
+
+#: What is kept: bytes, or a view of bytes.
+Bytes = bytes | memoryview
 
 
 class Sender:
@@ -55,8 +59,8 @@ class Sender:
         self.finished = False
         self._write_limit = maximum
         self._crc = 0  # of [0, sent)
-        self._waiting: deque[bytes] = deque()
-        self._in_flight: deque[tuple[int, int, bytes]] = deque()  # offset, CRC before it, bytes
+        self._waiting: deque[Bytes] = deque()
+        self._in_flight: deque[tuple[int, int, Bytes]] = deque()  # offset, CRC before it, bytes
 
     # ------------------------------------------------------------------ the producer
 
@@ -70,7 +74,7 @@ class Sender:
         """Length of the body once it is finished, else None."""
         return self.written if self.finished else None
 
-    def write(self, data: bytes | memoryview) -> int:
+    def write(self, data: Bytes) -> int:
         """Accept bytes as far as credit allows.
 
         Returns:
@@ -86,12 +90,12 @@ class Sender:
             size = self.room
         if not size:
             return 0
-        if size == len(data) <= self.max_frame:
-            self._waiting.append(bytes(data))
+        if type(data) is bytes and size == len(data) <= self.max_frame:
+            self._waiting.append(data)
         else:  # cut once, not anew for every frame
             view = memoryview(data)[:size]
-            starts = range(0, size, self.max_frame)
-            self._waiting.extend(bytes(view[at : at + self.max_frame]) for at in starts)
+            parts = (view[at : at + self.max_frame] for at in range(0, size, self.max_frame))
+            self._waiting.extend(parts if _may_be_kept(view.obj) else map(bytes, parts))
         self.written += size
         return size
 
@@ -124,7 +128,8 @@ class Sender:
     def take(self) -> tuple[int, bytes] | None:
         """Hand out the next DATA: its offset and up to `max_frame` bytes, or None.
 
-        Small writes that wait together travel together. The bytes are kept until acknowledged.
+        Small writes that wait together travel together. The bytes are kept until acknowledged; those of
+        a large write are a view of it, which is as good as bytes to whoever sends them.
         """
         room = min(self.maximum - self.sent, self.max_frame)
         if room <= 0 or not self._waiting:
@@ -133,9 +138,9 @@ class Sender:
         self._keep(offset, data)
         self._crc = crc32(data, self._crc)
         self.sent += len(data)
-        return offset, data
+        return offset, cast("bytes", data)
 
-    def _next_piece(self, room: int) -> bytes:
+    def _next_piece(self, room: int) -> Bytes:
         first = self._waiting.popleft()
         if len(first) > room:
             self._waiting.appendleft(first[room:])
@@ -148,10 +153,10 @@ class Sender:
             size += len(pieces[-1])
         return b"".join(pieces)
 
-    def _keep(self, offset: int, data: bytes) -> None:
+    def _keep(self, offset: int, data: Bytes) -> None:
         if self._in_flight and len(data) + len(self._in_flight[-1][2]) <= _JOIN:
             start, crc, before = self._in_flight.pop()
-            self._in_flight.append((start, crc, before + data))
+            self._in_flight.append((start, crc, b"".join((before, data))))
         else:
             self._in_flight.append((offset, self._crc, data))
 
@@ -234,3 +239,8 @@ class Sender:
         if parts:
             parts[0] = parts[0][self.acked - self._in_flight[0][0] :]
         return self.acked, b"".join([*parts, *self._waiting])
+
+
+def _may_be_kept(whole: object) -> bool:
+    """Whether parts of it need no copies: nobody changes it, and its last byte in flight keeps little."""
+    return type(whole) is bytes and len(whole) <= MAX_WINDOW

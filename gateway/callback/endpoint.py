@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from gateway.callback.connections import Connections
+from gateway.callback.framing import FrameWriter
 from gateway.callback.pump import CLOSE_SECONDS, Pump
 from gateway.tokens import TokenError
 from protocol.limits import ATTACH_PATH, SUBPROTOCOL, choose_subprotocol
@@ -79,8 +80,9 @@ class CallbackEndpoint:
         transport = request.transport
         if transport is None:  # the same, a moment later
             return socket
+        writer = FrameWriter(transport, request.writer.drain)
         await Pump(
-            socket, transport, self._store, self._telemetry, self._limits, self.connections
+            socket, writer, self._store, self._telemetry, self._limits, self.connections
         ).run()
         return socket
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import WebSocketError, WSMsgType
 
-from protocol.codec import decode, encode
+from protocol.codec import decode
 from protocol.connection import GatewayConnection
 from protocol.errors import CloseCode, GoawayCode, ProtocolError, RejectCode, RemoteProtocolError
 from protocol.frames import Attach, Attached, Data, Park, Reject
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aiohttp import WSMessage, web
 
     from gateway.callback.connections import Connections
+    from gateway.callback.framing import FrameWriter
     from gateway.journal.memory import MemoryJournal
     from gateway.journal.store import JournalStore
     from gateway.telemetry import Telemetry
@@ -46,14 +47,14 @@ class Pump:
     def __init__(
         self,
         socket: web.WebSocketResponse,
-        transport: asyncio.WriteTransport,
+        writer: FrameWriter,
         store: JournalStore,
         telemetry: Telemetry,
         limits: Limits,
         connections: Connections,
     ) -> None:
         self._socket = socket
-        self._transport = transport
+        self._writer = writer
         self._store = store
         self._telemetry = telemetry
         self._limits = limits
@@ -69,7 +70,6 @@ class Pump:
         self._closing: CloseCode | None = None
         self._hang_up: asyncio.TimerHandle | None = None
         self._writing = False
-        self._written = 0  # bytes, without the WebSocket's own
         self._stall: _Stall | None = None
 
     # ------------------------------------------------------------ what the journal calls
@@ -123,7 +123,7 @@ class Pump:
         if self._closing is not None:
             return self._closing
         self._closing = code
-        self._hang_up = self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
+        self._hang_up = self._loop.call_later(CLOSE_SECONDS, self._writer.abort)
         self._outbox_ready.set()
         self._leave()
         return code
@@ -233,11 +233,11 @@ class Pump:
             while self._closing is None:
                 await self._outbox_ready.wait()
                 self._outbox_ready.clear()
+                if self._socket.closed:  # nothing may follow a Close
+                    break
                 self._writing = True
-                for frame in self._waiting_frames(self._loop.time()):
-                    message = encode(frame)
-                    self._written += len(message)
-                    await self._socket.send_bytes(message)
+                self._writer.send(self._waiting_frames(self._loop.time()))
+                await self._writer.drain()
                 self._writing = False
                 self._arm()
         except OSError as error:
@@ -300,11 +300,11 @@ class Pump:
             RemoteProtocolError: it took none for `dead_ms`.
         """
         active = self._connection.active is not None
-        waiting = self._transport.get_write_buffer_size() if active else 0
+        waiting = self._writer.waiting if active else 0
         if not waiting:
             self._stall = None
             return
-        taken = self._written - waiting
+        taken = self._writer.taken
         if self._stall is None or taken > self._stall.taken:
             self._stall = _Stall(taken, now + self._limits.dead_ms * _MS)
         elif now >= self._stall.deadline:

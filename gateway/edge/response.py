@@ -23,10 +23,11 @@ from gateway.edge.head import (
     render_head,
 )
 from gateway.edge.heartbeat import COMMENT, Heartbeat
-from gateway.edge.sent import WRITELINES_NEVER_PAUSES, reset_on_close
+from gateway.edge.sent import reset_on_close
 from gateway.edge.sse import EventBoundary
 from gateway.messages import Account
 from gateway.tls.connection import TlsTransport
+from gateway.writing import write_parts
 from protocol.headers import content_length
 
 if TYPE_CHECKING:
@@ -370,10 +371,7 @@ class Sink:
         if self._head:
             parts = (self._take_head(), *parts)
         if self._transport is not None and self._alive:
-            if WRITELINES_NEVER_PAUSES:
-                self._transport.write(b"".join(parts))
-            else:
-                self._transport.writelines(parts)
+            write_parts(self._transport, parts)
 
     def _flush_head(self) -> None:
         if self._head:

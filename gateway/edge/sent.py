@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import struct
-import sys
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -16,12 +15,6 @@ if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
 
     from gateway.edge.response import Sink
-
-WRITELINES_NEVER_PAUSES = (3, 12) <= sys.version_info < (3, 12, 9) or (
-    (3, 13) <= sys.version_info < (3, 13, 2)
-)
-"""asyncio's `writelines` told nobody that its buffer was full (CVE-2024-12254): one slow reader of a large
-body would have filled the memory."""
 
 _LINGER_RESET = struct.pack("ii", 1, 0)
 _LINGER_NEVER = struct.pack("ii", 0, 0)

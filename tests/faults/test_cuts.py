@@ -308,9 +308,9 @@ def test_a_cut_between_two_parts_of_an_upload(stage: Stage) -> None:
     ids=lambda value: getattr(value, "value", value),
 )
 def test_a_cut_in_the_middle_of_an_upload(stage: Stage, direction: Direction, offset: int) -> None:
-    """DOWN is the body itself, UP what the function acknowledges."""
+    """DOWN is the body itself, UP what the function acknowledges, some MiB at a time."""
     stage.proxy.plan(Point(direction, offset, RESET, upgraded=True))
-    sent = body_of(12 * MIB)
+    sent = body_of(24 * MIB)
     browser = stage.browse("hash_upload", sent)
     assert_uploaded(stage, browser, sent)
     cut = stage.proxy.faults[-1]

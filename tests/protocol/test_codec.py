@@ -2,17 +2,17 @@ from __future__ import annotations
 
 import contextlib
 import tracemalloc
-from typing import Any
+from typing import Any, cast
 
 import msgpack  # type: ignore[import-untyped]  # it ships no types
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from protocol.codec import FRAME_TABLE, RESERVED_TYPES, decode, encode
+from protocol.codec import FRAME_TABLE, PART_MIN, RESERVED_TYPES, decode, encode, encode_parts
 from protocol.errors import CloseCode, LocalProtocolError, ProtocolError, RemoteProtocolError
 from protocol.frames import Cancel, Data, EndAck, Frame, Park, Ping, Reject
-from protocol.limits import MAX_INT
+from protocol.limits import MAX_INT, MAX_MAX_FRAME
 from tests.protocol.samples import SAMPLES, any_frame
 
 pack: Any = msgpack.packb
@@ -29,6 +29,21 @@ def test_round_trip_of_a_sample(frame: Frame) -> None:
 @given(any_frame)
 def test_round_trip(frame: Frame) -> None:
     assert decode(encode(frame)) == frame
+
+
+@given(any_frame)
+def test_the_parts_of_a_small_message_are_one(frame: Frame) -> None:
+    assert encode_parts(frame) == (encode(frame),)
+
+
+@pytest.mark.parametrize("size", [PART_MIN, 65_535, 65_536, MAX_MAX_FRAME])
+@pytest.mark.parametrize("offset", [0, 300, 2**40])
+def test_a_large_payload_is_a_part_by_itself(size: int, offset: int) -> None:
+    payload = memoryview(bytes(size))
+    frame = Data(7, offset, cast("bytes", payload))
+    head, body = encode_parts(frame)
+    assert body is payload
+    assert b"".join((head, body)) == encode(frame)
 
 
 _element = st.recursive(

@@ -63,6 +63,43 @@ def test_a_mutable_write_is_copied() -> None:
     assert sender.take() == (0, b"abc")
 
 
+def test_a_large_write_is_not_copied_and_its_pieces_stay() -> None:
+    whole = bytes(range(256)) * 64
+    sender = filled(whole)
+    pieces = []
+    while (piece := sender.take()) is not None:
+        pieces.append(memoryview(piece[1]))
+    assert all(piece.obj is whole for piece in pieces)
+    assert b"".join(pieces) == whole
+    sender.rewind(5000)
+    assert take_all(sender) == whole[5000:]
+    assert sender.tail() == (0, whole)
+
+
+def test_the_rest_of_a_large_write_goes_on_with_what_follows() -> None:
+    whole = bytes(FRAME) + b"abc"
+    sender = filled(whole, b"def", b"g")
+    assert take_all(sender) == whole + b"defg"
+    assert sender.tail() == (0, whole + b"defg")
+
+
+def test_a_large_mutable_write_is_copied() -> None:
+    data = bytearray(2 * FRAME)
+    sender = filled(memoryview(data))  # type: ignore[arg-type]
+    data[:] = b"x" * len(data)
+    assert take_all(sender) == bytes(2 * FRAME)
+
+
+def test_a_little_that_is_in_flight_keeps_no_huge_write_alive() -> None:
+    huge = bytes(MAX_WINDOW + 1)
+    sender = Sender(FRAME, MAX_WINDOW)
+    sender.write(memoryview(huge)[-2 * FRAME :])
+    for _ in range(2):
+        piece = sender.take()
+        assert piece is not None
+        assert type(piece[1]) is bytes
+
+
 def test_allow_lets_the_producer_run_ahead_of_credit() -> None:
     sender = Sender(FRAME, 2)
     sender.allow(6)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from aiohttp import web
 
 from gateway.callback.connections import Connections
+from gateway.callback.framing import FrameWriter
 from gateway.callback.pump import Pump
 from gateway.journal.memory import MemoryJournal
 from gateway.journal.store import JournalStore
@@ -37,7 +39,7 @@ def bound(window: int) -> tuple[Pump, MemoryJournal]:
     """A pump without a socket, and the journal that an ATTACH and a HEAD have bound to it."""
     pump = Pump(
         web.WebSocketResponse(),
-        asyncio.WriteTransport(),
+        FrameWriter(asyncio.WriteTransport(), partial(asyncio.sleep, 0)),
         JournalStore(),
         Telemetry(),
         LIMITS,
