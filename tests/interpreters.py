@@ -16,7 +16,7 @@ VERSIONS = ("3.11", "3.12", "3.13")
 """Those that are promised; 3.14 as soon as one can be had, and all dependencies for it."""
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = "gateway,local,speedups,test"
+EXTRAS = "gateway,local,aws,speedups,test"
 
 
 @cache
@@ -48,9 +48,7 @@ def environment(version: str) -> Path:
     python = folder / "bin/python"
     if not python.exists():
         subprocess.run([str(found()[version]), "-m", "venv", str(folder)], check=True)
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    pip += ["-c", "deploy/constraints.txt", "-e", f".[{EXTRAS}]"]
-    subprocess.run(pip, cwd=ROOT, check=True)
+    subprocess.run([python, ROOT / "deploy/install.py", EXTRAS], check=True)
     return python
 
 
