@@ -66,7 +66,7 @@ bench: $(TESTS)  ## measure beside plain aiohttp and nginx in one run; some minu
 	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))
 
 bench-compare: $(TESTS)  ## this work tree beside another commit, REV=main: what got faster (ONLY=ttfb-10,bulk)
-	$(BIN)/python -m tests.benchmarks.compare $(REV) $(if $(ONLY),--only $(ONLY))
+	$(BIN)/python -m tests.benchmarks.compare $(or $(REV),$(error say what to compare this work tree with: make bench-compare REV=main)) $(if $(ONLY),--only $(ONLY))
 
 docs: $(TESTS)  ## write again what docs/ takes from the code (the state diagram, the fault matrix)
 	$(BIN)/python -m tests.generated_docs

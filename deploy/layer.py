@@ -44,10 +44,17 @@ _KEPT_OF_DIST_INFO = ("METADATA", "COPYING", "LICENSE")
 
 def main() -> int:
     """Build what the command line says; print each file and its size."""
-    parser = argparse.ArgumentParser(description="Build the Lambda layer.")
-    parser.add_argument("--arch", action="append", choices=MACHINES)
-    parser.add_argument("--python", default="{}.{}".format(*sys.version_info), metavar="3.N")
-    parser.add_argument("--out", type=Path, default=ROOT / "dist")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--arch", action="append", choices=MACHINES, help="only this (both)")
+    parser.add_argument(
+        "--python",
+        default="{}.{}".format(*sys.version_info),
+        metavar="3.N",
+        help="of the functions' runtime (%(default)s)",
+    )
+    parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder (dist)")
     options = parser.parse_args()
     too_large = False
     for arch in options.arch or MACHINES:

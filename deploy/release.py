@@ -35,10 +35,12 @@ class ReleaseError(Exception):
 
 def main() -> int:
     """Build what the command line says; print each file and its size."""
-    parser = argparse.ArgumentParser(description="Build a release.")
-    parser.add_argument("--out", type=Path, default=ROOT / "dist")
-    parser.add_argument("--python", action="append", choices=PYTHONS)
-    parser.add_argument("--arch", action="append", choices=layer.MACHINES)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder (dist)")
+    parser.add_argument("--python", action="append", choices=PYTHONS, help="layers of it (all)")
+    parser.add_argument("--arch", action="append", choices=layer.MACHINES, help="only this (both)")
     options = parser.parse_args()
     try:
         notes = check_changelog((ROOT / "CHANGELOG.md").read_text(), version())

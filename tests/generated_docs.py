@@ -1,7 +1,9 @@
 """Writes into docs/ what is taken from the code; a test fails when it is stale.
 
-python -m tests.generated_docs          write
-python -m tests.generated_docs --check  say what is stale, exit 1
+python -m tests.generated_docs          write it again, where it changed (``make docs``)
+python -m tests.generated_docs --check  say what is stale, and write nothing; exit code 1 if something is
+
+What stands between <!-- generated: NAME --> and <!-- end of generated --> comes from the code: edit that.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.exchange.states import TABLE, State
+from tests import entry
 from tests.documents import configuration, limits, metrics
 from tests.faults.coverage import Proof, proofs
 from tests.faults.rows import ROWS, Row
@@ -88,11 +91,14 @@ def renewed(page: str, name: str, text: str) -> str:
 
 def main() -> int:
     """Write the pages, or check them."""
+    parser = entry.parser("tests.generated_docs", __doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, say what is stale")
+    checked = parser.parse_args().check
     stale = 0
     for path, name, make in GENERATED:
         page = path.read_text()
         fresh = renewed(page, name, make())
-        if "--check" not in sys.argv[1:]:
+        if not checked:
             path.write_text(fresh)
         elif page != fresh:
             print(f"{path.relative_to(ROOT)} is stale: run `make docs`", file=sys.stderr)

@@ -1,6 +1,10 @@
 """The Pythons of this machine that dialback runs on: those on the path, and those that pyenv has.
 
-python -m tests.interpreters    the whole suite on each (``make test-all-pythons``)
+python -m tests.interpreters                        the whole suite on each (``make test-all-pythons``)
+python -m tests.interpreters tests/protocol -x      what pytest is given, on each
+
+Each has a virtual environment of its own, .venv-3.N, made the first time; the suite takes some five minutes on each.
+Exit code 1 if it failed on one; a Python that is not here is named, and no failure.
 """
 
 from __future__ import annotations
@@ -11,6 +15,8 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+
+from tests import entry
 
 VERSIONS = ("3.11", "3.12", "3.13")
 """Those that are promised; 3.14 as soon as one can be had, and all dependencies for it."""
@@ -54,13 +60,16 @@ def environment(version: str) -> Path:
 
 def main() -> int:
     """Run the suite on each; tell how each did."""
+    parser = entry.parser("tests.interpreters", __doc__)
+    parser.usage = "python -m tests.interpreters [-h] [ARGUMENT OF PYTEST ...]"
+    _, arguments = parser.parse_known_args()
     verdicts = {}
     for version in VERSIONS:
         if version not in found():
             verdicts[version] = "not on this machine"
             continue
         command = [str(environment(version)), "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile"]
-        code = subprocess.run([*command, *sys.argv[1:]], cwd=ROOT, check=False).returncode
+        code = subprocess.run([*command, *arguments], cwd=ROOT, check=False).returncode
         verdicts[version] = "passed" if code == 0 else f"FAILED (exit code {code})"
     for version, verdict in verdicts.items():
         print(f"Python {version}: {verdict}")

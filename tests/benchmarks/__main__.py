@@ -1,31 +1,36 @@
 """`make bench`: dialback beside plain aiohttp, nginx and itself buffered, in one run.
 
-python -m tests.benchmarks                            everything; writes docs/benchmarks.md
+python -m tests.benchmarks                            everything, some minutes; writes docs/benchmarks.md
 python -m tests.benchmarks --only ttfb-10,bulk,quiet  a part (bulk: all that begin with bulk-)
 python -m tests.benchmarks --quick --rounds 3         smaller rounds, and fewer
 
-To see what a change of the code gives, see `tests.benchmarks.compare`.
+The page goes to the screen, too. The exit code is 1 if a response did not come whole. What a change of the code
+gives is asked with `tests.benchmarks.compare`.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
+from tests import entry
 from tests.benchmarks import report
 from tests.benchmarks.cores import CORES, share
 from tests.benchmarks.curves import plots, write
-from tests.benchmarks.measures import grouped, selected, take_turns
+from tests.benchmarks.measures import grouped, names_of, selected, take_turns
 from tests.benchmarks.results import Results
 from tests.benchmarks.servers import contenders
 from tests.benchmarks.streams import FULL, QUICK, measures
 from tests.benchmarks.studies import FULL as DEEPLY
 from tests.benchmarks.studies import QUICK as QUICKLY
 from tests.benchmarks.studies import STUDIES, Curves
+
+if TYPE_CHECKING:
+    import argparse
 
 DEFAULT_PAGE = Path(__file__).parents[2] / "docs/benchmarks.md"
 
@@ -60,10 +65,10 @@ def main() -> int:
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks", description="Measure dialback beside others."
-    )
-    parser.add_argument("--only", help="measures, with commas between them", default="")
+    parser = entry.parser("tests.benchmarks", __doc__)
+    known = measures(QUICK)
+    parser.epilog = f"Measures: {names_of(known)}. Each measured once: {', '.join(STUDIES)}."
+    parser.add_argument("--only", metavar="NAME,...", help="these, of those below", default="")
     parser.add_argument("--quick", action="store_true", help="smaller rounds; writes no page")
     parser.add_argument("--rounds", type=int, default=5, help="of each measure (default: 5)")
     parser.add_argument("--cores", type=int, default=CORES, help="0: all; default: %(default)s")

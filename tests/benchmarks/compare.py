@@ -7,21 +7,22 @@ python -m tests.benchmarks.compare main --only ttfb-10,bulk   a part; ttfb: all 
 Commits are checked out into temporary work trees. Both sides get the same functions, the same client,
 and this virtual environment. In every round each side is started anew (an accident of one process's
 memory is not taken for a difference), warmed up, and measured five times in turn, of which the median
-counts. One measure takes about a minute and a half, all of them six. A row is judged by the pairs of all rounds (see `verdict`): better, worse, or within noise.
+counts. One measure takes about a minute and a half, all of them six. A row is judged by the pairs of
+all rounds (see `verdict`): better, worse, or within noise. The exit code is 1 if a row got worse.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import uvloop
 
+from tests import entry
 from tests.benchmarks.contenders import Gateway
 from tests.benchmarks.cores import CORES, share
-from tests.benchmarks.measures import grouped, selected, take_turns
+from tests.benchmarks.measures import grouped, names_of, selected, take_turns
 from tests.benchmarks.report import number
 from tests.benchmarks.results import Results
 from tests.benchmarks.servers import ROUTES, running_gateway
@@ -31,6 +32,7 @@ from tests.benchmarks.worktrees import checked_out, commit_of, dirty
 from tests.system.running import REPOSITORY
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
@@ -71,14 +73,12 @@ def main() -> int:
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.compare",
-        description="Hold two commits side by side.",
-    )
+    parser = entry.parser("tests.benchmarks.compare", __doc__)
+    parser.epilog = f"Measures: {names_of(measures(QUICK))}. Without --only: {', '.join(USUALLY)}."
     parser.add_argument("before", metavar="REV", help="a commit")
     parser.add_argument("after", metavar="REV2", nargs="?", help="another (default: what is here)")
-    parser.add_argument("--only", help="measures, with commas between them", default="")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--only", metavar="NAME,...", help="these measures, below", default="")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="(default: %(default)s)")
     parser.add_argument("--cores", type=int, default=CORES, help="0: all; default: %(default)s")
     options = parser.parse_args()
     if options.rounds < FEWEST:

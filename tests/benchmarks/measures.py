@@ -70,9 +70,13 @@ def selected(measures: Iterable[Measure], only: Sequence[str]) -> list[Measure]:
     known = list(measures)
     for word in only:
         if not any(_is_meant(measure, word) for measure in known):
-            names = ", ".join(measure.name for measure in known)
-            raise ValueError(f"{word!r} is no measure; there are: {names}")
+            raise ValueError(f"{word!r} is no measure; there are: {names_of(known)}")
     return [one for one in known if not only or any(_is_meant(one, word) for word in only)]
+
+
+def names_of(measures: Iterable[Measure]) -> str:
+    """What `--only` may name, in a line."""
+    return ", ".join(measure.name for measure in measures)
 
 
 def _is_meant(measure: Measure, word: str) -> bool:

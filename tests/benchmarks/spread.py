@@ -1,9 +1,10 @@
 """How evenly several processes share connections: each its own listening socket, or one for all.
 
-python -m tests.benchmarks.spread
+python -m tests.benchmarks.spread       2 and 4 processes, both ways, five rounds each: ten seconds
 
 Clients come a moment after each other and stay, as those of a load balancer do; then all ask at once. It is
 why `gateway.sockets.share` takes SO_REUSEPORT: with one socket for all, whoever happens to be awake takes more.
+The table says how many of 50 connections each process had, the most first, and the median answer.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing_extensions import override
 from gateway.address import Address
 from gateway.listener import Listener
 from gateway.sockets import BACKLOG, address_of, hold, share
+from tests import entry
 
 if TYPE_CHECKING:
     import socket
@@ -33,6 +35,7 @@ ANY = Address("127.0.0.1", 0)
 
 def main() -> None:
     """Measure both ways with 2 and 4 processes."""
+    entry.parser("tests.benchmarks.spread", __doc__).parse_args()
     print("| processes | sockets | connections of each, by round | p50 ms |")
     print("|---|---|---|---|")
     for count in (2, 4):

@@ -5,11 +5,11 @@ python -m tests.benchmarks.workers --counts 1,2,4 --cores 0
 
 Client, workers and functions share the processors. Connections are kept, as load balancers keep them, and
 lie on the workers as the kernel has spread them; how, is printed, since the fullest worker sets the pace.
+Two minutes; it stops if what it calls streamed did not come over the callback.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import statistics
 import tempfile
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import psutil
 import uvloop
 
+from tests import entry
 from tests.benchmarks.client import Client
 from tests.benchmarks.contenders import SPARE, WARM_MS
 from tests.benchmarks.cores import CORES, share
@@ -31,6 +32,7 @@ from tests.benchmarks.servers import GATEWAY_CONFIG, route_table
 from tests.system.running import running_dialback
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
 
     from tests.benchmarks.client import Connection
@@ -81,7 +83,7 @@ class Found:
 
 def main() -> None:
     """Measure as the command line says."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.workers")
+    parser = entry.parser("tests.benchmarks.workers", __doc__)
     parser.add_argument("--counts", default="1,2", help="of workers, with commas between them")
     parser.add_argument("--kind", choices=["streamed", "buffered"], default="streamed")
     parser.add_argument("--at-once", type=int, default=50, help="connections")

@@ -6,17 +6,22 @@ python -m tests.fuzz --all --seconds 60         a minute for each
 python -m tests.fuzz frames --replay FILE       one input, with a plain traceback
 python -m tests.fuzz frames --keep              put what was found worth keeping into the corpus
 
-What a run finds interesting stays in .fuzz/TARGET and is the start of the next one.
+What a run finds interesting stays in .fuzz/TARGET and is the start of the next one. A finding is kept, with the command
+that replays it; the exit code is then 1.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from tests import entry
 from tests.fuzz import running
 from tests.fuzz.registry import TARGETS
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def main(argv: list[str]) -> int:
@@ -46,11 +51,7 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.fuzz",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = entry.parser("tests.fuzz", __doc__)
     parser.add_argument("target", nargs="?", choices=sorted(TARGETS))
     parser.add_argument("--all", action="store_true", help="every target, one after the other")
     parser.add_argument("--seconds", type=int, help="for each target (default: no end)")

@@ -1,19 +1,26 @@
 """`make soak`: many real functions under random faults, every byte compared.
 
-python -m tests.soak [--seconds 600] [--streams 40] [--seed N] [--report FILE]
+python -m tests.soak                                   40 streams at once, ten minutes of faults
+python -m tests.soak --seconds 60 --streams 10         a short one
+python -m tests.soak --seed 123 --report soak.json     the random choices of another run; its report as JSON
 
-Exit code 1 if a promise was broken.
+Every second something is cut, stopped, killed or slowed down; only a stream whose function was killed may break, and
+visibly. Exit code 1 if a promise was broken: the report names it.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import random
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from tests import entry
 from tests.soak.soak import soak
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def main() -> int:
@@ -33,10 +40,7 @@ def main() -> int:
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.soak",
-        description="Run streams through a real gateway while faults happen, and compare every byte.",
-    )
+    parser = entry.parser("tests.soak", __doc__)
     parser.add_argument("--seconds", type=float, default=600.0, help="of faults (default: 600)")
     parser.add_argument("--streams", type=int, default=40, help="at once (default: 40)")
     parser.add_argument("--seed", type=int, default=None, help="of every random choice")

@@ -1,4 +1,8 @@
-"""Starts the demo: `make demo`, then open http://127.0.0.1:8080/."""
+"""Starts the demo: one page, and the same slow answer buffered and streamed on it.
+
+make demo                                                   then open http://127.0.0.1:8080/
+.venv/bin/python deploy/examples/demo/run.py --port 8888    where 8080 is taken
+"""
 
 import argparse
 import signal
@@ -42,10 +46,12 @@ def main():
 
 
 def parse_options():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=8080, help="of the page")
-    parser.add_argument("--callback-port", type=int, default=8081, help="that functions dial")
-    parser.add_argument("--admin-port", type=int, default=9090, help="with the list of exchanges")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--port", type=int, default=8080, help="of the page (8080)")
+    parser.add_argument("--callback-port", type=int, default=8081, help="functions dial it (8081)")
+    parser.add_argument("--admin-port", type=int, default=9090, help="lists exchanges (9090)")
     parser.add_argument("--interval", type=float, default=0.05, help="seconds from word to word")
     return parser.parse_args()
 

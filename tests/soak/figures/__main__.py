@@ -1,19 +1,20 @@
 """`make figures`: the figures that this project promises, measured.
 
-python -m tests.soak.figures [NAME...] [--output docs/figures.md]
+python -m tests.soak.figures               all of them, some six minutes; writes docs/figures.md
+python -m tests.soak.figures cuts stale    two of them, on the screen
 
-Without names: all of them, and the page is written. Exit code 1 if one was not reached.
+Exit code 1 if a figure was not what is promised: the table says which.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests import entry
 from tests.soak.figures import (
     cancel,
     cuts,
@@ -28,6 +29,8 @@ from tests.soak.figures import (
 )
 
 if TYPE_CHECKING:
+    import argparse
+
     from tests.soak.figures.figure import Found
 
 DEFAULT_PAGE = Path(__file__).parents[3] / "docs/figures.md"
@@ -60,9 +63,7 @@ def main() -> int:
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.soak.figures", description="Measure what this project promises."
-    )
+    parser = entry.parser("tests.soak.figures", __doc__)
     parser.add_argument(
         "names", nargs="*", choices=[*COMMANDS, []], metavar="NAME", help=", ".join(COMMANDS)
     )
