@@ -80,7 +80,7 @@ class Io:
     # ------------------------------------------------------------ connections between invocations
 
     def park(self, connection: Connection, then: Callable[[], None]) -> None:
-        """Say PARK on a connection and keep it for the next invocation.
+        """Keep a connection for the next invocation.
 
         One that waits for the same address is closed, and beyond `PARKED_MAX` the one that waits longest.
 

@@ -1,7 +1,7 @@
 """One connection: which frames may come now, keepalive, park and goaway. It knows no offsets.
 
-A connection carries one active stream at a time. Silence matters only while one is active: a parked
-connection may belong to a frozen environment, which answers nothing and is not dead.
+A connection carries one active stream at a time. Between two it is parked. Silence matters only while
+one is active: a parked connection may belong to a frozen environment, which answers nothing and is not dead.
 
 `receive` hands back the frames that concern the stream and handles the others; `frames_to_send`
 returns what the connection itself has to say, to be written before the frames of the stream.
@@ -68,8 +68,7 @@ class Connection:
         self._pong: int | None = None
         self._queue: list[Frame] = []
         self._idle: _Idle | None = None
-        self._idle_limit: float | None = None  # seconds without stream and PARK; None: no limit
-        self._sent_away = False
+        self._park_ttl: float | None = None  # seconds; None: as long as the other end likes
 
     # ------------------------------------------------------------------ keepalive
 
@@ -87,19 +86,15 @@ class Connection:
         self.heard(now)
 
     def release(self, sid: int, now: float) -> None:
-        """Note that a stream is over on this connection; its late frames are dropped."""
+        """Note that a stream is over on this connection, which is parked now; late frames are dropped."""
         if self.active == sid:
             self.active = None
             self._wait(now)
 
     def _wait(self, now: float) -> None:
-        if self._idle_limit is None:
-            return
-        if self._sent_away:
-            self._idle = _Idle(now + GOAWAY_IDLE, CloseCode.GOING_AWAY, "sent away")
-        else:
-            why = "no stream and no PARK"
-            self._idle = _Idle(now + self._idle_limit, CloseCode.IDLE, why)
+        if self._park_ttl is not None:
+            why = "parked for too long"
+            self._idle = _Idle(now + self._park_ttl, CloseCode.GOING_AWAY, why)
 
     def next_deadline(self) -> float | None:
         """Return when `handle_timer` has something to do; None: not before another event."""
@@ -114,7 +109,7 @@ class Connection:
 
         Raises:
             RemoteProtocolError: close with its code: 4504 for a dead peer; at the gateway 4408 when
-                no ATTACH came, 1001 when parked for too long, 4499 when idle without PARK.
+                no ATTACH came, 1001 when parked for too long.
         """
         deadline = self.next_deadline()
         if deadline is None or now < deadline:
@@ -135,10 +130,10 @@ class Connection:
     def go_away(self, code: GoawayCode, deadline_ms: int, url: str | None = None) -> None:
         """Ask the peer to start nothing more here; the active stream goes on.
 
-        At the gateway, `handle_timer` ends the connection (1001) once it is parked, or idle for a
-        moment.
+        At the gateway, `handle_timer` ends the connection (1001) a moment after its stream.
         """
-        self._sent_away = True
+        if self._park_ttl is not None:
+            self._park_ttl = GOAWAY_IDLE
         self._queue.append(Goaway(code, deadline_ms, url))
 
     def frames_to_send(self, now: float) -> list[Frame]:
@@ -225,29 +220,27 @@ class FunctionConnection(Connection):
         return wanted
 
     def park(self) -> None:
-        """Tell the gateway that the environment may freeze now.
+        """Keep the connection for a later stream; the environment may freeze once that is said.
+
+        The gateway knows it of a connection whose stream is over. Only one that never had any says PARK.
 
         Raises:
             LocalProtocolError: a stream is active here.
         """
         if self.active is not None:
             raise LocalProtocolError("a stream is active on this connection")
-        self._queue.append(Park())
+        if not self._last_sid:
+            self._queue.append(Park())
 
 
 class GatewayConnection(Connection):
-    """The gateway's end.
-
-    Attributes:
-        parked: when PARK came, or None.
-    """
+    """The gateway's end."""
 
     _own_direction = Direction.GATEWAY_TO_FUNCTION
 
     def __init__(self, limits: Limits, now: float) -> None:
         super().__init__(limits, now)
-        self.parked: float | None = None
-        self._idle_limit = limits.park_ttl_ms * _MS
+        self._park_ttl = limits.park_ttl_ms * _MS
         self._idle = _Idle(now + ATTACH_DEADLINE, CloseCode.NO_ATTACH, "no ATTACH came")
         self._bad_tokens = 0
         self._refusals = _Rate(MAX_REFUSAL_RATE, 1.0, "refused ATTACH")
@@ -259,7 +252,7 @@ class GatewayConnection(Connection):
 
         Returns:
             An Attach to decide about (answer by `accept` or `refuse`); a frame of the active
-            stream; a Park if it leaves a stream that had not ended (detach it); else None.
+            stream; a Park, since the connection is parked without ever having had one; else None.
 
         Raises:
             RemoteProtocolError: close the connection with its code.
@@ -271,7 +264,8 @@ class GatewayConnection(Connection):
         if rest is None:
             return None
         if isinstance(rest, Park):
-            return self._on_park(rest, now)
+            self._on_park(now)
+            return rest
         if isinstance(rest, Attach):
             return self._on_attach(rest, now)
         if isinstance(rest, Reset):
@@ -289,29 +283,22 @@ class GatewayConnection(Connection):
         if frame.sid <= self._last_sid:
             raise RemoteProtocolError(f"stream id {frame.sid} is not above {self._last_sid}")
         self._last_sid = frame.sid
-        self.parked = None
         if self.active is None:
-            self._wait(now)
             return frame
         self.refuse(Reject(frame.sid, RejectCode.LIMIT, None, "a stream is active here", None), now)
         return None
 
-    def _on_park(self, frame: Park, now: float) -> Park | None:
-        self.parked = now
-        if self._sent_away:
-            self._idle = _Idle(now, CloseCode.GOING_AWAY, "sent away")
-        else:
-            deadline = now + self.limits.park_ttl_ms * _MS
-            self._idle = _Idle(deadline, CloseCode.GOING_AWAY, "parked for too long")
-        left, self.active = self.active, None
-        return None if left is None else frame
+    def _on_park(self, now: float) -> None:
+        if self._last_sid:
+            raise RemoteProtocolError("PARK after an ATTACH")
+        self._wait(now)
 
     def accept(self, sid: int, now: float) -> None:
         """Note that the ATTACH with this stream id was accepted."""
         self._activate(sid, now)
 
     def refuse(self, reject: Reject, now: float) -> None:
-        """Send a REJECT; what still comes for that stream is dropped.
+        """Send a REJECT; what still comes for that stream is dropped. Without another one it is parked.
 
         Raises:
             RemoteProtocolError: the third bad token on this connection (4401), or too many
@@ -319,6 +306,8 @@ class GatewayConnection(Connection):
         """
         self._refusals.count(now)
         self._queue.append(reject)
+        if self.active is None:
+            self._wait(now)
         if reject.code == RejectCode.BAD_TOKEN:
             self._bad_tokens += 1
         if self._bad_tokens >= MAX_BAD_TOKENS:

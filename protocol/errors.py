@@ -33,7 +33,6 @@ class CloseCode(IntEnum):
     SUPERSEDED = 4409
     FRAME_TOO_LARGE = 4413
     TOO_FAST = 4420
-    IDLE = 4499
     INTERNAL = 4500
     DRAINING = 4503
     DEAD_PEER = 4504

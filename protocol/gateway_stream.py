@@ -89,7 +89,7 @@ class GatewayStream(RequestHalf):
         self._response = ResponseIntake(window, check_length=check_length)
         self._reset = False
         self._end_ack_due = False
-        self._end_acked = False  # on the bound connection
+        self._over = False
         self._cancel_due = False
 
     @property
@@ -110,7 +110,7 @@ class GatewayStream(RequestHalf):
     @property
     def over(self) -> bool:
         """Whether the bound connection is done with it: END acknowledged, or RESET received."""
-        return self._reset or self._end_acked
+        return self._over
 
     @property
     def head(self) -> Head | None:
@@ -139,7 +139,7 @@ class GatewayStream(RequestHalf):
         self.pair = frame.inv, frame.epoch
         self._secret = frame.secret
         self._sid = frame.sid
-        self._end_ack_due = self._end_acked = False
+        self._end_ack_due = self._over = False
         self._upload.resume(frame.req_recv, frame.req_max)
         body = self._response.body
         return Attached(
@@ -234,6 +234,8 @@ class GatewayStream(RequestHalf):
             raise StreamFailed(last, ResetCode.INTERNAL) from error
 
     def _dispatch(self, frame: StreamFrame) -> Record | None:
+        if type(frame) is Reset:
+            self._over = True  # whether or not it ends the response, too
         if self.failed is not None or self._reset:
             self.dropped += 1
             return None
@@ -326,7 +328,7 @@ class GatewayStream(RequestHalf):
             frames.append(Window(self._sid, *due))
         if self._end_ack_due and self._response.body.final is not None:
             self._end_ack_due = False
-            self._end_acked = True
+            self._over = True
             frames.append(EndAck(self._sid, self._response.body.final))
         if self._open:
             frames += self._upload.frames_to_send(self._sid)

@@ -77,8 +77,8 @@ SMALL_CREDIT = KIB
 MAX_PROTOCOL_ERRORS = 3
 #: Seconds from the upgrade to the first ATTACH.
 ATTACH_DEADLINE = 5.0
-#: Seconds that a connection which was sent away may be idle: its function has yet to say PARK, or to
-#: close, and both it does at once.
+#: Seconds that a connection which was sent away outlives its stream: its function closes it at once,
+#: unless it is frozen.
 GOAWAY_IDLE = 1.0
 #: Refused ATTACHes per second and connection. Accepted ones are not limited: a warm function sends one
 #: for each invocation, up to some thousand a second.

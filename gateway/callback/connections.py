@@ -50,7 +50,7 @@ class Connections:
 
     @property
     def active(self) -> int:
-        """How many carry a stream, or have just done so."""
+        """How many carry a stream."""
         return len(self._open) - len(self._unattached) - len(self._parked)
 
     @property

@@ -159,8 +159,6 @@ class Pump:
                 return
         elif frame is None:
             self._connection.heard(now)
-        elif self._connection.parked is not None:
-            self._connections.has_parked(self)
         # Bytes that came ask for no answer before their client takes them; then the journal calls.
         # But one who waits for credit may have some that was not worth a frame before.
         if type(wanted) is not Data or self._journal is None or self._journal.at_limit:
@@ -181,7 +179,6 @@ class Pump:
             case Attach():
                 self._attach(frame, now)
             case Park():
-                self._leave()
                 self._connections.has_parked(self)
             case _:
                 if self._journal is not None:
@@ -195,6 +192,7 @@ class Pump:
             self._telemetry.attach("rejected")
             log.info("callback refused: %s", answer)
             self._connection.refuse(answer, now)
+            self._connections.has_parked(self)
         else:
             self._telemetry.attach("accepted")
             self._connection.accept(frame.sid, now)
@@ -214,6 +212,7 @@ class Pump:
         if self._journal is not None and self._journal.over:
             self._connection.release(self._sid, now)
             self._leave()
+            self._connections.has_parked(self)
 
     def _admit(self, frame: Attach, now: float) -> Attached | Reject:
         journal = self._store.find(frame.xid)

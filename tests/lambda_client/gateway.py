@@ -172,8 +172,8 @@ class Gateway:
 
     @property
     def parked(self) -> int:
-        """How often a function said PARK."""
-        return sum(isinstance(frame, Park) for frame in self.frames)
+        """How many connections wait for another exchange."""
+        return sum(pump.parked for pump in self._pumps)
 
     def exchange(
         self, *, window: int = INITIAL_WINDOW, upload: bytes | None = None, **changes: Any
@@ -267,6 +267,7 @@ class _Pump:
         self._exchange: Exchange | None = None
         self._sid = 0
         self._answers: list[Frame] = []
+        self.parked = False
 
     async def run(self) -> None:
         async for message in self._socket:
@@ -290,7 +291,9 @@ class _Pump:
         wanted = self._connection.receive(frame, now)
         if isinstance(wanted, Attach):
             self._attach(wanted, now)
-        elif wanted is not None and not isinstance(wanted, Park) and self._exchange is not None:
+        elif isinstance(wanted, Park):
+            self.parked = True
+        elif wanted is not None and self._exchange is not None:
             self._exchange.log.append(wanted)
             record = self._exchange.stream.receive(self, wanted, now)
             if isinstance(record, Data):
@@ -307,6 +310,7 @@ class _Pump:
             self._answers.append(answer)
         else:
             self._connection.refuse(answer, now)
+        self.parked = self._exchange is None
 
     async def write(self) -> None:
         now = time.monotonic()
@@ -322,6 +326,7 @@ class _Pump:
                 self._connection.release(self._sid, now)
                 exchange.stream.detach(self)
                 self._exchange = None
+                self.parked = True
         if self._gateway.mute:
             return
         for frame in frames:

@@ -109,7 +109,6 @@ def test_a_gateway_that_asks_to_wait_is_heeded(gateway: Gateway, hurry: Hurry) -
         (CloseCode.NO_ATTACH, False),
         (CloseCode.SUPERSEDED, False),
         (CloseCode.TOO_FAST, False),
-        (CloseCode.IDLE, False),
     ],
 )
 @pytest.mark.fault(11, 48, 64)

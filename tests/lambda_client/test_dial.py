@@ -186,7 +186,7 @@ def test_a_parked_connection_is_reused_and_answers_pings(gateway: Gateway) -> No
     warm(gateway)
     warm(gateway)
     assert len(gateway.requests) == 1
-    assert gateway.parked == 2
+    assert gateway.parked == 1
 
 
 def test_a_connection_cut_while_parked_is_dialled_anew(gateway: Gateway) -> None:

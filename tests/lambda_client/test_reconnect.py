@@ -156,7 +156,7 @@ def test_after_broken_rules_three_more_connections(code: int) -> None:
     assert answers == [True] * 3 + [False]
 
 
-@pytest.mark.parametrize("code", [4401, 4403, 4406, 4408, 4409, 4420, 4499])
+@pytest.mark.parametrize("code", [4401, 4403, 4406, 4408, 4409, 4420])
 def test_these_do_not_come_back(code: int) -> None:
     assert not route().lost(code)
     assert not comes_back(code)

@@ -254,7 +254,6 @@ def test_a_gateway_that_goes_away_lets_the_stream_end(gateway: Gateway) -> None:
     assert call(handler, exchange).status == "end"
     assert len(gateway.requests) == 1
     eventually(lambda: gateway.sockets[0].close_code == 1000)
-    assert not gateway.parked
 
 
 def test_a_connection_lost_after_goaway_moves_to_where_it_pointed(

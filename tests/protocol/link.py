@@ -138,10 +138,8 @@ class Link:
     def _gateway_takes(self, frame: Frame, now: float) -> None:
         rest = self.gateway_connection.receive(frame, now)
         match rest:
-            case None:
+            case None | Park():
                 return
-            case Park():
-                self.gateway.detach(self)
             case Attach():
                 self._decide(rest, now)
             case _:

@@ -19,6 +19,7 @@ from protocol.frames import (
     EndAck,
     Frame,
     Head,
+    Park,
     Pong,
     Reject,
     Reset,
@@ -74,11 +75,13 @@ ROWS: dict[str, list[Case]] = {
         Case([pack([14, 1])], _4400),
         Case([pack([100, 1])], IGNORED),
     ],
-    "a frame of the wrong direction, or out of place (DATA before HEAD, HEAD before ATTACHED)": [
+    "a frame of the wrong direction, or out of place"
+    " (DATA before HEAD, HEAD before ATTACHED, PARK after ATTACH)": [
         Case([Cancel(1, 1, "")], _4400),
         Case([HEAD], _4400, to_function=True),
         Case([ABC], _4400),
         Case([End(1, 0, 0)], _4400),
+        Case([Park()], _4400),
     ],
     "a frame for a `sid` never bound; fenced, rejected or over": [
         Case([replace(HEAD, sid=9)], _4400),

@@ -59,7 +59,8 @@ def closes(connection: Connection, now: float) -> CloseCode:
 def test_each_frame_comes_from_the_side_that_may_send_it(row: FrameType) -> None:
     (frame,) = [sample for sample in SAMPLES if type(sample) is row.frame]
     if row.direction is not Direction.GATEWAY_TO_FUNCTION:
-        connection = GatewayConnection(LIMITS, 0.0) if row.name == "ATTACH" else gateway()
+        fresh = row.name in ("ATTACH", "PARK")
+        connection = GatewayConnection(LIMITS, 0.0) if fresh else gateway()
         connection.receive(frame, 0.0)
     else:
         with pytest.raises(RemoteProtocolError, match="wrong direction"):
@@ -235,7 +236,26 @@ def test_a_parked_connection_is_not_asked() -> None:
     assert connection.next_deadline() is None
     connection.handle_timer(1e9)
     connection.park()
-    assert connection.frames_to_send(0.0) == [Park()]
+    assert connection.frames_to_send(0.0) == []  # the gateway knows
+
+
+def test_a_connection_that_no_stream_needed_says_so() -> None:
+    ours, theirs = FunctionConnection(LIMITS, 0.0), GatewayConnection(LIMITS, 0.0)
+    for now in (1.0, 2.0):
+        ours.park()
+        (park,) = ours.frames_to_send(now)
+        assert theirs.receive(park, now) == Park()
+        assert theirs.next_deadline() == now + 300.0
+    assert theirs.receive(ATTACH, 3.0) == ATTACH
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_park_after_an_attach_breaks_the_rules(over: bool) -> None:
+    connection = gateway()
+    if over:
+        connection.release(1, 0.0)
+    with pytest.raises(RemoteProtocolError, match="PARK after an ATTACH"):
+        connection.receive(Park(), 0.0)
 
 
 def test_goaway_travels() -> None:
@@ -244,18 +264,21 @@ def test_goaway_travels() -> None:
     (goaway,) = theirs.frames_to_send(0.0)
     assert ours.receive(goaway, 0.0) is None
     assert ours.goaway == Goaway(GoawayCode.DRAINING, 25_000, "wss://cluster")
+    ours.go_away(GoawayCode.SHUTTING_DOWN, 0)
+    (goaway,) = ours.frames_to_send(0.0)
+    assert theirs.receive(goaway, 0.0) is None
+    assert theirs.goaway == goaway
+    ours.release(1, 0.0)
+    assert ours.next_deadline() is None  # when it ends is the gateway's to say
 
 
-def test_after_goaway_a_connection_is_of_no_use_once_it_is_parked_or_idle() -> None:
-    parked, idle = gateway(), gateway()
-    for connection in (parked, idle):
-        connection.go_away(GoawayCode.DRAINING, 25_000)
-        assert connection.next_deadline() == 10.0  # the stream goes on
-        connection.release(1, 5.0)
-    assert parked.receive(Park(), 5.5) is None
-    assert closes(parked, 5.5) is CloseCode.GOING_AWAY
-    idle.handle_timer(5.9)
-    assert closes(idle, 6.0) is CloseCode.GOING_AWAY
+def test_after_goaway_a_connection_is_of_no_use_once_its_stream_is_over() -> None:
+    connection = gateway()
+    connection.go_away(GoawayCode.DRAINING, 25_000)
+    assert connection.next_deadline() == 10.0  # the stream goes on
+    connection.release(1, 5.0)
+    connection.handle_timer(5.9)
+    assert closes(connection, 6.0) is CloseCode.GOING_AWAY
 
 
 # ----------------------------------------------------------------------- the gateway's patience
@@ -271,22 +294,16 @@ def test_no_attach() -> None:
 def test_parked_for_too_long() -> None:
     connection = gateway()
     connection.release(1, 5.0)
-    assert connection.receive(Park(), 10.0) is None
-    assert connection.parked == 10.0
-    assert connection.next_deadline() == 310.0
-    assert closes(connection, 310.0) is CloseCode.GOING_AWAY
+    connection.release(1, 9.0)  # long over
+    assert connection.next_deadline() == 305.0
+    assert closes(connection, 305.0) is CloseCode.GOING_AWAY
 
 
-def test_neither_attached_nor_parked() -> None:
-    connection = gateway()
-    connection.release(1, 5.0)
-    assert closes(connection, 305.0) is CloseCode.IDLE
-
-
-def test_park_that_leaves_a_stream_is_told() -> None:
-    connection = gateway()
-    assert connection.receive(Park(), 0.0) == Park()
-    assert connection.active is None
+def test_a_refused_attach_leaves_the_connection_parked() -> None:
+    connection = GatewayConnection(LIMITS, 0.0)
+    assert connection.receive(ATTACH, 4.0) == ATTACH
+    connection.refuse(Reject(1, RejectCode.UNKNOWN, None, "", None), 4.0)
+    assert closes(connection, 304.0) is CloseCode.GOING_AWAY
 
 
 def test_a_second_attach_while_a_stream_is_active_is_refused() -> None:

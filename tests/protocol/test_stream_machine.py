@@ -138,7 +138,7 @@ class StreamMachine(RuleBasedStateMachine):
                 copy.exchange.excuses.add("reset")
             copy.stream.reset(ResetCode.HANDLER_ERROR, "raised")
 
-    def _function_gives_up(self, number: int, parks: int) -> None:
+    def _function_gives_up(self, number: int, _: int) -> None:
         for copy in self._alive(number):
             if not copy.stream.ended:
                 copy.exchange.excuses.add("gave up too early")
@@ -146,7 +146,7 @@ class StreamMachine(RuleBasedStateMachine):
             copy.go_back()
             copy.ended_early = True
             if wire is not None:
-                wire.leave(copy) if parks % 2 else wire.function_closes()
+                wire.function_closes()
 
     def _function_answers_inline(self, number: int, _: int) -> None:
         for copy in self._alive(number):

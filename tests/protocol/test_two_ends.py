@@ -332,7 +332,6 @@ def test_a_connection_carries_one_exchange_after_another() -> None:
     link.sid = 2
     link.attach()
     link.transfer()
-    assert link.gateway_connection.parked is None
     assert isinstance(link.answers[-1], Attached)
     assert link.function.state is FunctionState.ATTACHED
 
@@ -348,9 +347,27 @@ def test_a_second_attach_while_one_is_live_is_refused() -> None:
     assert answer.code == RejectCode.LIMIT
 
 
-def test_park_leaves_a_stream_that_had_not_ended() -> None:
-    link = attached()
-    link.function_connection.release(1, 0.0)
+def test_a_dial_that_no_stream_needed_waits_for_the_next() -> None:
+    link = Link(*pair())
     link.function_connection.park()
+    assert link.transfer() == 1
+    assert link.gateway_connection.next_deadline() == 300.0
+    link.attach()
     link.transfer()
-    assert link.gateway.bound is None
+    assert link.function.state is FunctionState.ATTACHED
+
+
+@pytest.mark.parametrize("broken", ["ended by a receipt", "failed"])
+def test_a_reset_that_changes_nothing_leaves_the_connection_all_the_same(broken: str) -> None:
+    link = attached()
+    link.function.start(200, [])
+    if broken == "failed":
+        link.gateway._fail(ResetCode.LOST)
+    else:
+        link.function.end()
+        link.gateway.apply_receipt(link.function.receipt())
+    link.function.reset(ResetCode.HANDLER_ERROR, "raised")
+    link.send_up()
+    link.deliver_up()
+    assert link.gateway.over
+    assert not link.records

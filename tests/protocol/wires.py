@@ -54,7 +54,7 @@ class Wire:
         self.function_speaks()
 
     def function_speaks(self) -> None:
-        """Send what the function's end has to say; park once its stream is over here."""
+        """Send what the function's end has to say; keep it for another copy once its stream is over here."""
         if not self.function_open:
             return
         now, copy = self.world.now, self.copy
@@ -64,7 +64,6 @@ class Wire:
             over = copy.stream.state is FunctionState.DONE or copy.stream.rejected is not None
             if over:
                 self._park(copy)
-                frames += self.function.frames_to_send(now)
         self._push(self.up, frames)
 
     def _park(self, copy: Copy) -> None:
@@ -72,13 +71,6 @@ class Wire:
             self.function.release(self.function.active, self.world.now)
         self.function.park()
         self.copy = copy.wire = None
-
-    def leave(self, copy: Copy) -> None:
-        """Park although the stream is not over: the copy has answered through its receipt."""
-        if self.function_open and self.copy is copy:
-            self._park(copy)
-            copy.stream.detach()
-            self.function_speaks()
 
     def function_takes(self, count: int) -> int:
         """Hand the function what arrived, so many messages; returns how many there were."""
@@ -135,10 +127,8 @@ class Wire:
     def _gateway_takes(self, frame: Frame) -> None:
         rest = self.gateway.receive(frame, self.world.now)
         match rest:
-            case None:
+            case None | Park():
                 return
-            case Park():
-                self._leave_exchange()
             case Attach():
                 self._decide(rest)
             case _:

@@ -237,9 +237,7 @@ class _World:
             wanted = connection.receive(read, self.now)
             if isinstance(wanted, Attach):
                 self.answer(at, wanted)
-            elif isinstance(wanted, Park):
-                self.stream.detach(connection)
-            elif wanted is not None:
+            elif wanted is not None and not isinstance(wanted, Park):
                 bound = self.stream.bound
                 record = self.stream.receive(connection, wanted, self.now)
                 assert record is None or bound is connection, "a fenced connection was heard"

@@ -42,7 +42,6 @@ async def test_a_stream_that_is_cut_during_the_drain_resumes_and_its_callbacks_e
         await peer.attached()
         await peer.write(BODY)
         receipt = await peer.end()
-        await peer.park()
         codes.append(await peer.closed())
         first, second = goaways(peer)
         assert first.code == second.code == GoawayCode.DRAINING
@@ -116,7 +115,6 @@ async def test_parked_callbacks_are_closed_over_a_while_and_not_all_at_once(
     async def function(peer: Peer) -> Any:
         await begin(peer)
         receipt = await peer.end()
-        await peer.park()
         await peer.closed()
         times.append(asyncio.get_running_loop().time())
         return receipt

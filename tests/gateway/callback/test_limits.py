@@ -91,7 +91,6 @@ async def test_of_too_many_that_are_parked_the_least_recent_are_closed(
         await peer.dial()
         await peer.start()
         receipt = await peer.end()
-        await peer.park()
         codes[number] = await peer.closed()
         return receipt
 

@@ -34,7 +34,6 @@ from gateway.tokens import Tokens
 from protocol.codec import decode, encode
 from protocol.connection import FunctionConnection
 from protocol.envelope import Envelope
-from protocol.frames import Attach, Frame, Park
 from protocol.function_stream import FunctionState, FunctionStream
 from protocol.limits import ATTACH_PATH, INITIAL_WINDOW, SUBPROTOCOL, Limits
 from protocol.receipt import Receipt
@@ -44,6 +43,7 @@ from tests.settling import settle
 if TYPE_CHECKING:
     from gateway.callback.connections import Connections
     from gateway.journal.budget import MemoryBudget
+    from protocol.frames import Attach, Frame
 
 Behaviour = Callable[["Peer"], Awaitable[Any]]
 
@@ -148,14 +148,11 @@ class Peer:
                     raise ConnectionError(f"{self.stream.cancelled}")
 
     async def end(self) -> dict[str, object]:
-        """End the response, wait until the gateway holds it, park; the receipt."""
+        """End the response, wait until the gateway holds it; the receipt."""
         self.stream.end()
         await self.flush()
         await self.until(lambda: self.stream.end_acknowledged)
         return self.receipt()
-
-    async def park(self) -> None:
-        await self.send(Park())
 
     def receipt(self, **changes: Any) -> dict[str, object]:
         return self.stream.receipt(**changes).to_json()

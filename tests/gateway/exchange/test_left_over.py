@@ -46,9 +46,7 @@ async def streams(peer: Peer) -> Any:
     await begin(peer)
     for _ in range(20):
         await peer.write(PIECE)
-    receipt = await peer.end()
-    await peer.park()
-    return receipt
+    return await peer.end()
 
 
 async def answers_inline(peer: Peer) -> Any:

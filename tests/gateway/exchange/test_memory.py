@@ -89,7 +89,6 @@ async def test_beyond_the_budget_nothing_new_is_invoked_and_parked_callbacks_go_
         await peer.dial()
         await peer.start()
         receipt = await peer.end()
-        await peer.park()
         closed.append(await peer.closed())
         return receipt
 

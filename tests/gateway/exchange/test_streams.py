@@ -118,7 +118,6 @@ async def test_a_connection_is_reused_by_the_next_exchange() -> None:
         await peer.write(b"hello")
         receipt = await peer.end()
         peer._connection.release(peer.stream._sid, 0)
-        await peer.park()
         return receipt
 
     async def keep_open(peer: Peer) -> Any:
