@@ -141,9 +141,9 @@ class App:
             raise RuntimeError("the app has not been started")
         secured = self._credentials.secured
         return {
-            "callback": secured("callback", self.callback),
+            "callback": secured("callback", self.callback, self.callback.crowd),
             "admin": few(admin),
-            "edge": secured("edge", self.edge),
+            "edge": secured("edge", self.edge, self.edge.crowd),
         }
 
     async def start(self) -> None:

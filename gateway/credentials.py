@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.errors import ConfigError
 from gateway.tls.certificate import Certificate, CertificateFiles
 from gateway.tls.connection import TlsConnection
+from gateway.tls.handshakes import Handshakes
 from gateway.tokens import Tokens
 from gateway.watched_files import WatchedFiles, watch
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.config import GatewaySettings
+    from gateway.crowds import Crowd
 
     Factory = Callable[[], asyncio.BaseProtocol]
 
@@ -45,13 +47,19 @@ class Credentials:
         """Read again what changes, until cancelled."""
         await watch(self.files)
 
-    def secured(self, listener: str, factory: Factory) -> Factory:
-        """Return what makes the protocol of a listener's connections: with TLS, if it has a certificate."""
+    def secured(self, listener: str, factory: Factory, crowd: Crowd) -> Factory:
+        """Return what makes the protocol of a listener's connections: with TLS, if it has a certificate.
+
+        Args:
+            listener: its name.
+            factory: makes the protocol above.
+            crowd: where that counts its connections; those that have yet to get there count, too.
+        """
         certificate = self.certificates.get(listener)
         if certificate is None:
             return factory
-        shaking: set[TlsConnection] = set()
-        return lambda: TlsConnection(factory, certificate.context, listener, shaking)
+        handshakes = Handshakes(crowd)
+        return lambda: TlsConnection(factory, certificate.context, listener, handshakes)
 
 
 def read_credentials(settings: GatewaySettings, key: bytes | None = None) -> Credentials:

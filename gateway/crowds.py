@@ -35,6 +35,9 @@ class Crowd:
         most: how many there may be.
         each: how many from one address; None for as many.
         trusts: tells whose address stands for many clients: a proxy's.
+
+    Attributes:
+        make_room: called when all places are taken; some may be held by who has yet to show something.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Crowd:
         self._count = 0
         self._by_address: Counter[str] = Counter()
         self._silent_until = 0.0
+        self.make_room: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -60,11 +64,13 @@ class Crowd:
         """Count a connection; return what `leave` wants to know, or None if it may not stay."""
         peer = transport.get_extra_info("peername")
         address = peer[0] if peer else ""
-        if self._count >= self._most:
-            self._refused(f"{self._count} connections are open")
-            return None
         if self._is_greedy(address):
-            self._refused(f"{address} has {self._each} connections open")
+            self.tell(f"{address} has {self._each} connections open; more are refused")
+            return None
+        if self._count >= self._most:
+            self.make_room()
+        if self._count >= self._most:
+            self.tell(f"{self._count} connections are open; more are refused")
             return None
         self._count += 1
         if self._each is not None:
@@ -79,15 +85,16 @@ class Crowd:
             if not self._by_address[address]:
                 del self._by_address[address]
 
-    def _is_greedy(self, address: str) -> bool:
-        enough = self._each is not None and self._by_address[address] >= self._each
-        return enough and not self._trusts(address)
-
-    def _refused(self, why: str) -> None:
+    def tell(self, what: str) -> None:
+        """Log that there is no room for all, but not each time."""
         now = asyncio.get_running_loop().time()
         if now >= self._silent_until:
             self._silent_until = now + LOG_SECONDS
-            log.warning("%s listener: %s; more are refused", self._name, why)
+            log.warning("%s listener: %s", self._name, what)
+
+    def _is_greedy(self, address: str) -> bool:
+        enough = self._each is not None and self._by_address[address] >= self._each
+        return enough and not self._trusts(address)
 
 
 class CrowdServer(web.Server):

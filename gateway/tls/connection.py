@@ -24,15 +24,13 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from gateway.tls.handshakes import Handshakes
+
 log = logging.getLogger("dialback.tls")
 
 HANDSHAKE_SECONDS = 10.0
 """From TCP connection to finished handshake: two round trips and some arithmetic. Whoever takes longer
 holds a socket for nothing; 10 s are what Envoy and HAProxy users set."""
-
-HANDSHAKES_MAX = 1000
-"""That are under way on one listener. Each costs some 30 KiB and a millisecond of arithmetic: so many are a
-fleet that comes back, or somebody who means harm."""
 
 READ_SIZE = 256 * 1024
 """At most so much is decrypted at once; one record holds 16 KiB."""
@@ -49,7 +47,7 @@ class TlsConnection(asyncio.Protocol):
         factory: makes that protocol, once hands are shaken.
         context: with the certificate.
         name: of the listener, for the log.
-        shaking: those that are not done yet, on this listener.
+        handshakes: those that are not done yet, on this listener.
     """
 
     def __init__(
@@ -57,11 +55,11 @@ class TlsConnection(asyncio.Protocol):
         factory: Callable[[], asyncio.BaseProtocol],
         context: ssl.SSLContext,
         name: str,
-        shaking: set[TlsConnection],
+        handshakes: Handshakes,
     ) -> None:
         self._factory = factory
         self._name = name
-        self._shaking = shaking
+        self._handshakes = handshakes
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._raw: asyncio.Transport
@@ -79,10 +77,9 @@ class TlsConnection(asyncio.Protocol):
         # It may have broken off before it was accepted: then nobody knows who it was.
         self._peer = (transport.get_extra_info("peername") or ("an unknown client",))[0]
         self._transport = TlsTransport(self._raw, self._tls, self._outgoing)
-        if len(self._shaking) >= HANDSHAKES_MAX:
+        if not self._handshakes.begin(self, transport):
             self._raw.abort()
             return
-        self._shaking.add(self)
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(HANDSHAKE_SECONDS, self._on_too_slow)
 
@@ -129,6 +126,11 @@ class TlsConnection(asyncio.Protocol):
         self._done_shaking()
         if self._inner is not None:
             self._inner.connection_lost(exc)
+
+    def give_way(self) -> None:
+        """Break off the handshake."""
+        self._done_shaking()
+        self._raw.abort()
 
     # ------------------------------------------------------------ inside
 
@@ -178,11 +180,10 @@ class TlsConnection(asyncio.Protocol):
     def _on_too_slow(self) -> None:
         if self._heard:
             self._log_failure("it took too long")
-        self._done_shaking()
-        self._raw.abort()
+        self.give_way()
 
     def _done_shaking(self) -> None:
-        self._shaking.discard(self)
+        self._handshakes.end(self)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

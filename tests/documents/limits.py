@@ -13,6 +13,7 @@ from gateway.edge.response import WRITE_HIGH_WATER
 from gateway.listener import SPARE_MAX
 from gateway.timing import Timing
 from gateway.tls import connection as tls
+from gateway.tls import handshakes
 from protocol import limits
 
 TIMES = Timing()
@@ -53,7 +54,7 @@ def _bytes(value: int) -> str:
 
 LIMITS = (
     Limit("edge", "connections", f"{CONNECTIONS:,} (setting)", "more_connections_than_there_may_be_are_reset_until_some_leave", CROWDS),
-    Limit("edge", "connections from one address", "off (setting)", "one_address_has_its_share_and_a_trusted_proxy_any", CROWDS),
+    Limit("edge", "connections from one address, handshakes too", "off (setting)", "one_address_has_its_share_and_a_trusted_proxy_any", CROWDS),
     Limit("edge", "a connection without a request head", f"{_seconds(TIMES.request_head)} (setting)", "a_connection_without_a_head_is_closed", SLOW),
     Limit("edge", "a kept connection without the next head", _seconds(edge.KEEP_ALIVE_SECONDS), "a_head_that_dribbles_on_a_kept_connection_ends_it", CROWDS),
     Limit("edge", "a request target; one header; all headers", f"{_bytes(edge.TARGET_MAX)}; {_bytes(edge.FIELD_MAX)}; {edge.HEADERS_MAX} and {_bytes(refusal.HEAD_MAX)}", "refused_once_and_closed", RULES),
@@ -63,7 +64,7 @@ LIMITS = (
     Limit("edge", "a response of which nothing is taken", f"{_seconds(TIMES.write_stall)} (setting)", "a_client_that_takes_nothing_any_more_is_given_up", "tests/faults/test_clients.py"),
     Limit("edge", "bytes of all bodies", f"{_bytes(MEMORY_BUDGET)} (setting)", "beyond_the_budget_nothing_new_is_invoked_and_parked_callbacks_go_first", MEMORY),
     Limit("edge, callback", "a TLS handshake", _seconds(tls.HANDSHAKE_SECONDS), "a_handshake_that_is_not_finished_is_cut", TLS_TESTS),
-    Limit("edge, callback", "TLS handshakes under way", f"{tls.HANDSHAKES_MAX:,}", "so_many_handshakes_are_under_way_and_no_more", CROWDS),
+    Limit("edge, callback", "TLS handshakes under way", f"{handshakes.HANDSHAKES_MAX:,}; then the oldest is cut", "silent_handshakes_keep_nobody_out", CROWDS),
     Limit("callback", "connections", f"twice the edge's, {callbacks.PARKED_MAX:,} and {callbacks.UNATTACHED_MAX:,}", "the_callback_listener_holds_so_many_and_no_more", CROWDS),
     Limit("callback", "a connection without a request head", f"{_seconds(TIMES.request_head)} (setting)", "the_callback_listener_is_left_by_who_says_nothing", CROWDS),
     Limit("callback", "upgraded and not attached", f"{callbacks.UNATTACHED_MAX:,}", "more_that_have_yet_to_attach_are_told_to_come_later", CALLBACK),

@@ -21,6 +21,7 @@ from typing_extensions import override
 
 from gateway.config import GatewaySettings
 from gateway.credentials import Credentials, read_credentials
+from gateway.crowds import Crowd
 from gateway.errors import ConfigError
 from gateway.tokens import TokenError, Tokens
 from tests.certificates import trusting, write_certificate
@@ -67,7 +68,9 @@ async def test_a_new_certificate_is_shown_to_new_connections_and_disturbs_no_ope
     credentials = read_credentials(settings)
     loop = asyncio.get_running_loop()
     assert settings.edge_certificate is not None and settings.edge_key is not None
-    listener = await loop.create_server(credentials.secured("edge", Echo), "127.0.0.1", 0)
+    listener = await loop.create_server(
+        credentials.secured("edge", Echo, Crowd("edge", 10)), "127.0.0.1", 0
+    )
     port = listener.sockets[0].getsockname()[1]
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting())
@@ -97,7 +100,7 @@ async def test_a_new_certificate_is_shown_to_new_connections_and_disturbs_no_ope
 
 
 def test_a_listener_without_a_certificate_stays_as_it_is(settings: GatewaySettings) -> None:
-    assert read_credentials(settings).secured("callback", Echo) is Echo
+    assert read_credentials(settings).secured("callback", Echo, Crowd("callback", 1)) is Echo
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from gateway.targets import LocalTarget
 from gateway.telemetry import Telemetry
 from gateway.timing import Timing
 from gateway.tls.connection import TlsConnection
+from gateway.tls.handshakes import Handshakes
 from tests.certificates import serving, trusting
 from tests.patience import PATIENCE
 from tests.settling import settle
@@ -139,8 +140,8 @@ async def listening(
     factory: Callable[[], asyncio.BaseProtocol] = server
     if over_tls.get():
         context = serving()
-        shaking: set[TlsConnection] = set()
-        factory = lambda: TlsConnection(server, context, "edge", shaking)  # noqa: E731
+        handshakes = Handshakes(server.crowd)
+        factory = lambda: TlsConnection(server, context, "edge", handshakes)  # noqa: E731
     listener = await asyncio.get_running_loop().create_server(factory, "127.0.0.1", 0)
     try:
         port = listener.sockets[0].getsockname()[1]

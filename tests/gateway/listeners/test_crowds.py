@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from aiohttp import web
@@ -14,14 +14,14 @@ from gateway.admin.server import few, runner_of
 from gateway.callback.server import CallbackServer
 from gateway.crowds import Crowd
 from gateway.edge import server as edge_server
-from gateway.tls import connection
+from gateway.tls import handshakes
 from tests.gateway.edge.serving import Client, connect, edge, get, over_tls, sized
 from tests.gateway.exchange.asking import eventually
 from tests.patience import PATIENCE
 from tests.settling import settle
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 KEPT = get("/", "Connection: keep-alive")
 
@@ -165,23 +165,87 @@ async def test_the_admin_listener_holds_few_and_not_for_ever(
 # ---------------------------------------------------------------- TLS
 
 
-async def test_so_many_handshakes_are_under_way_and_no_more(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(connection, "HANDSHAKES_MAX", 3)
+@pytest.fixture
+def tls() -> Iterator[None]:
     token = over_tls.set(True)
-    async with edge(sized(b"ok")) as it:
-        silent = [await asyncio.open_connection("127.0.0.1", it.port) for _ in range(3)]
+    yield
+    over_tls.reset(token)
+
+
+class Silent:
+    """Connections that never begin their handshake; they leave with the context."""
+
+    def __init__(self, port: int, crowd: Crowd) -> None:
+        self._port = port
+        self._crowd = crowd
+        self._open: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for _, writer in self._open:
+            writer.transport.abort()
+
+    async def come(self, count: int) -> None:
+        """Have so many more, one after the other."""
+        for _ in range(count):
+            before = len(self._crowd)
+            self._open.append(await asyncio.open_connection("127.0.0.1", self._port))
+            await eventually(lambda before=before: len(self._crowd) == before + 1)
+
+    async def cut(self) -> list[bool]:
+        """Which of them were cut, oldest first."""
         await settle()
+        return [reader.at_eof() for reader, _ in self._open]
+
+
+@pytest.mark.usefixtures("tls")
+@pytest.mark.parametrize("room", ["handshakes", "connections"])
+async def test_silent_handshakes_keep_nobody_out(
+    room: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if room == "handshakes":
+        monkeypatch.setattr(handshakes, "HANDSHAKES_MAX", 3)
+    crowd = Crowd("edge", 3 if room == "connections" else 100)
+    async with edge(sized(b"ok"), crowd=crowd) as it:
+        with Silent(it.port, crowd) as silent:
+            await silent.come(3)
+            async with Client(it.port) as one, Client(it.port) as other:
+                assert await answered(one) and await answered(other)
+                cut = await silent.cut()
+                # Who has shaken hands holds a connection, and no handshake.
+                assert cut == [True, room == "connections", False]
+        await eventually(lambda: len(crowd) == 0)
+    assert caplog.text.count("edge listener: 3 TLS handshakes are under way; the oldest go") == 1
+
+
+@pytest.mark.usefixtures("tls")
+async def test_who_has_shaken_hands_does_not_give_way() -> None:
+    crowd = Crowd("edge", 1)
+    async with edge(sized(b"ok"), crowd=crowd) as it, Client(it.port) as one:
+        assert await answered(one)
         with pytest.raises(OSError, match=r"(?i)reset|EOF|closed|lost"):
             await asyncio.to_thread(connect, it.port)
-        silent[0][1].transport.abort()
-        await settle()
-        async with Client(it.port) as client:
-            assert await answered(client)
-        for _, writer in silent:
-            writer.transport.abort()
-    over_tls.reset(token)
+        assert await answered(one)
+
+
+@pytest.mark.usefixtures("tls")
+async def test_an_address_has_its_share_of_handshakes_too() -> None:
+    crowd = Crowd("edge", 100, 2)
+    async with edge(sized(b"ok"), crowd=crowd) as it:
+        async with Client(it.port) as one:
+            assert await answered(one)
+            with Silent(it.port, crowd) as silent:
+                await silent.come(1)
+                with pytest.raises(OSError, match=r"(?i)reset|EOF|closed|lost"):
+                    await asyncio.to_thread(connect, it.port)
+                assert await silent.cut() == [False]
+            await eventually(lambda: len(crowd) == 1)
+            async with Client(it.port) as other:
+                assert await answered(other)
+        await eventually(lambda: len(crowd) == 0)
+    assert crowd._by_address == {}
 
 
 # ---------------------------------------------------------------- what they repeat

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.edge.response import WRITE_HIGH_WATER
-from gateway.tls import connection
+from gateway.tls import connection, handshakes
 from tests.certificates import authority, trusting
 from tests.gateway.edge.serving import PLAIN, Client, answer, connect, edge, get, over_tls
 from tests.gateway.exchange.asking import eventually
@@ -123,7 +123,7 @@ async def test_who_breaks_off_before_it_is_accepted_leaves_no_handshake_behind(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "dialback.tls")
-    monkeypatch.setattr(connection, "HANDSHAKES_MAX", 1)
+    monkeypatch.setattr(handshakes, "HANDSHAKES_MAX", 1)
     async with edge(answer(b"yes")) as it:
         # Nobody accepts meanwhile: this blocks the event loop of the edge.
         with socket.create_connection(("127.0.0.1", it.port)) as client:
