@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import ConfigError
-from gateway.tls.certificate import Certificate, CertificateFiles
+from gateway.tls.certificate import CertificateFiles, read_certificate
 from gateway.tls.connection import TlsConnection
 from gateway.tls.handshakes import Handshakes
 from gateway.tokens import Tokens
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable
     from pathlib import Path
+    from ssl import SSLContext
 
     from gateway.config import GatewaySettings
     from gateway.crowds import Crowd
@@ -40,7 +41,7 @@ class Credentials:
     """
 
     tokens: Tokens
-    certificates: dict[str, Certificate]
+    certificates: dict[str, WatchedFiles[SSLContext]]
     files: tuple[WatchedFiles[Any], ...]
 
     async def watch(self) -> None:
@@ -59,7 +60,7 @@ class Credentials:
         if certificate is None:
             return factory
         handshakes = Handshakes(crowd)
-        return lambda: TlsConnection(factory, certificate.context, listener, handshakes)
+        return lambda: TlsConnection(factory, certificate.value, listener, handshakes)
 
 
 def read_credentials(settings: GatewaySettings, key: bytes | None = None) -> Credentials:
@@ -72,19 +73,24 @@ def read_credentials(settings: GatewaySettings, key: bytes | None = None) -> Cre
     Raises:
         ConfigError: a file cannot be read, or does not hold what it should.
     """
-    tokens = Tokens(read_keys(settings.token_keys) or ([] if key is None else [key]))
     certificates = {
-        name: Certificate(f"gateway.{name}_certificate", files)
+        name: WatchedFiles(
+            f"certificate of the {name} listener",
+            files.paths,
+            partial(read_certificate, f"gateway.{name}_certificate", files),
+        )
         for name, files in _certificate_files(settings)
     }
-    files: list[WatchedFiles[Any]] = [
-        WatchedFiles(f"certificate of the {name} listener", one.files.paths, one.read, one.use)
-        for name, one in certificates.items()
-    ]
+    files: list[WatchedFiles[Any]] = [*certificates.values()]
     if settings.token_keys:
-        read = partial(read_keys, settings.token_keys)
-        use = partial(_use_keys, tokens)
-        files.append(WatchedFiles("token keys", settings.token_keys, read, use))
+        keys = WatchedFiles(
+            "token keys", settings.token_keys, partial(read_keys, settings.token_keys)
+        )
+        tokens = Tokens(keys.value)
+        keys.on_change = partial(_use_keys, tokens)
+        files.append(keys)
+    else:
+        tokens = Tokens([] if key is None else [key])
     return Credentials(tokens, certificates, tuple(files))
 
 

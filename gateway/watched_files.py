@@ -27,22 +27,31 @@ LOOK_SECONDS = 5.0
 class WatchedFiles(Generic[T]):
     """Files that something is made of.
 
-    Args:
-        what: they are, for the log.
-        paths: of the files.
-        read: makes it, in a thread; raises `ConfigError` when it cannot, and then the old one stays.
-        use: puts it to use, on the event loop.
+    Attributes:
+        value: what was made of them when they were last read.
+        on_change: called with it on the event loop, whenever it is another.
     """
 
-    def __init__(
-        self, what: str, paths: Iterable[Path], read: Callable[[], T], use: Callable[[T], None]
-    ) -> None:
+    def __init__(self, what: str, paths: Iterable[Path], read: Callable[[], T]) -> None:
+        """Read the files.
+
+        Args:
+            what: they are, for the log.
+            paths: of the files.
+            read: makes something of them, later in a thread; raises `ConfigError` when it cannot, and then
+                the old one stays.
+
+        Raises:
+            ConfigError: nothing can be made of them.
+        """
         self._what = what
         self._paths = tuple(paths)
         self._read = read
-        self._use = use
-        self._seen = self._state()
         self._trouble = ""
+        # From before reading, as in `_read_if_changed`: what changes meanwhile is seen at the next look.
+        self._seen = self._state()
+        self.value = read()
+        self.on_change: Callable[[T], None] = lambda _: None
 
     async def look(self) -> None:
         """Read the files again if one of them has changed since they were last read.
@@ -59,7 +68,8 @@ class WatchedFiles(Generic[T]):
                 log.error("%s: the old one stays in use: %s", self._what, error)  # noqa: TRY400 - told
             return
         if read is not None:
-            self._use(read)
+            self.value = read
+            self.on_change(read)
             log.info("%s: changed, and read again", self._what)
 
     def _read_if_changed(self) -> T | None:
@@ -67,7 +77,7 @@ class WatchedFiles(Generic[T]):
         if now == self._seen:
             return None
         read = self._read()
-        self._seen = now  # from before reading: what changed meanwhile is seen at the next look
+        self._seen = now
         return read
 
     def _state(self) -> tuple[tuple[int, ...] | None, ...]:

@@ -1,4 +1,4 @@
-"""A listener's certificate: read from files, and read again when they change."""
+"""A listener's certificate, in files."""
 
 from __future__ import annotations
 
@@ -28,53 +28,32 @@ class CertificateFiles(NamedTuple):
         return (self.chain,) if self.key is None else (self.chain, self.key)
 
 
-class Certificate:
-    """What new connections of one listener are shown; those that are open keep what they have.
+def read_certificate(where: str, files: CertificateFiles) -> ssl.SSLContext:
+    """Return what the files hold now.
 
-    Attributes:
-        context: of the next connection.
+    Args:
+        where: the setting, for errors.
+        files: where it is.
+
+    Raises:
+        ConfigError: that is no certificate and its key.
     """
-
-    def __init__(self, where: str, files: CertificateFiles) -> None:
-        """Read the files.
-
-        Args:
-            where: the setting, for errors.
-            files: where it is.
-
-        Raises:
-            ConfigError: they do not hold a certificate and its key.
-        """
-        self._where = where
-        self.files = files
-        self.context = self.read()
-
-    def use(self, context: ssl.SSLContext) -> None:
-        """Show this one from now on."""
-        self.context = context
-
-    def read(self) -> ssl.SSLContext:
-        """Return what the files hold now.
-
-        Raises:
-            ConfigError: that is no certificate and its key.
-        """
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996; beyond, OpenSSL's own defaults
-        context.options |= ssl.OP_NO_RENEGOTIATION  # dear for us, cheap for a stranger
-        context.set_alpn_protocols(["http/1.1"])
-        names = " and ".join(map(str, self.files.paths))
-        try:
-            context.load_cert_chain(self.files.chain, self.files.key, password=_no_pass_phrase)
-        except ssl.SSLError as error:
-            raise ConfigError(f"{self._where}: {names}: {_explain(error)}") from error
-        except OSError as error:
-            raise ConfigError(f"{self._where}: {names}: {error.strerror}") from error
-        except _Encrypted:
-            raise ConfigError(
-                f"{self._where}: {names}: the key is encrypted; write it without a pass phrase"
-            ) from None
-        return context
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996; beyond, OpenSSL's own defaults
+    context.options |= ssl.OP_NO_RENEGOTIATION  # dear for us, cheap for a stranger
+    context.set_alpn_protocols(["http/1.1"])
+    names = " and ".join(map(str, files.paths))
+    try:
+        context.load_cert_chain(files.chain, files.key, password=_no_pass_phrase)
+    except ssl.SSLError as error:
+        raise ConfigError(f"{where}: {names}: {_explain(error)}") from error
+    except OSError as error:
+        raise ConfigError(f"{where}: {names}: {error.strerror}") from error
+    except _Encrypted:
+        raise ConfigError(
+            f"{where}: {names}: the key is encrypted; write it without a pass phrase"
+        ) from None
+    return context
 
 
 class _Encrypted(Exception):

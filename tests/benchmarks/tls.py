@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from gateway.crowds import Crowd
 from gateway.edge.response import WRITE_HIGH_WATER
 from gateway.heap import keep_freed_pages
 from gateway.tls.connection import TlsConnection
+from gateway.tls.handshakes import Handshakes
 from tests import entry
 from tests.certificates import serving
 from tests.gateway.loops import LOOPS
@@ -111,7 +113,8 @@ async def serve(kind: str, factory: Callable[[], asyncio.Protocol]) -> int:
     context: ssl.SSLContext = serving()
     made: Any = factory
     if kind == "ours":
-        made = partial(TlsConnection, factory, context, "benchmark", set())
+        handshakes = Handshakes(Crowd("benchmark", 2 * CONNECTIONS))
+        made = partial(TlsConnection, factory, context, "benchmark", handshakes)
     own = context if kind == "the loop's" else None
     listener = await loop.create_server(made, "127.0.0.1", 0, ssl=own, backlog=CONNECTIONS)
     port: int = listener.sockets[0].getsockname()[1]

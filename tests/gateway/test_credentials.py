@@ -24,6 +24,7 @@ from gateway.credentials import Credentials, read_credentials
 from gateway.crowds import Crowd
 from gateway.errors import ConfigError
 from gateway.tokens import TokenError, Tokens
+from gateway.watched_files import WatchedFiles
 from tests.certificates import trusting, write_certificate
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def test_a_key_may_be_in_the_certificates_file_but_not_alone(settings: GatewaySe
     assert settings.edge_certificate is not None and settings.edge_key is not None
     with settings.edge_certificate.open("ab") as file:
         file.write(settings.edge_key.read_bytes())
-    context = read_credentials(replace(settings, edge_key=None)).certificates["edge"].context
+    context = read_credentials(replace(settings, edge_key=None)).certificates["edge"].value
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     with pytest.raises(ConfigError, match=r"edge_key: without gateway\.edge_certificate"):
         read_credentials(replace(settings, edge_certificate=None))
@@ -184,3 +185,21 @@ async def test_what_could_not_be_read_is_tried_again_though_the_files_stay_as_th
     now = time.time()
     token = credentials.tokens.mint(bytes(16), 1, now=now, lifetime=60)
     assert Tokens([(OLD + OLD).encode()]).verify(token, now=now).inv == 1
+
+
+async def test_what_changes_while_it_is_read_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("old")
+
+    def read() -> str:
+        content = file.read_text()
+        file.write_text("what came meanwhile")
+        return content
+
+    watched = WatchedFiles("a file", [file], read)
+    told: list[str] = []
+    watched.on_change = told.append
+    assert watched.value == "old"
+    await watched.look()
+    assert watched.value == "what came meanwhile"
+    assert told == [watched.value]

@@ -183,7 +183,7 @@ class Silent:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_exc: object) -> None:
         for _, writer in self._open:
             writer.transport.abort()
 
