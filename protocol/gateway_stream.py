@@ -7,7 +7,6 @@ sends is dropped and counted.
 
 from __future__ import annotations
 
-from hmac import compare_digest
 from typing import TYPE_CHECKING
 
 from protocol.errors import CancelCode, RejectCode, RemoteProtocolError, ResetCode, StreamFailed
@@ -29,6 +28,7 @@ from protocol.frames import (
 )
 from protocol.limits import INITIAL_WINDOW, MAX_PROTOCOL_ERRORS, Limits, shorten
 from protocol.response_intake import ResponseIntake
+from protocol.tombstone import Tombstone, is_stranger
 from protocol.upload_source import RequestHalf
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class GatewayStream(RequestHalf):
         inv, epoch = self.pair
         if frame.xid != self.xid:
             return RejectCode.UNKNOWN
-        if frame.inv == inv and not compare_digest(frame.secret, self._secret):
+        if is_stranger(frame, inv, self._secret):
             return RejectCode.BAD_TOKEN
         if self.terminal is not None:
             return self.terminal
@@ -353,9 +353,13 @@ class GatewayStream(RequestHalf):
         self._forget_upload()
 
     def terminate(self, reject: RejectCode) -> None:
-        """Leave a tombstone: every further ATTACH gets `reject`, a repeated END its END_ACK."""
+        """Every further ATTACH gets `reject`; a repeated END on the bound connection its END_ACK."""
         self.terminal = reject
         self._forget_upload()
+
+    def tombstone(self) -> Tombstone:
+        """Return what answers later connections in its place, once it is terminated."""
+        return Tombstone(self.pair[0], self._secret, self.terminal or RejectCode.TERMINAL)
 
     def _fail(self, code: ResetCode) -> None:
         self.failed = code

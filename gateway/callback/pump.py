@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import WebSocketError, WSMsgType
 
+from gateway.journal.store import Buried
 from protocol.codec import decode
 from protocol.connection import GatewayConnection
 from protocol.errors import CloseCode, GoawayCode, ProtocolError, RejectCode, RemoteProtocolError
@@ -220,6 +221,8 @@ class Pump:
             return _reject(frame, RejectCode.UNKNOWN, "no such exchange here")
         if not journal.grant.admits(frame.inv, frame.token):
             return _reject(frame, RejectCode.BAD_TOKEN, "the token is for another exchange")
+        if isinstance(journal, Buried):
+            return journal.tombstone.refuse(frame)
         answer = journal.attach(frame, self, now)
         if isinstance(answer, Attached):
             self._journal = journal

@@ -15,7 +15,7 @@ The contract, for this engine and for any that follows:
 * `taken(n)` says that the client's transport took n bytes more. Nothing before that is acknowledged to
   the function, and only what is acknowledged becomes credit: so at most one window waits here.
   `discard` says so of everything, once there is no client any more and the function shall go on.
-* After `close` nothing is kept but what answers a latecomer.
+* After `close` nothing is kept but what ends the bound connection in order; `tombstone` answers latecomers.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from protocol.headers import HeaderList
     from protocol.limits import Limits
     from protocol.receipt import Receipt
+    from protocol.tombstone import Tombstone
 
 
 PIECES_MAX = 1024
@@ -297,7 +298,7 @@ class MemoryJournal:
         return self._stream.cancelled is not None
 
     def close(self) -> None:
-        """Forget the bytes and the reader; what is left answers latecomers."""
+        """Forget the bytes and the reader."""
         self._reader = None
         self._drop_body()
         self._stream.terminate(self._stream.terminal or RejectCode.TERMINAL)
@@ -305,6 +306,10 @@ class MemoryJournal:
         if self._upload_room is not None:
             self._upload_room.cancel()
             self._upload_room = None
+
+    def tombstone(self) -> Tombstone:
+        """Return what answers latecomers once this is closed, in a fraction of its memory."""
+        return self._stream.tombstone()
 
     # ------------------------------------------------------------ the request body
 

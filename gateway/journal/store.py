@@ -7,17 +7,33 @@ the client left). What remains of a journal after `bury`, its tombstone, answers
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.journal.budget import MemoryBudget
 
 if TYPE_CHECKING:
     from gateway.journal.memory import MemoryJournal
+    from gateway.tokens import Grant
+    from protocol.tombstone import Tombstone
 
 TOMBSTONE_SECONDS = (
     60.0  # twice the longest that a function tries to come back (protocol SPEC, timers)
 )
-TOMBSTONES_MAX = 10_000  # 3 KiB and the head each, some 40 MiB in all; the oldest go first
+TOMBSTONES_MAX = 10_000  # 0.6 KiB each, 6 MiB in all; the oldest go first
+
+
+class Buried(NamedTuple):
+    """What answers whoever comes back for an exchange that is over.
+
+    Attributes:
+        expires: when nobody will any more (monotonic seconds).
+        grant: what opens it, as before.
+        tombstone: refuses them.
+    """
+
+    expires: float
+    grant: Grant
+    tombstone: Tombstone
 
 
 class JournalStore:
@@ -30,7 +46,7 @@ class JournalStore:
     def __init__(self, budget: MemoryBudget | None = None) -> None:
         self.budget = budget or MemoryBudget()
         self._living: dict[bytes, MemoryJournal] = {}
-        self._buried: OrderedDict[bytes, tuple[float, MemoryJournal]] = OrderedDict()
+        self._buried: OrderedDict[bytes, Buried] = OrderedDict()
 
     def __len__(self) -> int:
         """Return how many exchanges are under way."""
@@ -47,21 +63,19 @@ class JournalStore:
         self._living[journal.xid] = journal
         journal.draw_on(self.budget)
 
-    def find(self, xid: bytes) -> MemoryJournal | None:
+    def find(self, xid: bytes) -> MemoryJournal | Buried | None:
         """Return a journal or what is left of it, or None for an exchange never heard of."""
-        journal = self._living.get(xid)
-        if journal is None and xid in self._buried:
-            return self._buried[xid][1]
-        return journal
+        return self._living.get(xid) or self._buried.get(xid)
 
     def bury(self, journal: MemoryJournal, now: float) -> None:
-        """Close a journal whose exchange is over."""
+        """Close a journal whose exchange is over; a connection that is bound may still finish with it."""
         journal.close()
         if self._living.pop(journal.xid, None) is None:
             return
-        self._buried[journal.xid] = (now + TOMBSTONE_SECONDS, journal)
+        expires = now + TOMBSTONE_SECONDS
+        self._buried[journal.xid] = Buried(expires, journal.grant, journal.tombstone())
         while self._buried:
-            expires, _ = next(iter(self._buried.values()))
-            if expires > now and len(self._buried) <= TOMBSTONES_MAX:
+            oldest = next(iter(self._buried.values()))
+            if oldest.expires > now and len(self._buried) <= TOMBSTONES_MAX:
                 return
             self._buried.popitem(last=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -211,6 +212,19 @@ def test_a_tombstone_answers_end_and_rejects_attach() -> None:
     assert function.rejected.code == RejectCode.TERMINAL
     receipt = function.receipt()
     assert (receipt.status, receipt.tail, receipt.head) == ("end", None, None)
+
+
+@pytest.mark.fault(8)
+def test_a_tombstone_refuses_as_the_stream_would() -> None:
+    link = attached()
+    gateway = link.gateway
+    gateway.terminate(RejectCode.CANCELLED)
+    frame = link.function.attach(2)
+    frames = [frame, replace(frame, secret=bytes(16)), replace(frame, inv=7, secret=bytes(16))]
+    refusals = [gateway.tombstone().refuse(one) for one in frames]
+    assert refusals == [gateway.attach(one, "another", 0.0) for one in frames]
+    codes = [RejectCode.CANCELLED, RejectCode.BAD_TOKEN, RejectCode.CANCELLED]
+    assert [refusal.code for refusal in refusals] == codes
 
 
 @pytest.mark.fault(9)

@@ -20,7 +20,7 @@ from gateway.edge.server import EdgeServer
 from gateway.exchange.driver import Driver
 from gateway.exchange.invocation import CallbackOffer
 from gateway.invoke.base import Invocation, Invoker, InvokeResult
-from gateway.journal.store import JournalStore
+from gateway.journal.store import Buried, JournalStore
 from gateway.routes import RouteTable
 from gateway.telemetry import Telemetry
 from gateway.tokens import Tokens
@@ -134,6 +134,8 @@ class Function(Invoker):
     def attach(self) -> None:
         journal = self._store.find(self.envelope.xid_bytes)
         assert journal is not None
+        if isinstance(journal, Buried):
+            return  # its tombstone refuses whoever comes
         connection = Connection(journal)
         if connection.attach(self.envelope, next(self._epochs)):
             self._connection = connection

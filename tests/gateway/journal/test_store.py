@@ -1,13 +1,16 @@
 """Living journals are found; dead ones for a while; neither pile up."""
 
 import asyncio
+import weakref
+from dataclasses import replace
 
 import pytest
 
 from gateway.journal.memory import MemoryJournal
-from gateway.journal.store import TOMBSTONE_SECONDS, TOMBSTONES_MAX, JournalStore
+from gateway.journal.store import TOMBSTONE_SECONDS, TOMBSTONES_MAX, Buried, JournalStore
 from gateway.tokens import Grant
-from protocol.frames import Attach, Attached, AttachFlag, Reject
+from protocol.errors import CancelCode, RejectCode
+from protocol.frames import Attach, Attached, AttachFlag
 from protocol.limits import INITIAL_WINDOW, Limits
 
 
@@ -42,12 +45,13 @@ def test_a_journal_is_found_until_its_tombstone_expires() -> None:
     store.open(one)
     assert (store.find(one.xid), len(store)) == (one, 1)
     store.bury(one, 0.0)
-    assert (store.find(one.xid), len(store)) == (one, 0)
+    assert isinstance(store.find(one.xid), Buried)
+    assert len(store) == 0
     later = journal(2)
     store.open(later)
     store.bury(later, TOMBSTONE_SECONDS + 1)
     assert store.find(one.xid) is None
-    assert store.find(later.xid) is later
+    assert isinstance(store.find(later.xid), Buried)
 
 
 def test_two_exchanges_cannot_share_an_id() -> None:
@@ -64,15 +68,32 @@ def test_tombstones_are_bounded() -> None:
         store.open(one)
         store.bury(one, 0.0)
     assert store.find((0).to_bytes(16, "big")) is None
-    assert store.find((TOMBSTONES_MAX + 9).to_bytes(16, "big")) is not None
+    assert isinstance(store.find((TOMBSTONES_MAX + 9).to_bytes(16, "big")), Buried)
 
 
-def test_a_tombstone_refuses_whoever_comes_back() -> None:
+def test_a_tombstone_refuses_whoever_comes_back_as_the_journal_would() -> None:
+    store, one = JournalStore(), journal(1)
+    store.open(one)
+    first = Attach(1, one.xid, 1, 1, "t", bytes(16), 0, 0, AttachFlag(0), 0, 0)
+    again, stranger = replace(first, epoch=2), replace(first, epoch=2, secret=b"s" * 16)
+    assert isinstance(one.attach(first, Line(), 1.0), Attached)
+    one.cancel(CancelCode.CLIENT_GONE, "gone")
+    store.bury(one, 0.0)
+    buried = store.find(one.xid)
+    assert isinstance(buried, Buried)
+    assert buried.grant is one.grant
+    refusals = [buried.tombstone.refuse(frame) for frame in (again, stranger)]
+    assert refusals == [one.attach(frame, Line(), 1.0) for frame in (again, stranger)]
+    assert [one.code for one in refusals] == [RejectCode.CANCELLED, RejectCode.BAD_TOKEN]
+
+
+def test_what_is_buried_is_not_kept() -> None:
     store, one = JournalStore(), journal(1)
     store.open(one)
     store.bury(one, 0.0)
-    attach = Attach(1, one.xid, 1, 1, "t", bytes(16), 0, 0, 4, 0, 0)
-    assert isinstance(one.attach(attach, Line(), 1.0), Reject)
+    gone = weakref.ref(one)
+    del one
+    assert gone() is None
 
 
 def test_burying_twice_changes_nothing() -> None:
