@@ -94,7 +94,7 @@ class GatewaySettings:
             there may be. For a gateway that meets its clients without a proxy.
         memory_budget: bytes of bodies that all exchanges may hold together; beyond, nothing new begins.
         drain_deadline: seconds to finish what is begun after SIGTERM.
-        log_level: the least severe level that is logged.
+        log_level: the least severe level that is logged, of ``debug``, ``info``, ``warning``, ``error``.
         log_format: ``json`` lines, ``text`` for people, ``auto``: text on a terminal.
         log_query: whether the lines of requests show their query strings; people put secrets there.
         timing: the timers; ``[gateway.timing]``.
@@ -149,7 +149,9 @@ class Settings:
     routes: tuple[RouteSettings, ...]
 
 
-class _GatewayTable(msgspec.Struct, forbid_unknown_fields=True):
+class GatewayTable(msgspec.Struct, forbid_unknown_fields=True):
+    """The ``[gateway]`` table as it stands in the file; see `GatewaySettings`."""
+
     edge: str | None = None
     callback: str | None = None
     admin: str | None = None
@@ -173,7 +175,7 @@ class _GatewayTable(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
-    gateway: _GatewayTable = msgspec.field(default_factory=_GatewayTable)
+    gateway: GatewayTable = msgspec.field(default_factory=GatewayTable)
     routes: list[RouteTable] = []
 
 
@@ -318,7 +320,7 @@ def _explain(message: str, lines: Lines = _NOWHERE) -> str:
 def _keys_of(place: str) -> list[str]:
     tables: dict[str, type[msgspec.Struct]] = {
         "": _File,
-        "gateway": _GatewayTable,
+        "gateway": GatewayTable,
         "gateway.timing": Timing,
         "cors": Cors,
         "require_header": RequiredHeader,
@@ -345,7 +347,7 @@ def _nearest(name: str, known: list[str]) -> str:
 # ---------------------------------------------------------------- the gateway's table
 
 
-def _present(table: _GatewayTable) -> Iterator[tuple[str, Any]]:
+def _present(table: GatewayTable) -> Iterator[tuple[str, Any]]:
     values = ((key, getattr(table, key)) for key in table.__struct_fields__)
     return ((key, value) for key, value in values if value is not None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from gateway.cli import check_config, dev, doctor, health, serve
+from gateway.cli import check_config, dev, doctor, health, serve, settings
 from gateway.cli.arguments import USAGE_ERROR, Parser, Version, plain
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ Stream responses out of buffered AWS Lambda functions: the function dials back t
 
   dialback dev app.py:handler              a local Lambda with the real runtime, and the gateway
   dialback serve --config dialback.toml    the gateway, as its file says
+  dialback settings                        every setting, as a file to begin with
   dialback check-config dialback.toml      read the file, check every handler, and stop
   dialback doctor --config dialback.toml   find out why a function does not stream
   dialback health                          ask a running gateway whether it is well
@@ -28,6 +29,7 @@ Stream responses out of buffered AWS Lambda functions: the function dials back t
 _COMMANDS = (
     ("dev", "run functions here", dev),
     ("serve", "run as a file says", serve),
+    ("settings", "show every setting", settings),
     ("check-config", "read a file and check every handler", check_config),
     ("doctor", "find out why a function does not stream", doctor),
     ("health", "ask a running gateway whether it is well", health),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from typing import NoReturn
 
 from typing_extensions import override
@@ -32,8 +33,8 @@ class Version(argparse.Action):
 
 
 def plain(parser: Parser) -> Parser:
-    """Let texts stand as they are written."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    """Let texts stand as they are written, and each argument in a line if it can."""
+    parser.formatter_class = partial(argparse.RawDescriptionHelpFormatter, max_help_position=36)
     return parser
 
 

@@ -10,17 +10,20 @@ if TYPE_CHECKING:
     import argparse
 
 DESCRIPTION = """\
-Read a file as `dialback serve` would, import every handler in a process of its own, and stop: with
-exit code 0 if all is good, with 2 and one line that says what to do if it is not. Nothing listens.
+Say whether a file is good, before `dialback serve` reads it.
 
   dialback check-config dialback.toml && dialback serve --config dialback.toml
+
+It reads the file as `dialback serve` would, imports every handler in a process of its own, and stops: with
+exit code 0 if all is good, with 2 and one line that says what to do if it is not. Nothing listens. What may
+stand in the file is shown by `dialback settings`.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = DESCRIPTION
-    parser.add_argument("file", type=Path, metavar="FILE.toml")
+    parser.add_argument("file", type=Path, metavar="FILE.toml", help="the settings")
     parser.set_defaults(run=_run)
 
 

@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     import argparse
 
 DESCRIPTION = """\
-Look, leg by leg, at what stands between the gateway and its functions: credentials, the right to invoke,
-whether the function uses lambda_client, and how it reaches the callback URL, as the function itself sees
-it: DNS, TCP, TLS, token, idle timeouts. Run it where the gateway runs, beside it, with the same file;
-without token_keys in there the gateway refuses its token, and it looks no further than that.
+Find out, leg by leg, what stands between the gateway and its functions.
 
   dialback doctor --config dialback.toml
   dialback doctor --config dialback.toml --route /orders --idle 120
+
+It looks at credentials, the right to invoke, whether the function uses lambda_client, and how it reaches the
+callback URL, as the function itself sees it: DNS, TCP, TLS, token, idle timeouts. Run it where the gateway
+runs, beside it, with the same file; without token_keys in there the gateway refuses its token, and it looks
+no further than that.
 
 Code of yours does not run in functions that use lambda_client; others get one OPTIONS request, for the
 route's path: for /users/{id} that is /users/id, unless --route names another, such as /users/42.
@@ -30,7 +32,7 @@ Exit code: 0 if all is well, 1 if not.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = DESCRIPTION
-    parser.add_argument("--config", type=Path, metavar="FILE.toml")
+    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="that the gateway has")
     parser.add_argument(
         "--route", metavar="/PATH", help="only this one, or the one that serves this path (all)"
     )

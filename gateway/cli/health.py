@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from gateway.address import Address
 
 DESCRIPTION = """\
-Ask the gateway that runs beside this command, on the admin address of the same settings, whether it
-answers (/healthz), or whether it takes new requests (--ready: /readyz).
+Ask the gateway that runs beside this command whether it is well.
 
   dialback health --config dialback.toml
   DIALBACK_ADMIN=127.0.0.1:9090 dialback health --ready
 
-Without --config and DIALBACK_TOML the address is that of DIALBACK_ADMIN, or 127.0.0.1:9090.
+It asks on the admin address of the same settings whether the gateway answers (/healthz), or whether it takes
+new requests (--ready: /readyz). Without --config and DIALBACK_TOML that is DIALBACK_ADMIN, or 127.0.0.1:9090.
 Exit code: 0 if it is well, 1 and one line that says what is wrong if not.
 """
 
@@ -32,7 +32,7 @@ PATIENCE = 2.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = DESCRIPTION
-    parser.add_argument("--config", type=Path, metavar="FILE.toml")
+    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="that the gateway has")
     parser.add_argument("--ready", action="store_true", help="does it take new requests?")
     parser.set_defaults(run=_run)
 

@@ -51,7 +51,9 @@ def test_version() -> None:
     [
         ([], "dialback dev app.py:handler"),
         (["dev"], "curl -N http://127.0.0.1:8080/"),
-        (["serve"], "DIALBACK_CALLBACK_URL"),
+        (["serve"], "dialback serve --config dialback.toml"),
+        (["settings"], "dialback settings > dialback.toml"),
+        (["doctor"], "dialback doctor --config dialback.toml"),
         (["check-config"], "dialback check-config dialback.toml"),
         (["health"], "dialback health --config dialback.toml"),
     ],
