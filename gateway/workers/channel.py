@@ -24,7 +24,7 @@ What = Literal["ready", "metrics", "exchanges"]
 
 
 class Stop(msgspec.Struct, tag=True):
-    """To a worker: take nothing new and finish, or (`at_once`) break off what is left."""
+    """To a worker: take nothing new and finish, or (`at_once`) break off what is left; said twice, it is once."""
 
     at_once: bool
 

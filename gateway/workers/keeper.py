@@ -8,7 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import ConfigError
-from gateway.serving import first
+from gateway.serving import UNFINISHED, first
 from gateway.workers.process import NoAnswer, Process, describe_end
 
 if TYPE_CHECKING:
@@ -77,7 +77,14 @@ class Keeper:
         """
         while True:
             begun = monotonic()
-            code, what = await self._run()
+            try:
+                code, what = await self._run()
+            except Exception:
+                if not self.first_listening.is_set():
+                    raise
+                # A bug of ours, or what nobody thought of: the streams of the other workers go on.
+                log.exception("worker %d: its keeper failed", self.number)
+                code, what = UNFINISHED, "was ended"
             if self._stop.begun.is_set():
                 return code
             if not self.first_listening.is_set():
@@ -96,21 +103,21 @@ class Keeper:
         try:
             process = await Process.start(self._assignment)
         except OSError as error:
-            return 1, f"cannot be started ({error})"
+            return UNFINISHED, f"cannot be started ({error})"
         self._process = process
         if self._stop.begun.is_set():  # while it was being started
-            process.stop()
+            process.stop(at_once=self._stop.at_once.is_set())
         watching = asyncio.create_task(self._watch(process))
         try:
             code = await process.ended()
         except ConfigError as error:
             if not self.first_listening.is_set():
                 raise
-            return 1, f"cannot serve any more ({error})"
+            return UNFINISHED, f"cannot serve any more ({error})"
         finally:
             watching.cancel()
-            await process.kill()
             self._process = None
+            await process.kill()
         return code, f"(process {process.pid}) {describe_end(code)}"
 
     async def _watch(self, process: Process) -> None:

@@ -23,6 +23,10 @@ ANSWER_SECONDS = 2.0
 """How long a worker may take to answer, which it does within milliseconds: one that takes longer is stuck, and
 its clients wait as well. Probes of health are seldom more patient (Kubernetes: 1 s by default)."""
 
+QUESTIONS_MAX = 16
+"""That a worker owes answers to; who asks more waits. Operators ask few at a time, and a stuck worker must
+neither be sent a question for every probe of hours nor have all of them to answer when it goes on."""
+
 
 class NoAnswer(Exception):
     """A worker is gone, or stuck."""
@@ -46,6 +50,7 @@ class Process:
         self._writer = writer
         self._numbers = itertools.count()
         self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._room = asyncio.Semaphore(QUESTIONS_MAX)
         self._refusal: str | None = None
         self.pid = process.pid
         self.listening = asyncio.Event()
@@ -94,7 +99,7 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
-        await self._reading
+        await asyncio.wait([self._reading])
 
     async def ask(self, what: channel.What) -> Any:
         """Return what it knows.
@@ -107,8 +112,11 @@ class Process:
         number = next(self._numbers)
         answer = self._asked[number] = asyncio.get_running_loop().create_future()
         try:
-            self._writer.write(channel.pack(channel.Question(number, what)))
             async with asyncio.timeout(ANSWER_SECONDS):
+                await (
+                    self._room.acquire()
+                )  # given back by the answer, which may come after this time
+                self._writer.write(channel.pack(channel.Question(number, what)))
                 return await answer
         except TimeoutError:
             raise NoAnswer from None
@@ -124,6 +132,7 @@ class Process:
                     case channel.Refused(reason=reason):
                         self._refusal = reason
                     case channel.Answer(number=number, value=value):
+                        self._room.release()
                         answer = self._asked.get(number)
                         if answer is not None and not answer.done():  # whoever asked may have gone
                             answer.set_result(value)

@@ -122,9 +122,9 @@ async def _listen(
         async for message in channel.messages(reader):
             match message:
                 case channel.Stop(at_once=at_once):
-                    stop.told()
-                    if at_once and not stop.at_once.is_set():
-                        stop.told()
+                    stop.begun.set()
+                    if at_once:
+                        stop.at_once.set()
                 case channel.Question(number=number, what=what):
                     answer = channel.Answer(number, await _look(app, what))
                     writer.write(channel.pack(answer))
@@ -132,8 +132,7 @@ async def _listen(
                 case _:
                     raise ValueError(f"a worker is not told {message!r}")
     finally:
-        if not stop.begun.is_set():
-            stop.told()
+        stop.begun.set()
 
 
 async def _look(app: App, what: channel.What) -> object:

@@ -136,6 +136,35 @@ async def test_nobody_answers_for_a_worker_that_is_not_there(assignment: Assignm
     await asyncio.gather(keeping, return_exceptions=True)
 
 
+async def test_a_stuck_worker_is_asked_so_often_and_no_more(
+    assignment: Assignment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = Keeper(assignment, Stop())
+    keeping = asyncio.create_task(keeper.keep())
+    pid = await pid_of(keeper)
+    sent: list[channel.Message] = []
+    pack = channel.pack
+
+    def spied(message: channel.Message) -> bytes:
+        sent.append(message)
+        return pack(message)
+
+    os.kill(pid, signal.SIGSTOP)
+    with monkeypatch.context() as patch:
+        patch.setattr(channel, "pack", spied)
+        patch.setattr(process_module, "ANSWER_SECONDS", 0.01)
+        for _ in range(2 * process_module.QUESTIONS_MAX):
+            with pytest.raises(NoAnswer):
+                await keeper.ask("ready")
+    assert len(sent) == process_module.QUESTIONS_MAX
+    waiting = asyncio.create_task(keeper.ask("ready"))
+    await asyncio.sleep(0)
+    os.kill(pid, signal.SIGCONT)
+    assert await waiting is True
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+
+
 async def test_whoever_asks_may_leave_at_any_turn_of_the_loop(assignment: Assignment) -> None:
     keeper = Keeper(assignment, Stop())
     keeping = asyncio.create_task(keeper.keep())

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import psutil
 
 from tests.gateway.cli.test_drain import draining
-from tests.gateway.workers.gateways import FUNCTIONS, processes, streams
+from tests.gateway.workers.gateways import FUNCTIONS, moving, processes, streams
 from tests.patience import PATIENCE
-from tests.system.running import Dialback, Process, free_port, running
+from tests.system.running import Dialback, Process, eventually, free_port, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +22,7 @@ NO_PYTHON = (
     "import types; import gateway.workers.process as p;"
     "p.sys = types.SimpleNamespace(executable='/bin/false')"
 )
+BUG = "import gateway.workers.keeper as k; k.describe_end = None"
 RUN = "; import sys; from gateway.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
@@ -88,3 +89,19 @@ def test_a_worker_that_dies_while_it_finishes_is_not_started_again(tmp_path: Pat
         assert not any(client.clean for client in clients[0])
         assert all(client.clean for client in clients[1])
     assert "starting it again" not in dialback.stderr
+
+
+def test_a_bug_in_what_keeps_one_worker_costs_the_others_nothing(tmp_path: Path) -> None:
+    with serving(tmp_path, BUG) as dialback, ExitStack() as stack:
+        clients = streams(stack, dialback, f"/?gate={tmp_path}/x")
+        victim = processes(dialback)[0]
+        victim.kill()
+        eventually(lambda: dialback.metric("dialback_serving", worker="0") == 1)
+        for unharmed in clients[1]:
+            moving(unharmed)
+        (tmp_path / "x").touch()
+        stack.close()
+        assert all(client.clean for client in clients[1])
+        assert dialback.metric("dialback_starts_total", worker="0") == 2
+    assert "worker 0: its keeper failed" in dialback.stderr
+    assert "TypeError" in dialback.stderr
