@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from functools import partialmethod
+from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
 from aiohttp.client_exceptions import ClientPayloadError
@@ -11,16 +12,27 @@ from aiohttp.http_exceptions import HttpProcessingError
 from typing_extensions import override
 
 if TYPE_CHECKING:
+    from collections import deque
     from logging import Logger
 
 THEIRS = (HttpProcessingError, web.RequestPayloadError, ClientPayloadError)
 """What aiohttp raises about bytes that a peer sent; the text holds some of them."""
 
 
+class _Few(list[Any]):
+    """Requests that wait on a connection, 32 at most: a deque takes 760 bytes when there is none."""
+
+    popleft = partialmethod(list.pop, 0)
+
+
 class QuietConnection(web.RequestHandler):
     """aiohttp's own, mended: its log lines and error pages quote the request, tokens and all."""
 
     logger: Logger
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._messages = cast("deque[Any]", _Few())
 
     @override
     def log_exception(self, *args: Any, **kw: Any) -> None:

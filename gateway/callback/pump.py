@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import WebSocketError, WSMsgType
 
+from gateway.flag import Flag
 from gateway.journal.store import Buried
 from protocol.codec import decode
 from protocol.connection import GatewayConnection
@@ -65,7 +66,7 @@ class Pump:
         self._journal: MemoryJournal | None = None
         self._sid = 0
         self._answer: Attached | None = None
-        self._outbox_ready = asyncio.Event()
+        self._outbox_ready = Flag()
         self._timer: asyncio.Handle | None = None
         self._timer_due = 0.0  # kept here: what uvloop returns for a time that is past cannot tell
         self._closing: CloseCode | None = None

@@ -25,6 +25,7 @@ from gateway.exchange.onward import Onward
 from gateway.exchange.reasons import CANCEL_CODES, failure_of_reset
 from gateway.exchange.states import TABLE, Event, State
 from gateway.exchange.timers import Timers
+from gateway.flag import Flag
 from gateway.journal.memory import MemoryJournal
 from protocol.errors import CancelCode, ProtocolError
 from protocol.headers import content_length
@@ -70,7 +71,7 @@ class ExchangeRun:
         self._loop = asyncio.get_running_loop()
         self._begun = False
         self._bug: Exception | None = None  # what kept the response from beginning
-        self._over = asyncio.Event()
+        self._over = Flag()
         self._timers = Timers(self.happen)
         self._forwarder: Forwarder | Onward | None = None
         self._upload: asyncio.Task[None] | None = None
@@ -173,7 +174,8 @@ class ExchangeRun:
         """Wait so long, or until the exchange is over: then True."""
         try:
             async with asyncio.timeout(seconds):
-                return await self._over.wait()
+                await self._over.wait()
+                return True
         except TimeoutError:
             return False
 
