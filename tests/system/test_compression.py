@@ -46,6 +46,21 @@ compress = true
 path = "/app"
 target = "local:{file}:application"
 compress = true
+
+[[routes]]
+path = "/starlette"
+target = "local:{tags}:starlette_handler"
+compress = true
+
+[[routes]]
+path = "/flask"
+target = "local:{tags}:flask_handler"
+compress = true
+
+[[routes]]
+path = "/by-hand"
+target = "local:{tags}:by_hand"
+compress = true
 """
 
 
@@ -57,8 +72,9 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def dialback(directory: Path) -> Iterator[Dialback]:
     file = directory / "dialback.toml"
-    functions = REPOSITORY / "tests/system/functions/packed.py"
-    file.write_text(ROUTES.format(file=functions, steps=directory))
+    functions = REPOSITORY / "tests/system/functions"
+    packed, tags = functions / "packed.py", functions / "web/web_tags.py"
+    file.write_text(ROUTES.format(file=packed, tags=tags, steps=directory))
     with running_dialback("--config", file, command="serve") as dialback:
         yield dialback
 
@@ -87,6 +103,23 @@ def test_curl_decodes_what_it_asked_for_in_gzip(url: str, path: str) -> None:
     assert (done.returncode, body) == (0, WHOLE)
     assert b"content-encoding: gzip" in head.lower()
     assert curl(url + path).stdout == WHOLE, "and who did not ask gets it as it is"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/starlette/web_tags.py", 304), ("/flask/text", 304), ("/by-hand", 200)],
+)
+async def test_a_weak_tag_revalidates_with_who_compares_as_he_should(
+    url: str, path: str, status: int
+) -> None:
+    """RFC 9110 section 13.1.2: If-None-Match is compared weakly. Who does not sends the whole again."""
+    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
+        whole = await client.get(path)
+        tag = whole.headers["etag"]
+        assert (whole.headers["content-encoding"], tag[:3]) == ("gzip", 'W/"')
+        again = await client.get(path, headers={"if-none-match": tag})
+        assert (again.status_code, again.headers["etag"]) == (status, tag)
+        assert again.text == (whole.text if status == 200 else "")
 
 
 def test_curl_says_that_a_broken_body_is_broken(url: str, step: Path) -> None:
