@@ -32,6 +32,7 @@ from gateway.route_settings import (
     read_route,
 )
 from gateway.rules import Cors
+from gateway.secret import PREFIX as SECRET
 from gateway.timing import Timing
 from protocol.limits import MIB
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gateway.log import LogFormat, LogLevel
+    from gateway.secret import Variable
 
 DRAIN_DEADLINE = 25.0
 """Seconds to finish what is begun: ECS kills 30 s after SIGTERM, and the rest needs a moment."""
@@ -81,8 +83,9 @@ class GatewaySettings:
         workers: processes that share the edge's port; each has a callback port of its own, this one and
             those that follow it.
         trusted_proxies: networks of the proxies whose X-Forwarded-* and Forwarded headers are believed.
-        token_keys: files that hold the keys of attach tokens, the signing one first; none means a
-            random key, good for one process.
+        token_keys: files that hold the keys of attach tokens, the signing one first, or
+            ``env:DIALBACK_SECRET_...`` for a variable that holds one; none means a random key, good for one
+            process.
         edge_certificate: PEM file with the chain that the edge shows; absent: no TLS.
         edge_key: PEM file with its private key; absent: it is in the same file.
         callback_certificate: the same for the callback listener. A function trusts a private CA by its
@@ -107,7 +110,7 @@ class GatewaySettings:
     callback_url: str | None = None
     workers: int = 1
     trusted_proxies: tuple[Network, ...] = ()
-    token_keys: tuple[Path, ...] = ()
+    token_keys: tuple[Path | Variable, ...] = ()
     edge_certificate: Path | None = None
     edge_key: Path | None = None
     callback_certificate: Path | None = None
@@ -216,7 +219,9 @@ def from_environment(settings: GatewaySettings, environ: Mapping[str, str]) -> G
         ConfigError: a value is wrong, or no setting has that name.
     """
     for name in sorted(environ):
-        if name.startswith(ENV_PREFIX) and name != TEXT_VARIABLE:
+        if name == TEXT_VARIABLE or name.startswith(SECRET):
+            continue
+        if name.startswith(ENV_PREFIX):
             key = ENVIRONMENT.get(name)
             if key is None:
                 raise ConfigError(f"{name}: no such setting{_nearest(name, list(ENVIRONMENT))}")

@@ -11,6 +11,7 @@ from gateway.address import Address, Network
 from gateway.callback_url import check_callback_url
 from gateway.log import LogFormat, LogLevel
 from gateway.route_settings import ROUTE_TIMEOUT_MAX
+from gateway.secret import SCHEME, Variable
 from protocol.limits import MIB
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def check(key: str, value: Any, base: Path) -> Any:
         ValueError: it is none that the key may have.
     """
     if key == "token_keys":
-        return tuple(_file(base / name, "a secret") for name in value)
+        return tuple(_secret(text, base) for text in value)
     if key in CERTIFICATES:
         return _file(base / value, "PEM")
     return _CHECKS[key](value)
@@ -58,6 +59,12 @@ def check_listeners(edge: Address, callback: Address, admin: Address) -> None:
     for (one, first), (other, second) in combinations(named, 2):
         if first == second and first.port:
             raise ValueError(f"{one} and {other} are both {first}; give each a port of its own")
+
+
+def _secret(text: str, base: Path) -> Path | Variable:
+    if text.startswith(SCHEME):
+        return Variable.parse(text)
+    return _file(base / text, "a secret")
 
 
 def _file(path: Path, content: str) -> Path:

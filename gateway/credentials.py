@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import ConfigError
+from gateway.secret import Variable
 from gateway.tls.certificate import CertificateFiles, read_certificate
 from gateway.tls.connection import TlsConnection
 from gateway.tls.handshakes import Handshakes
@@ -83,9 +84,8 @@ def read_credentials(settings: GatewaySettings, key: bytes | None = None) -> Cre
     }
     files: list[WatchedFiles[Any]] = [*certificates.values()]
     if settings.token_keys:
-        keys = WatchedFiles(
-            "token keys", settings.token_keys, partial(read_keys, settings.token_keys)
-        )
+        paths = [one for one in settings.token_keys if not isinstance(one, Variable)]
+        keys = WatchedFiles("token keys", paths, partial(read_keys, settings.token_keys))
         tokens = Tokens(keys.value)
         keys.on_change = partial(_use_keys, tokens)
         files.append(keys)
@@ -94,19 +94,19 @@ def read_credentials(settings: GatewaySettings, key: bytes | None = None) -> Cre
     return Credentials(tokens, certificates, tuple(files))
 
 
-def read_keys(files: Iterable[Path]) -> list[bytes]:
+def read_keys(places: Iterable[Path | Variable]) -> list[bytes]:
     """Read the keys of attach tokens.
 
     Raises:
-        ConfigError: a file cannot be read, or does not hold a key.
+        ConfigError: a file or variable cannot be read, or does not hold a key.
     """
     keys = []
-    for file in files:
+    for place in places:
         try:
-            keys.append(file.read_bytes().strip())
-            Tokens(keys[-1:])  # names the file whose key is of no use
+            keys.append(place.read_bytes().strip())
+            Tokens(keys[-1:])  # names the place whose key is of no use
         except (OSError, ValueError) as error:
-            raise ConfigError(f"gateway.token_keys: {file}: {error}") from error
+            raise ConfigError(f"gateway.token_keys: {place}: {error}") from error
     try:
         Tokens(keys)
     except ValueError as error:

@@ -9,6 +9,8 @@ import pytest
 
 from gateway.config import load
 from gateway.routes import build_routes
+from gateway.secret import Variable
+from gateway.tokens import KEY_BYTES_MIN
 from tests.container.dockerfile import inspect
 from tests.deployment import stacks
 from tests.deployment.linting import lint
@@ -66,6 +68,24 @@ def test_the_gateway_takes_its_settings(settings: Settings, private: bool) -> No
     assert len(build_routes(settings.routes)) == 1
     url = "ws://{host}:8081" if private else "wss://callback.example.com"
     assert settings.gateway.callback_url == url
+
+
+def test_the_token_key_is_made_and_kept_by_secrets_manager(
+    settings: Settings, container: dict[str, Any], resources: dict[str, Any]
+) -> None:
+    (secret,) = container["Secrets"]
+    assert secret["ValueFrom"] == "TokenKey"
+    assert settings.gateway.token_keys == (Variable(secret["Name"]),)
+    assert secret["Name"] not in {one["Name"] for one in container["Environment"]}
+    key = resources["TokenKey"]
+    assert "SecretString" not in key
+    assert key["GenerateSecretString"]["PasswordLength"] >= KEY_BYTES_MIN
+    (policy,) = resources["ExecutionRole"]["Policies"]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert (statement["Action"], statement["Resource"]) == (
+        "secretsmanager:GetSecretValue",
+        "TokenKey",
+    )
 
 
 def test_ports_are_those_that_the_gateway_listens_on(

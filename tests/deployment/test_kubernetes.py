@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import kubernetes_validate
@@ -14,8 +15,6 @@ from gateway.routes import build_routes
 from tests.packing import ROOT
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from gateway.config import Settings
 
 Manifest = dict[str, Any]
@@ -55,7 +54,9 @@ def settings(tmp_path: Path, container: Manifest) -> Settings:
     """The config map's file and the container's variables, as the gateway reads them in a pod."""
     (name, text), *others = the("ConfigMap")["data"].items()
     assert not others
-    (tmp_path / name).write_text(text)
+    (mount,) = (one for one in container["volumeMounts"] if one["name"] == "secrets")
+    (tmp_path / "token-key").write_text("k" * 44)
+    (tmp_path / name).write_text(text.replace(mount["mountPath"], str(tmp_path)))
     variables = {one["name"]: one["value"] for one in container["env"] if "value" in one}
     environ = {
         name: value.replace("$(POD_IP)", "10.1.2.3")
@@ -76,6 +77,19 @@ def test_every_manifest_is_valid(version: str) -> None:
 def test_the_gateway_takes_its_settings(settings: Settings) -> None:
     assert len(build_routes(settings.routes)) == 1
     assert settings.gateway.callback_url == "ws://10.1.2.3:8081"
+
+
+def test_the_token_key_comes_from_a_secret(settings: Settings, pod: Manifest) -> None:
+    (key,) = settings.gateway.token_keys
+    assert isinstance(key, Path)
+    assert key.name == "token-key"
+    (volume,) = (one for one in pod["volumes"] if one["name"] == "secrets")
+    assert volume["secret"]["secretName"] == "dialback"
+    assert volume["secret"]["defaultMode"] == 0o440  # which the pod's group may read
+    assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"]
+    command = "kubectl create secret generic dialback --from-file=token-key"
+    assert command in (ROOT / "docs/deployment.md").read_text()
+    assert not [one for one in manifests() if one["kind"] == "Secret"]
 
 
 def test_ports_are_those_that_the_gateway_listens_on(
@@ -124,7 +138,7 @@ def test_the_pod_is_restricted(pod: Manifest, container: Manifest) -> None:
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    assert set(pod["volumes"][0]) == {"name", "configMap"}
+    assert [set(one) for one in pod["volumes"]] == [{"name", "configMap"}, {"name", "secret"}]
 
 
 def test_everything_selects_the_same_pods() -> None:

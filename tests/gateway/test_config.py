@@ -249,6 +249,7 @@ def test_one_timeout_sets_the_other(file: Path, given: str, function: float, rou
         ("[gateway]\nworkers = 0\n" + ROUTE, "FILE: gateway.workers: 0 is not a number of workers from 1 to 64"),
         ("[gateway]\nworkers = 65\n" + ROUTE, "FILE: gateway.workers: 65 is not a number of workers from 1 to 64"),
         ("[gateway]\ntoken_keys = ['gone']\n" + ROUTE, "FILE: gateway.token_keys: DIR/gone: no such file; write the path of a file that holds a secret"),
+        ("[gateway]\ntoken_keys = ['env:KEY']\n" + ROUTE, "FILE: gateway.token_keys: env:KEY: no variable for a secret; write env:DIALBACK_SECRET_..., which no function inherits"),
         ("[gateway]\nconnections = 0\n" + ROUTE, "FILE: gateway.connections: 0 is not a number of connections from 1 to 1000000"),
         ("[gateway]\nadmin_names = ['ops:9090']\n" + ROUTE, "FILE: gateway.admin_names: 'ops:9090' is not a host name; write it like ops.example.com, without a port"),
         ("[gateway]\nedge_key = 'gone'\n" + ROUTE, "FILE: gateway.edge_key: DIR/gone: no such file; write the path of a file that holds PEM"),

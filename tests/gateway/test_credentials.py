@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import ssl
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import trustme
@@ -19,16 +20,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from typing_extensions import override
 
-from gateway.config import GatewaySettings
+from gateway.config import GatewaySettings, from_environment
+from gateway.config_checks import check
 from gateway.credentials import Credentials, read_credentials
 from gateway.crowds import Crowd
 from gateway.errors import ConfigError
 from gateway.tokens import TokenError, Tokens
 from gateway.watched_files import WatchedFiles
 from tests.certificates import trusting, write_certificate
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 OLD, NEW = "o" * 40, "n" * 40
 
@@ -39,6 +38,12 @@ def settings(tmp_path: Path) -> GatewaySettings:
     write_certificate(chain, key)
     token_key.write_text(OLD)
     return GatewaySettings(edge_certificate=chain, edge_key=key, token_keys=(token_key,))
+
+
+def key_file(settings: GatewaySettings) -> Path:
+    file = settings.token_keys[0]
+    assert isinstance(file, Path)
+    return file
 
 
 class Echo(asyncio.Protocol):
@@ -152,14 +157,14 @@ async def test_a_new_token_key_signs_and_what_the_old_one_signed_stays_good(
     credentials = read_credentials(settings)
     tokens, now = credentials.tokens, time.time()
     token = tokens.mint(bytes(16), 1, now=now, lifetime=60)
-    settings.token_keys[0].write_text(NEW)
+    key_file(settings).write_text(NEW)
     await look(credentials)
     assert tokens.verify(token, now=now).inv == 1
     fresh = tokens.mint(bytes(16), 2, now=now, lifetime=60)
     with pytest.raises(TokenError, match="unknown key"):
         Tokens([OLD.encode()]).verify(fresh, now=now)
 
-    settings.token_keys[0].write_text("short1234")
+    key_file(settings).write_text("short1234")
     await look(credentials)
     assert "token keys: the old one stays in use: gateway.token_keys: " in caplog.text
     assert "short1234" not in caplog.text
@@ -170,9 +175,9 @@ async def test_what_could_not_be_read_is_tried_again_though_the_files_stay_as_th
     settings: GatewaySettings, caplog: pytest.LogCaptureFixture
 ) -> None:
     credentials = read_credentials(settings)
-    settings.token_keys[0].write_text(NEW)
+    key_file(settings).write_text(NEW)
     await look(credentials)  # its thread is there before descriptors are short
-    settings.token_keys[0].write_text(OLD + OLD)
+    key_file(settings).write_text(OLD + OLD)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
@@ -203,3 +208,23 @@ async def test_what_changes_while_it_is_read_is_read_again(tmp_path: Path) -> No
     await watched.look()
     assert watched.value == "what came meanwhile"
     assert told == [watched.value]
+
+
+def test_a_token_key_may_be_in_a_variable(
+    settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = ["env:DIALBACK_SECRET_KEY", str(settings.token_keys[0])]
+    settings = replace(settings, token_keys=check("token_keys", named, Path()))
+    with pytest.raises(
+        ConfigError, match=r"token_keys: env:DIALBACK_SECRET_KEY: no such variable; "
+    ):
+        read_credentials(settings)
+    monkeypatch.setenv("DIALBACK_SECRET_KEY", NEW)
+    now = time.time()
+    token = Tokens([NEW.encode()]).mint(bytes(16), 1, now=now, lifetime=60)
+    assert read_credentials(settings).tokens.verify(token, now=now).inv == 1
+    assert from_environment(settings, os.environ) == settings  # which is no setting of its own
+    monkeypatch.setenv("DIALBACK_SECRET_KEY", "short1234")
+    with pytest.raises(ConfigError, match="32 bytes") as caught:
+        read_credentials(settings)
+    assert "short1234" not in str(caught.value)
