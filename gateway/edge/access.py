@@ -6,10 +6,10 @@ the call returns, a moment later. The line waits so long for it.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
+from gateway.deadlines import Deadlines
 from protocol.limits import shorten
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ class AccessLog:
 
     def __init__(self, *, query: bool = False) -> None:
         self._query = query
-        self._waiting: dict[str, tuple[float, Facts, Served]] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._waiting: dict[str, tuple[Facts, Served]] = {}
+        self._patience = Deadlines(RETURN_SECONDS, self._returned)
 
     def refused(self, sink: Sink, error: GatewayError, request: EdgeRequest | None = None) -> None:
         """A request was answered before it belonged to a route; None if it could not even be read."""
@@ -73,7 +73,7 @@ class AccessLog:
         _write(facts | {"status": sink.status, "ms": 0.0, "bytes": sink.body_bytes})
 
     def served(self, sink: Sink, request: EdgeRequest, route: str, ended: Ended) -> None:
-        """A request of a route is over; the line follows now or in a moment.
+        """A request of a route is over; its line, if anybody reads it, follows now or in a moment.
 
         Args:
             sink: what its client got.
@@ -81,6 +81,8 @@ class AccessLog:
             route: its label.
             ended: how it ended.
         """
+        if not log.isEnabledFor(_level(ended.outcome)):
+            return
         facts: Facts = {
             "exchange": sink.exchange_id,
             "route": route,
@@ -103,10 +105,9 @@ class AccessLog:
 
     def close(self) -> None:
         """Write the lines that still wait."""
-        if self._timer is not None:
-            self._timer.cancel()
         for exchange_id in list(self._waiting):
             self._returned(exchange_id)
+        self._patience.close()
 
     def _request(self, request: EdgeRequest) -> Facts:
         path = request.path
@@ -122,26 +123,16 @@ class AccessLog:
         }
 
     def _wait(self, exchange_id: str, facts: Facts, exchange: Served) -> None:
-        loop = asyncio.get_running_loop()
-        self._waiting[exchange_id] = (loop.time() + RETURN_SECONDS, facts, exchange)
+        self._waiting[exchange_id] = facts, exchange
         exchange.on_return = lambda: self._returned(exchange_id)
-        if self._timer is None:
-            self._timer = loop.call_later(RETURN_SECONDS, self._expire)
+        self._patience.begin(exchange_id)
 
     def _returned(self, exchange_id: str) -> None:
-        _, facts, exchange = self._waiting.pop(exchange_id)
+        """Write a line whose call has returned, or that has waited long enough."""
+        self._patience.end(exchange_id)
+        facts, exchange = self._waiting.pop(exchange_id)
         exchange.on_return = None
         _finish(facts, exchange)
-
-    def _expire(self) -> None:
-        """Write the lines that have waited long enough; one timer stands for all."""
-        loop = asyncio.get_running_loop()
-        now, self._timer = loop.time(), None
-        for exchange_id, (deadline, _, _) in list(self._waiting.items()):
-            if deadline > now:
-                self._timer = loop.call_at(deadline, self._expire)
-                return
-            self._returned(exchange_id)
 
 
 def _finish(facts: Facts, exchange: Served) -> None:
@@ -155,9 +146,13 @@ def _finish(facts: Facts, exchange: Served) -> None:
     _write(facts)
 
 
+def _level(outcome: object) -> int:
+    return logging.WARNING if outcome == "failed" else logging.INFO
+
+
 def _write(facts: Facts) -> None:
     """Write it; as `Logger.info` would, at half its cost: nobody asks which line of code it was."""
-    level = logging.WARNING if facts["outcome"] == "failed" else logging.INFO
+    level = _level(facts["outcome"])
     if not log.isEnabledFor(level):
         return
     if not facts.get("note"):

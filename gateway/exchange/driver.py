@@ -104,6 +104,8 @@ class Driver:
 
     async def close(self) -> None:
         """Give up on every invoke leg that is still pending."""
+        for lane in self._lanes.values():
+            lane.patience.close()
         for leg in self._legs:
             leg.cancel()
         await asyncio.gather(*self._legs, return_exceptions=True)
@@ -169,7 +171,7 @@ class Driver:
         try:
             if not whole:
                 run.upload(body)
-            await run.drive(lane.route.timeout)
+            await run.drive()
         finally:
             self._runs.discard(run)
             self._store.bury(journal, monotonic())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gateway.errors import GatewayError
-from gateway.exchange.states import IGNORED, MACHINE, TABLE, Event, State
+from gateway.exchange.states import IGNORED, MOVES, TABLE, Event, State
 from protocol.limits import shorten
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Exchange:
         if TABLE[self.state].get(event, event) is IGNORED:
             self.ignored += 1
             return
-        MACHINE.events[event.name].trigger(self)
+        MOVES[event].trigger(self)
         if self.state.terminal:
             self.ended = now
             self.cause = event

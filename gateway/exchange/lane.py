@@ -7,6 +7,7 @@ import math
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from gateway.deadlines import Deadlines
 from gateway.errors import CalledInVain
 from gateway.exchange.admission import Gate
 from gateway.exchange.breaker import Breaker, BreakerState
@@ -14,6 +15,7 @@ from gateway.exchange.breaker import Breaker, BreakerState
 if TYPE_CHECKING:
     from gateway.exchange.breaker import Trial
     from gateway.exchange.exchange import Exchange
+    from gateway.exchange.run import ExchangeRun
     from gateway.routes import Route
     from gateway.telemetry import RouteTelemetry
     from gateway.timing import Timing
@@ -29,6 +31,7 @@ class Lane:
         gate: how many may invoke at a time.
         telemetry: its numbers.
         timing: how long to wait for whom.
+        patience: with the functions that have not ended: the route's timeout.
     """
 
     def __init__(self, route: Route, telemetry: RouteTelemetry, timing: Timing) -> None:
@@ -36,6 +39,9 @@ class Lane:
         self.gate = Gate(route.concurrency, route.queue)
         self.telemetry = telemetry
         self.timing = timing
+        self.patience: Deadlines[ExchangeRun] = Deadlines(
+            route.timeout, lambda run: run.out_of_time()
+        )
         self._breaker = Breaker(timing.breaker_pause, self._on_breaker)
 
     def check(self) -> None:

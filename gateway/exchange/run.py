@@ -132,7 +132,7 @@ class ExchangeRun:
 
     def on_ended(self) -> None:
         """The whole response is here."""
-        self._timers.disarm(Event.ROUTE_TIMEOUT)
+        self._lane.patience.end(self)
         self.happen(Event.ENDED)
         self._begin_soon()
 
@@ -225,18 +225,20 @@ class ExchangeRun:
 
     # ------------------------------------------------------------ the client's side
 
-    async def drive(self, timeout: float) -> None:
-        """Serve the response; returns once the client has a clean end, or a broken one.
+    def out_of_time(self) -> None:
+        """The function has not ended in time."""
+        seconds = self._lane.route.timeout
+        reason = FunctionTimedOut(f"no end within the route's timeout of {seconds:g} s")
+        self.happen(Event.ROUTE_TIMEOUT, reason)
 
-        Args:
-            timeout: seconds that the function may take.
+    async def drive(self) -> None:
+        """Serve the response; returns once the client has a clean end, or a broken one.
 
         Raises:
             GatewayError: it failed before its head.
             asyncio.CancelledError: the client left.
         """
-        reason = FunctionTimedOut(f"no end within the route's timeout of {timeout:g} s")
-        self._timers.arm(Event.ROUTE_TIMEOUT, timeout, reason)
+        self._lane.patience.begin(self)
         try:
             await self._over.wait()
         except asyncio.CancelledError:
@@ -384,6 +386,7 @@ class ExchangeRun:
 
         What is left in a circle stays until the garbage collector looks, and with it what this run holds.
         """
+        self._lane.patience.end(self)
         self._timers.close()
         if self._forwarder is not None:
             self._forwarder.close()

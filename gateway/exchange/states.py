@@ -16,10 +16,11 @@ through here: they are nobody's event.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from transitions import Machine, MachineError
 from transitions.core import Event as MachineEvent
+from transitions.core import Transition
 from typing_extensions import override
 
 
@@ -45,13 +46,13 @@ class State(Enum):
     CANCELLED = "cancelled"
     """The client left first."""
 
-    @property
-    def terminal(self) -> bool:
-        """Whether nothing can follow."""
-        return self in TERMINAL
+    terminal: bool
+    """Whether nothing can follow."""
 
 
 TERMINAL: Final = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
+for _state in State:
+    _state.terminal = _state in TERMINAL
 
 
 class Event(Enum):
@@ -207,6 +208,16 @@ class _PlainEvent(MachineEvent):
     none of: 9 us and 60 calls.
     """
 
+    def __init__(self, name: str, machine: Machine) -> None:
+        super().__init__(name, machine)
+        self._targets: dict[State, State] = {}
+
+    @override
+    def add_transition(self, transition: Transition) -> None:
+        super().add_transition(transition)
+        if transition.dest is not None:  # what is ignored never comes here
+            self._targets[State[transition.source]] = State[transition.dest]
+
     @override
     def trigger(self, model: Any, *args: Any, **kwargs: Any) -> bool:
         """Move the model.
@@ -214,10 +225,10 @@ class _PlainEvent(MachineEvent):
         Raises:
             MachineError: there is no transition from its state.
         """
-        moves = self.transitions.get(model.state.name)
-        if not moves:
+        target = self._targets.get(model.state)
+        if target is None:
             raise MachineError(f"{self.name} cannot happen in state {model.state.name}")
-        model.state = State[cast("str", moves[0].dest)]
+        model.state = target
         return True
 
 
@@ -238,3 +249,6 @@ def build_machine() -> Machine:
 
 MACHINE: Final = build_machine()
 """The one machine of the process: a machine for each request would cost twenty times as much."""
+
+MOVES: Final = {event: MACHINE.events[event.name] for event in Event}
+"""Its events, by ours."""

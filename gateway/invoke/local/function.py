@@ -9,8 +9,10 @@ import sys
 import time
 from collections import deque
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from gateway.deadlines import Deadlines
 from gateway.errors import (
     FunctionTimedOut,
     FunctionUnreachable,
@@ -121,8 +123,14 @@ class LocalFunction(Invoker):
             self._next_review.cancel()
         await asyncio.gather(*(worker.closed for worker in self._workers))
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.patience.close()
         if self._warm is not None and not self._warm.done():
             self._warm.set_result("the gateway is shutting down")
+
+    @cached_property
+    def patience(self) -> Deadlines[Worker]:
+        """The function's timeout, for the workers that run an invocation; made on the event loop."""
+        return Deadlines(self.spec.timeout, Worker.time_out)
 
     @property
     def workers(self) -> list[int]:

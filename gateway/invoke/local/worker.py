@@ -20,6 +20,7 @@ from gateway.invoke.local.runtime_api import RuntimeApi
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gateway.deadlines import Deadlines
     from gateway.invoke.local.call import Call
     from gateway.invoke.local.logs import LogCallback
     from gateway.invoke.local.spec import FunctionSpec
@@ -77,6 +78,11 @@ def failure_text(failure: InitFailure) -> str:
 
 class Pool(Protocol):
     """What a worker tells the function it belongs to."""
+
+    @property
+    def patience(self) -> Deadlines[Worker]:
+        """With those that run an invocation: the function's timeout."""
+        ...
 
     def worker_idle(self, worker: Worker) -> None:
         """The worker waits at ``/next``: give it a call, or freeze it."""
@@ -163,7 +169,7 @@ class Worker:
         self._process.thaw()
         self._api.send(call.head(self._head, timeout), call.invocation.event)
         call.started = time.monotonic()
-        self._timer = self._loop.call_later(timeout, self._time_out)
+        self._pool.patience.begin(self)
         self._line(f"START RequestId: {call.request_id} Version: $LATEST")
 
     def freeze(self) -> None:
@@ -251,7 +257,7 @@ class Worker:
             )
         finally:
             self._pipe.close_write_end()
-        self._timer = self._loop.call_later(self.init_limit, self._time_out)
+        self._timer = self._loop.call_later(self.init_limit, self.time_out)
 
     def _answered(self) -> Call | None:
         call, self._call = self._call, None
@@ -261,7 +267,7 @@ class Worker:
             self._report()
         return call
 
-    def _time_out(self) -> None:
+    def time_out(self) -> None:
         """The initialisation, the invocation, or the way back to ``/next`` took too long."""
         if self.state is State.STARTING:
             self.init_failure = InitTimeout()
@@ -314,6 +320,7 @@ class Worker:
             call.fail(errors.exited(call.request_id, exit_code))
 
     def _stop_timer(self) -> None:
+        self._pool.patience.end(self)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
