@@ -6,8 +6,9 @@ back. Nothing further in knows that aiohttp exists.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -48,8 +49,7 @@ class RequestBody(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class EdgeRequest:
+class EdgeRequest(msgspec.Struct, frozen=True):
     """One HTTP request as the edge received it.
 
     Attributes:

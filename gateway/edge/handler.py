@@ -15,7 +15,7 @@ from gateway.edge.origin import Proxies
 from gateway.edge.refusal import check_request_head
 from gateway.edge.request import StreamedBody, read_request
 from gateway.edge.response import Outcome, Sink
-from gateway.edge.sent import Sent
+from gateway.edge.sent import SENT, SENT_LAST
 from gateway.edge.slices import SlicingSink
 from gateway.errors import Draining, GatewayError
 
@@ -135,7 +135,8 @@ class EdgeHandler:
             del self._open[sink]
             if not self._open:
                 self._idle.set()
-        return Sent(sink)
+        await sink.leave()
+        return SENT if sink.keep_alive else SENT_LAST
 
     async def _serve(self, request: web.BaseRequest, body: StreamedBody, sink: Sink) -> None:
         edge_request = read_request(request, body, self._proxies, sink.exchange_id)

@@ -59,7 +59,12 @@ def framing_lines(
 
 
 def render_head(
-    version: tuple[int, int], status: int, headers: HeaderList, ours: list[bytes]
+    version: tuple[int, int],
+    status: int,
+    headers: HeaderList,
+    ours: list[bytes],
+    *,
+    events: bool,
 ) -> bytes:
     """Return the whole head.
 
@@ -68,6 +73,7 @@ def render_head(
         status: 200 to 599.
         headers: checked pairs; those that the edge decides about are left out.
         ours: the lines that say what the edge decided.
+        events: whether the content is an event stream.
 
     Raises:
         ValueError: a header holds what would break the head.
@@ -78,7 +84,7 @@ def render_head(
     lines += ours
     if b"date" not in named:
         lines.append(b"Date: " + _date(int(time.time())))
-    if is_event_stream(headers):
+    if events:
         lines += [line for name, line in _FOR_EVENT_STREAMS if name not in named]
     head = b"\r\n".join(lines)
     if not head.count(b"\r") == head.count(b"\n") == len(lines) - 1 or b"\0" in head:
@@ -88,8 +94,12 @@ def render_head(
 
 def is_event_stream(headers: HeaderList) -> bool:
     """Whether the content is an event stream, in whatever coding."""
-    kinds = (value for name, value in headers if name == b"content-type")
-    return any(kind.partition(b";")[0].strip().lower() == b"text/event-stream" for kind in kinds)
+    for name, value in headers:
+        if name == b"content-type":
+            kind = value.partition(b";")[0].strip().lower()
+            if kind == b"text/event-stream":
+                return True
+    return False
 
 
 def is_coded(headers: HeaderList) -> bool:

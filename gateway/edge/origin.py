@@ -14,6 +14,8 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from ipaddress import IPv4Address
@@ -47,8 +49,7 @@ _ADDRESSES_KEPT = 4096
 """Peers whose trust is remembered: as many as have connections at a time, and half a megabyte."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """What is known of the client.
 
     Attributes:

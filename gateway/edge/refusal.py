@@ -53,6 +53,8 @@ def check_request_head(request: web.BaseRequest) -> None:
 def _wants_upgrade(request: web.BaseRequest) -> bool:
     if request.method == "CONNECT":
         return True
-    connection = request.headers.get("Connection", "").lower()
-    offers = {offer.strip().lower() for offer in request.headers.get("Upgrade", "").split(",")}
-    return "upgrade" in connection and bool(offers - _IGNORED_UPGRADES - {""})
+    upgrade = request.headers.get("Upgrade")
+    if upgrade is None or "upgrade" not in request.headers.get("Connection", "").lower():
+        return False
+    offers = {offer.strip().lower() for offer in upgrade.split(",")}
+    return bool(offers - _IGNORED_UPGRADES - {""})

@@ -51,12 +51,11 @@ class StreamedBody:
         self._request = request
         self._head_sent = head_sent
         self._reader = request.content
-        chunked = b"chunked" in request.headers.get("Transfer-Encoding", "").lower().encode()
-        self._length = None if chunked else (request.content_length or 0)
+        self._length = _length_of(request) if request.body_exists else 0
         self._wants_continue = (
-            request.version >= (1, 1)
+            self._length != 0
+            and request.version >= (1, 1)
             and request.headers.get("Expect", "").lower() == "100-continue"
-            and self._length != 0
         )
         self._ahead = b""
         self._came = 0
@@ -146,6 +145,11 @@ class StreamedBody:
         transport = self._request.transport
         if transport is not None and not self._head_sent() and not self._reader.is_eof():
             transport.write(_CONTINUE)
+
+
+def _length_of(request: web.BaseRequest) -> int | None:
+    chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+    return None if chunked else request.content_length or 0
 
 
 def read_request(

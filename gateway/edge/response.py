@@ -132,7 +132,8 @@ class Sink:
         if self.rewrite is not None:
             headers = self.rewrite(headers)
         promised = content_length(headers) if length is None else length
-        events = is_event_stream(headers) and not is_coded(headers)
+        events = is_event_stream(headers)
+        readable = events and not is_coded(headers)
         if self.compress:
             headers, self._gzip = negotiate(self._request, status, headers, promised)
             promised = promised if self._gzip is None else None
@@ -145,11 +146,11 @@ class Sink:
         promised = None if status == 204 else promised  # RFC 9110 section 8.6; else as of a GET
         ours = framing_lines(framing, self._request, promised, keep_alive=self._keep_alive)
         ours.append(EXCHANGE_HEADER + b": " + self.exchange_id.encode())
-        self._head = render_head(self._request.version, status, headers, ours)
+        self._head = render_head(self._request.version, status, headers, ours, events=events)
         self._framing, self._remaining = framing, promised or 0
         if framing is Framing.CHUNKED:
             self._emit = Sink._send_chunk if self._gzip is None else Sink._send_coded
-        if events and framing is not Framing.NONE:
+        if readable and framing is not Framing.NONE:
             self._follow_events()
         self.status = status
         self._head_timer = self._loop.call_soon(self._flush_head)

@@ -14,26 +14,20 @@ if TYPE_CHECKING:
 
     from aiohttp.abc import AbstractStreamWriter
 
-    from gateway.edge.response import Sink
-
 _LINGER_RESET = struct.pack("ii", 1, 0)
 _LINGER_NEVER = struct.pack("ii", 0, 0)
 
 
-class Sent(web.StreamResponse):
-    """What aiohttp is told about a response that a `Sink` has sent already.
+class _Sent(web.StreamResponse):
+    """What aiohttp is told about a response that a `Sink` has sent already: whether the connection goes on.
 
     aiohttp calls `prepare` and `write_eof` on whatever a handler returns, and reads `keep_alive`.
     Its own `prepare` would add Server and Content-Type, and send a second head.
     """
 
-    def __init__(self, sink: Sink) -> None:
-        super().__init__(status=sink.status or 500)
-        self._sink = sink
-        if not sink.keep_alive:
-            self.force_close()
-        else:
-            self._keep_alive = True
+    def __init__(self, *, keep_alive: bool) -> None:
+        super().__init__()
+        self._keep_alive = keep_alive
 
     @override
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
@@ -41,7 +35,11 @@ class Sent(web.StreamResponse):
 
     @override
     async def write_eof(self, data: bytes = b"") -> None:
-        await self._sink.leave()
+        """Nothing is left to write."""
+
+
+SENT_LAST, SENT = _Sent(keep_alive=False), _Sent(keep_alive=True)
+"""For every response, the first where no further request may follow: neither keeps anything of it."""
 
 
 def reset_on_close(transport: asyncio.Transport | None, *, wanted: bool = True) -> None:

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from gateway.crowds import Crowd, CrowdServer
 from gateway.edge.response import Sink
-from gateway.edge.sent import Sent, reset_on_close
+from gateway.edge.sent import SENT_LAST, reset_on_close
 from gateway.errors import BadRequest, GatewayError, HeadTooLarge, TargetTooLong
 from gateway.quiet_connection import QuietConnection
 
@@ -184,7 +184,7 @@ class _Connection(QuietConnection):
         if isinstance(self._manager, EdgeServer):
             self._manager.telemetry.refused(error.status)
             self._manager.access.refused(sink, error)
-        return Sent(sink)
+        return SENT_LAST
 
 
 def _named(status: int, exc: BaseException | None) -> GatewayError:

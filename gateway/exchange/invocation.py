@@ -34,8 +34,7 @@ UNREACHED_TYPE = "GatewayUnreachable"
 of that exception in `lambda_client`, which this package does not import."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What the invoke leg came to; exactly one attribute is set, or none if nobody knows.
 
     Attributes:

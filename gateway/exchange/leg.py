@@ -7,10 +7,11 @@ its place at the gate until it ends.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from random import uniform
 from time import monotonic
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from gateway.errors import FunctionUnreachable, GatewayError, InvokeNotSent, NotInvoked
 from gateway.exchange.invocation import Outcome, outcome_of_failure, read_outcome

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 if TYPE_CHECKING:
     from gateway.invoke.result import BufferedResponse
     from protocol.headers import HeaderList
 
 
-@dataclass(frozen=True, slots=True)
-class HttpCall:
+class HttpCall(msgspec.Struct, frozen=True):
     """The request itself, for functions that are called by HTTP.
 
     Attributes:
@@ -27,8 +27,7 @@ class HttpCall:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(msgspec.Struct, frozen=True):
     """One call of a function.
 
     Attributes:
@@ -46,8 +45,7 @@ class Invocation:
     call: HttpCall | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class InvokeResult:
+class InvokeResult(msgspec.Struct, frozen=True):
     """The function ran and this came back.
 
     Attributes:

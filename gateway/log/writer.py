@@ -45,12 +45,13 @@ class LineWriter:
         self._hurry = False
         self._writing = False
         self._closed = False
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
 
     def put(self, line: str, *, urgent: bool = False) -> None:
         """Have a line written soon, or at once if `urgent`; it is dropped if too much waits."""
-        with self._changed:
+        with self._lock:  # the condition's own `with` is Python, and costs as much as the rest
             if self._held + len(line) > self._limit or self._closed:
                 self.dropped += 1
                 return

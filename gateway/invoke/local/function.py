@@ -8,9 +8,10 @@ import re
 import sys
 import time
 from collections import deque
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from gateway.deadlines import Deadlines
 from gateway.errors import (

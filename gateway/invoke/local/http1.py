@@ -7,39 +7,41 @@ server, and lets an invocation be written to a waiting runtime without a task in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from typing import Final
+
+import msgspec
 
 from gateway.invoke.local.limits import HEAD_MAX
 
 _LENGTH_DIGITS = 18  # below 2^63; Python refuses to read thousands of digits at all
+# What says how long the body is, and whether it waits for a word; nothing else in a head matters here.
+_FRAMING: Final = re.compile(
+    rb"\r\n(content-length|transfer-encoding|expect):[ \t]*([^\r\n]*)", re.IGNORECASE
+)
 
 
 class BadHttp(Exception):
     """The peer does not speak HTTP as a runtime does; the connection is to be closed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One request of the runtime.
 
     Attributes:
         method: as sent.
         path: as sent.
-        headers: lower-case names, the last value of each.
         body: the body; None when it was over the limit and therefore thrown away.
     """
 
     method: bytes
     path: bytes
-    headers: dict[bytes, bytes]
     body: bytes | None
 
 
-@dataclass(slots=True)
-class _Head:
+class _Head(msgspec.Struct):
     method: bytes
     path: bytes
-    headers: dict[bytes, bytes]
     oversized: bool
     missing: int
 
@@ -67,7 +69,7 @@ class RequestReader:
         """
         self._buffer += data
         requests = []
-        while (request := self._take()) is not None:
+        while self._buffer and (request := self._take()) is not None:
             requests.append(request)
         return requests
 
@@ -84,7 +86,7 @@ class RequestReader:
         body = None if head.oversized else bytes(memoryview(self._buffer)[: head.missing])
         del self._buffer[: head.missing]
         self._head = None
-        return Request(head.method, head.path, head.headers, body)
+        return Request(head.method, head.path, body)
 
     def _discard(self, head: _Head) -> None:
         thrown = min(len(self._buffer), head.missing)
@@ -98,30 +100,28 @@ class RequestReader:
             if self._scanned > HEAD_MAX:
                 raise BadHttp("the request head does not end")
             return None
-        lines = bytes(memoryview(self._buffer)[:end]).split(b"\r\n")
+        head = bytes(memoryview(self._buffer)[:end])
         del self._buffer[: end + 4]
         self._scanned = 0
-        return self._parse_head(lines)
+        return self._parse_head(head)
 
-    def _parse_head(self, lines: list[bytes]) -> _Head:
-        words = lines[0].split(b" ")
+    def _parse_head(self, head: bytes) -> _Head:
+        words = head.partition(b"\r\n")[0].split(b" ")
         if len(words) != 3:
             raise BadHttp("the request line is malformed")
-        headers = {}
-        for line in lines[1:]:
-            name, colon, value = line.partition(b":")
-            if not colon:
-                raise BadHttp("a header has no colon")
-            headers[name.lower()] = value.strip()
-        length = _content_length(headers)
-        self.expects_continue = headers.get(b"expect", b"").lower() == b"100-continue"
-        return _Head(words[0], words[1], headers, length > self.body_max, length)
+        length = 0
+        for name, value in _FRAMING.findall(head):
+            match name.lower():
+                case b"content-length":
+                    length = _content_length(value.rstrip())
+                case b"expect":
+                    self.expects_continue = value.lower() == b"100-continue"
+                case _:
+                    raise BadHttp("a body without Content-Length is not supported")
+        return _Head(words[0], words[1], length > self.body_max, length)
 
 
-def _content_length(headers: dict[bytes, bytes]) -> int:
-    if b"transfer-encoding" in headers:
-        raise BadHttp("a body without Content-Length is not supported")
-    value = headers.get(b"content-length", b"0")
+def _content_length(value: bytes) -> int:
     if not value.isdigit() or len(value) > _LENGTH_DIGITS:
         raise BadHttp("Content-Length is no number")
     return int(value)

@@ -209,10 +209,10 @@ async def test_a_bug_that_keeps_a_response_from_beginning_is_answered(
 ) -> None:
     calls = iter((True, False))
 
-    def render_head(*args: Any) -> bytes:
+    def render_head(*args: Any, events: bool) -> bytes:
         if next(calls):
             raise ValueError("a bug")
-        return render(*args)
+        return render(*args, events=events)
 
     async def function(peer: Peer) -> Any:
         await peer.dial()

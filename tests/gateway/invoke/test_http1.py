@@ -8,7 +8,7 @@ from gateway.invoke.local.http1 import BadHttp, Request, RequestReader
 from gateway.invoke.local.limits import HEAD_MAX
 
 GET = b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n"
-POST = b"POST /x HTTP/1.1\r\nContent-Length: 5\r\nX-Name:  v \r\n\r\nhello"
+POST = b"POST /x HTTP/1.1\r\nX-Name: content-length: 9\r\ncontent-LENGTH:  5 \r\n\r\nhello"
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
@@ -18,10 +18,10 @@ def test_requests_arrive_in_pieces_of_any_size(size: int) -> None:
     seen: list[Request] = []
     for start in range(0, len(stream), size):
         seen += reader.feed(stream[start : start + size])
-    get = Request(b"GET", b"/next", {b"host": b"a"}, b"")
+    get = Request(b"GET", b"/next", b"")
     assert seen == [
         get,
-        Request(b"POST", b"/x", {b"content-length": b"5", b"x-name": b"v"}, b"hello"),
+        Request(b"POST", b"/x", b"hello"),
         get,
     ]
 
@@ -44,7 +44,7 @@ def test_a_peer_that_asks_before_sending_is_seen() -> None:
     "head",
     [
         b"nonsense\r\n\r\n",
-        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"GET /\r\nContent-Length: 1\r\n\r\n",
         b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
         b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 4301 + b"\r\n\r\n",
         b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
