@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from websockets.client import ClientProtocol
 from websockets.frames import CloseCode as WebSocketClose
-from websockets.frames import Frame as WebSocketFrame
-from websockets.frames import Opcode
-from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
+from lambda_client.incoming import Incoming
 from lambda_client.masking import masked, masks
 from protocol.codec import decode, encode_parts
 from protocol.connection import FunctionConnection
-from protocol.errors import CloseCode, ProtocolError, RemoteProtocolError
+from protocol.errors import CloseCode, ProtocolError
 from protocol.limits import SUBPROTOCOL, Limits
 
 if TYPE_CHECKING:
@@ -89,7 +87,6 @@ class Connection(asyncio.Protocol):
         self.state = FunctionConnection(limits, self._loop.time())
         self.opened: asyncio.Future[None] = self._loop.create_future()
         self._token = token
-        self._fragments: list[bytes] = []
         self._masks = masks()
         self._when_flushed: Callable[[], None] | None = None
         self._socket = ClientProtocol(
@@ -98,6 +95,7 @@ class Connection(asyncio.Protocol):
             max_size=limits.max_message,
             logger=_library_log,
         )
+        self._incoming = Incoming(self._socket, limits.max_message, self._on_response)
         self._transport: asyncio.Transport | None = None
 
     # ------------------------------------------------------------ sending
@@ -164,18 +162,14 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; hand on the frames in them, then let the owner answer once."""
-        self._socket.receive_data(data)
-        self._flush()
         try:
-            for event in self._socket.events_received():
-                if isinstance(event, Response):
-                    self._on_response()
-                elif isinstance(event, WebSocketFrame):
-                    self._on_frame(event)
+            for message in self._incoming.messages(data):
+                self._on_message(message)
         except ProtocolError as error:
             logger.warning("the gateway broke the protocol: %s [%s]", error, data[:32].hex())
             self._drop(error.close_code, f"the gateway broke the protocol: {error}")
             return
+        self._flush()
         if self._socket.close_expected() or self._socket.close_sent is not None:
             self._drop(None, *self._goodbye())
         elif self.owner is not None:
@@ -250,19 +244,7 @@ class Connection(asyncio.Protocol):
         else:
             self.opened.set_result(None)
 
-    def _on_frame(self, frame: WebSocketFrame) -> None:
-        if frame.opcode is Opcode.TEXT:
-            raise RemoteProtocolError("a text message", close_code=CloseCode.UNSUPPORTED_DATA)
-        if frame.opcode not in (Opcode.BINARY, Opcode.CONT):
-            return
-        self._fragments.append(bytes(frame.data))
-        if not frame.fin:
-            return
-        message = b"".join(self._fragments)
-        self._fragments.clear()
-        self._on_message(message)
-
-    def _on_message(self, message: bytes) -> None:
+    def _on_message(self, message: bytes | memoryview) -> None:
         now = self._loop.time()
         frame = decode(message, max_frame=self.state.limits.max_frame)
         if frame is None:
