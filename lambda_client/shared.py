@@ -19,7 +19,7 @@ from lambda_client import chance, timing
 from lambda_client.errors import ClientGone, DeadlineReached, StreamClosed, StreamLost
 from lambda_client.waiting import Waiters
 from protocol.errors import ResetCode
-from protocol.frames import Attached, Cancel
+from protocol.frames import Attached, Cancel, Data
 from protocol.function_stream import FunctionState, FunctionStream
 from protocol.limits import Limits
 
@@ -82,6 +82,7 @@ class Shared:
         self._stop: Callable[[], None] | None = None
         self._pump_idle = False
         self._urgent = False
+        self._body_came = False  # and nobody was told
 
     @property
     def settled(self) -> bool:
@@ -113,6 +114,9 @@ class Shared:
         While the transport is full only a RESET leaves: other bytes wait, and are joined, here.
         """
         self._pump_idle = not paused
+        if self._body_came:
+            self._body_came = False
+            self.waiters.notify()
         if paused and not self._urgent:
             return []
         frames = self.stream.frames_to_send(now)
@@ -135,7 +139,10 @@ class Shared:
             self._close(ClientGone(frame.code, frame.message))
         elif isinstance(frame, Attached) and self.stream.broken_off:
             self._close(StreamLost("what the gateway holds is not what was sent"))
-        self.waiters.notify()
+        if isinstance(frame, Data):
+            self._body_came = True  # more may follow in the same read
+        else:
+            self.waiters.notify()
 
     def break_off(self, code: ResetCode, message: str) -> None:
         """Let a RESET be the next that leaves, however full the transport is."""
@@ -170,6 +177,7 @@ class Shared:
         """The stream is on no connection now: DIALLING if it never was, else LOST."""
         with self.lock:
             self.stream.detach()
+            self.waiters.notify()
             self._pump_idle = False
             if self.phase is Phase.ATTACHED:
                 self.phase = phase

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from lambda_client.errors import ClientGone, DeadlineReached, StreamClosed
@@ -16,6 +17,7 @@ class Upload:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._pieces: deque[bytes] = deque()  # taken from the stream at one time, and not read yet
 
     def read(self) -> bytes:
         """Return request bytes as they come, blocking for them; empty at the end.
@@ -23,6 +25,8 @@ class Upload:
         Raises:
             StreamClosed: the rest will never come.
         """
+        if self._pieces:
+            return self._pieces.popleft()
         session = self._session
         session.open()
         while (data := self._take()) is None:
@@ -32,6 +36,8 @@ class Upload:
 
     async def read_async(self) -> bytes:
         """As `read`, suspending the task instead of blocking the thread."""
+        if self._pieces:
+            return self._pieces.popleft()
         session = self._session
         session.open()
         try:
@@ -45,15 +51,18 @@ class Upload:
     def _take(self) -> bytes | None:
         session = self._session
         with session.lock:
-            data = session.stream.read()
-            if not data and not session.stream.upload_ended:
+            self._pieces.extend(session.stream.read())
+            if not self._pieces and not session.stream.upload_ended:
                 session.check()
                 if session.settled:
                     raise StreamClosed(f"no request body: {session.dial_failure or 'it is over'}")
                 return None
-        if data:
-            session.flush()  # there may be new credit to tell
-        return data
+            news = session.stream.credit_is_news
+        if not self._pieces:
+            return b""
+        if news:
+            session.flush()
+        return self._pieces.popleft()
 
     def _ready(self) -> bool:
         session = self._session

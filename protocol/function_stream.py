@@ -96,8 +96,7 @@ class FunctionStream:
         self._sid = self._epoch = 0
         self._fresh = False
         self._reset: tuple[ResetCode, str] | None = None
-        frame_size = min(envelope.max_frame, limits.max_frame)
-        self._response = ResponseSource(frame_size, envelope.window)
+        self._response = ResponseSource(min(envelope.max_frame, limits.max_frame), envelope.window)
         self._upload = UploadReader(streamed=envelope.body == "stream")
 
     # ------------------------------------------------------------------ the response
@@ -202,13 +201,14 @@ class FunctionStream:
         """Bytes of the request body that `read` would return now."""
         return self._upload.body.position - self._upload.body.consumed
 
-    def read(self) -> bytes:
-        """Take every byte of the request body that waits; this gives the gateway new credit.
-
-        After it returned bytes, call `frames_to_send`: a WINDOW may be due. When it returned
-        nothing, `upload_ended` tells the end from a pause.
-        """
+    def read(self) -> list[bytes]:
+        """Take every byte of the request body that waits; `upload_ended` tells the end from a pause."""
         return self._upload.read()
+
+    @property
+    def credit_is_news(self) -> bool:
+        """Whether what was read asks for `frames_to_send`, for a WINDOW, and `next_deadline`."""
+        return self._upload.has_news
 
     # ------------------------------------------------------------------ the connection
 
@@ -277,7 +277,7 @@ class FunctionStream:
 
     def next_deadline(self) -> float | None:
         """Return when to call `frames_to_send` although nothing else happens; None: never."""
-        return self._upload.body.next_deadline() if self.state is FunctionState.ATTACHED else None
+        return self._upload.next_deadline() if self.state is FunctionState.ATTACHED else None
 
     # ------------------------------------------------------------------ what the gateway says
 

@@ -71,6 +71,8 @@ ACK_DELAY = 0.1
 #: A reader that consumes half a window in so many seconds is held up by the window: it may double.
 #: A tenth of a second is the longest round trip worth filling (Lambda and gateway on two continents).
 GROW_WITHIN = 0.1
+#: WINDOWs of so many seconds apart are too many: each costs either side some 30 us, and two wake-ups.
+CROWDED = 0.005
 #: A sender that stands at its limit is told about this much new room at once.
 SMALL_CREDIT = KIB
 #: Broken rules by the peer that one exchange survives is one less than this.

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from protocol.checksum import crc32
 from protocol.errors import LocalProtocolError, RemoteProtocolError, ResetCode, StreamFailed
-from protocol.limits import ACK_DELAY, GROW_WITHIN, SMALL_CREDIT
+from protocol.limits import ACK_DELAY, CROWDED, GROW_WITHIN, SMALL_CREDIT
 
 
 class Receiver:
     """The receiving half of a body.
 
     The window doubles, up to `window_max`, whenever the sender used up its credit and the reader
-    consumed half a window within a moment: then it is the window that holds the body up.
+    consumed half a window within a moment: then it is the window that holds the body up. And whenever
+    one WINDOW follows the other at once: then it is they that cost.
 
     Credit is given back by bytes: once half a window was consumed; earlier when the sender stands
     at its limit; and for quiet bodies a moment after the last WINDOW.
@@ -143,7 +144,7 @@ class Receiver:
         """Return (ack, max) when a WINDOW should go out now, and note that it did."""
         if not self.is_due(now):
             return None
-        if may_grow and self.position == self.maximum and self._is_quick(now):
+        if may_grow and self._is_tight(now):
             self.grow(min(2 * self.window, self.window_max))
         self._acked = self.consumed
         self._last_window = now
@@ -153,23 +154,31 @@ class Receiver:
 
     def is_due(self, now: float) -> bool:
         """Whether `window_due` has something now."""
+        if self.is_worth_telling:
+            return True
+        if self.consumed <= self._acked:
+            return False
+        if self._last_window is None:
+            self._last_window = now
+        return now >= self._last_window + ACK_DELAY
+
+    @property
+    def is_worth_telling(self) -> bool:
+        """Whether a WINDOW is due whatever the time."""
         gain = self.consumed - self._acked
         if self._urgent and self.consumed + self.window > self.maximum:
             return True
         if gain <= 0:
             return False
-        if self._urgent or 2 * gain >= self.window:
-            return True
-        if self.position == self.maximum and gain >= min(SMALL_CREDIT, self.window // 4):
-            return True
-        if self._last_window is None:
-            self._last_window = now
-        return now >= self._last_window + ACK_DELAY
+        at_limit = self.position == self.maximum and gain >= min(SMALL_CREDIT, self.window // 4)
+        return at_limit or self._urgent or 2 * gain >= self.window
 
-    def _is_quick(self, now: float) -> bool:
-        fresh = self.consumed - self._acked
-        since = self._last_window
-        return 2 * fresh >= self.window and since is not None and now - since < GROW_WITHIN
+    def _is_tight(self, now: float) -> bool:
+        """Whether the window holds the body up, or costs a WINDOW too often."""
+        fresh, since = self.consumed - self._acked, self._last_window
+        if 2 * fresh < self.window or since is None:
+            return False
+        return now - since < (GROW_WITHIN if self.position == self.maximum else CROWDED)
 
     def next_deadline(self) -> float | None:
         """Return when to ask `window_due` again although nothing else happens; None: never."""

@@ -16,20 +16,31 @@ class UploadReader:
         ack_due: an END_ACK is due on the bound connection.
     """
 
-    __slots__ = ("_parts", "ack_due", "body", "ended")
+    __slots__ = ("_parts", "_watched", "ack_due", "body", "ended")
 
     def __init__(self, *, streamed: bool) -> None:
         self.body = Receiver(*(INITIAL_WINDOW, MAX_WINDOW) if streamed else (0, 0))
         self.ended = not streamed
         self.ack_due = False
         self._parts: list[bytes] = []
+        self._watched = False
 
-    def read(self) -> bytes:
-        """Take every byte that waits."""
-        data = b"".join(self._parts)
-        self._parts.clear()
-        self.body.consume(len(data))
-        return data
+    def read(self) -> list[bytes]:
+        """Take every byte that waits, in the pieces in which they came."""
+        parts, self._parts = self._parts, []
+        self.body.consume(sum(map(len, parts)))
+        return parts
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the connection has something to do about what was read: a WINDOW, or its alarm."""
+        return self.body.is_worth_telling or not self._watched
+
+    def next_deadline(self) -> float | None:
+        """Return when a WINDOW is due although nothing else happens, for whoever sets an alarm; or None."""
+        deadline = self.body.next_deadline()
+        self._watched = deadline is not None
+        return deadline
 
     def on_data(self, frame: Data) -> None:
         """Take a DATA.

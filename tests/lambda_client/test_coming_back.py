@@ -136,7 +136,7 @@ def test_a_close_code_says_whether_to_come_back(
 def test_the_first_dial_after_a_loss_does_not_wait(gateway: Gateway, hurry: Hurry) -> None:
     hurry(backoff_first=100.0, backoff_max=100.0)
     exchange = gateway.exchange()
-    block = bytes(1_000_000)  # several windows: most of it is acknowledged at once
+    block = bytes(8_000_000)  # several windows, however wide: most of it is acknowledged at once
 
     @streaming
     def handler(event: Any, context: Any) -> Iterator[bytes]:

@@ -78,7 +78,7 @@ class Copy:
 
     def take_upload(self) -> None:
         """Read every request byte that waits."""
-        self.read += self.stream.read()
+        self.read += b"".join(self.stream.read())
 
     def owns(self, head: Head) -> bool:
         """Whether this is its head."""

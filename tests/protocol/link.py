@@ -250,7 +250,7 @@ class Session:
         """Go on until the function is done and the client has everything."""
         self.connect()
         self.go_on(lambda: self.done, turns)
-        self.uploaded += self.function.read()
+        self.uploaded += b"".join(self.function.read())
 
     def go_on(self, until: Callable[[], bool], turns: int = 5000) -> None:
         """Let everybody act, and attach again after every cut, until something holds."""
@@ -333,7 +333,7 @@ class Session:
             if self._written == len(self.response) and not waits:
                 function.end()
                 moved = True
-        data = function.read()
+        data = b"".join(function.read())
         self.uploaded += data
         return moved or bool(data)
 

@@ -71,7 +71,7 @@ def test_a_cut_after_every_byte_of_either_direction(upload: bytes | None, half_o
         session.run()
         session.assert_whole()
         if upload is not None:
-            session.uploaded += session.function.read()
+            session.uploaded += b"".join(session.function.read())
             assert bytes(session.uploaded) == upload[: len(session.uploaded)]
         reconnected += len(session.links) > 1
     assert reconnected > len(cuts) // 2

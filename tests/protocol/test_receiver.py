@@ -181,6 +181,16 @@ def test_the_window_of_a_slow_reader_does_not_grow() -> None:
     assert receiver.window == 1024
 
 
+def test_the_window_grows_while_it_is_told_too_often() -> None:
+    receiver = Receiver(1024, 8 * 1024)
+    for turn in range(100):
+        receiver.accept(receiver.position, bytes(600))
+        receiver.consume(600)
+        receiver.window_due(turn * 0.001)
+    # 600 bytes a millisecond: half of 4 KiB, and of 8, take less than 5 ms, and 7.
+    assert receiver.window == 8 * 1024
+
+
 def test_the_window_does_not_grow_while_the_sender_has_credit_left() -> None:
     receiver = Receiver(1024, 8 * 1024)
     for turn in range(20):

@@ -142,7 +142,7 @@ async def uploaded(peer: Peer, books: Books) -> Any:
     got = bytearray()
     while not (peer.stream.upload_ended and not peer.stream.upload_waiting):
         await peer.receive()
-        got += peer.stream.read()
+        got += b"".join(peer.stream.read())
         await peer.flush()
     books.taken += len(got)
     await peer.start()

@@ -132,7 +132,7 @@ class _World:
         self.attached = False
 
     def take(self) -> None:
-        data = self.stream.read()
+        data = b"".join(self.stream.read())
         if not self.lied:
             assert data == made.PATTERN[self.read :][: len(data)], "request bytes lost or doubled"
         self.read += len(data)

@@ -39,7 +39,7 @@ async def takes_it(peer: Peer) -> Any:
         await peer.dial()
         await peer.attached()
         while not peer.stream.upload_ended or peer.stream.upload_waiting:
-            length += len(peer.stream.read())
+            length += sum(map(len, peer.stream.read()))
             await peer.flush()
             if not peer.stream.upload_ended:
                 await peer.receive()

@@ -177,7 +177,7 @@ async def test_an_upload_goes_to_the_function_with_its_end() -> None:
         got = bytearray()
         while not (peer.stream.upload_ended and len(got) == len(body)):
             await peer.receive()
-            got += peer.stream.read()
+            got += b"".join(peer.stream.read())
             await peer.flush()
         await peer.start()
         await peer.write(str(got == body).encode())
