@@ -16,9 +16,8 @@ from gateway.targets import AwsTarget, LocalTarget, UrlTarget
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from aiohttp import ClientSession
-
     from gateway.invoke.aws.account import Account
+    from gateway.invoke.aws.http import HttpClient
     from gateway.invoke.base import Invoker
     from gateway.invoke.local.function import LocalFunction
     from gateway.routes import Route, RouteTable
@@ -76,15 +75,15 @@ class Functions:
         }
         if not targets:
             return {}
-        from gateway.invoke.aws.http import open_session
+        from gateway.invoke.aws.http import HttpClient
 
         account = _account()
         places = {path: _place(target, account) for path, target in targets.items()}
-        session = open_session()
-        self._stack.push_async_callback(session.close)
+        client = HttpClient()
+        self._stack.callback(client.close)
         self._stack.push_async_callback(account.close)
         return {
-            path: _invoker(target, places[path], account, session)
+            path: _invoker(target, places[path], account, client)
             for path, target in targets.items()
         }
 
@@ -116,15 +115,15 @@ def _invoker(
     target: AwsTarget | UrlTarget,
     place: tuple[str, str],
     account: Account,
-    session: ClientSession,
+    client: HttpClient,
 ) -> Invoker:
     from gateway.invoke.aws.function import AwsFunction
     from gateway.invoke.aws.function_url import FunctionUrl
 
     region, endpoint = place
     if isinstance(target, UrlTarget):
-        return FunctionUrl(target, region, account if target.signed else None, session)
-    return AwsFunction(target, region, target.endpoint or endpoint, account, session)
+        return FunctionUrl(target, region, account if target.signed else None, client)
+    return AwsFunction(target, region, target.endpoint or endpoint, account, client)
 
 
 def check_handlers(routes: Iterable[Route]) -> None:

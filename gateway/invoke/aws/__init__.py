@@ -1,5 +1,5 @@
 """Functions on AWS, called by the Invoke API.
 
 The surface for the composition root: `function.AwsFunction`, `account.Account`,
-`http.open_session`.
+`http.HttpClient`.
 """

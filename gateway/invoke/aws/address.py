@@ -21,3 +21,11 @@ def invoke_url(target: AwsTarget, endpoint: str) -> str:
     path = f"/2015-03-31/functions/{quote(target.name, safe='')}/invocations"
     query = "" if target.qualifier is None else f"?Qualifier={quote(target.qualifier, safe='')}"
     return endpoint.rstrip("/") + path + query
+
+
+def target_of(url: str) -> str:
+    """Return path and query of a URL as they stand in it: what was signed is not written anew."""
+    path = url.partition("://")[2].partition("#")[0]
+    start = min((at for at in map(path.find, "/?") if at >= 0), default=len(path))
+    rest = path[start:]
+    return rest if rest.startswith("/") else "/" + rest

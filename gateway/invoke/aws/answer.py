@@ -7,13 +7,15 @@ that nothing ran (API reference, Invoke, Errors).
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from gateway.errors import FunctionFailed, FunctionUnreachable, RequestBodyTooLarge, Throttled
+from gateway.errors import FunctionUnreachable, RequestBodyTooLarge, Throttled
 from gateway.invoke.base import InvokeOutcomeUnknown
 
 if TYPE_CHECKING:
-    import aiohttp
+    from collections.abc import Mapping
+
+    from protocol.headers import HeaderList
 
 ANSWER_MAX = 6 * 1024 * 1024 + 64 * 1024
 """Bytes of an answer that are read: a payload of 6 MB (Lambda quotas) and some air."""
@@ -53,24 +55,27 @@ _NOT_STARTED = frozenset(
 _NOT_STARTED_YET = frozenset({"EC2ThrottledException", "TooManyRequestsException"})
 
 
-async def read_limited(answer: aiohttp.ClientResponse) -> bytes:
-    """Read an answer.
+class Answer(NamedTuple):
+    """What the server of a call said.
 
-    Raises:
-        FunctionFailed: it is larger than any that AWS sends.
+    Attributes:
+        status: of it.
+        headers: the first value of each, by names of any case.
+        raw_headers: ordered pairs, as they came.
+        payload: the whole body.
+        closes: whether its connection ends with it.
     """
-    parts, size = [], 0
-    async for part in answer.content.iter_any():
-        size += len(part)
-        if size > ANSWER_MAX:
-            raise FunctionFailed(f"the Invoke API answered with more than {ANSWER_MAX} bytes")
-        parts.append(part)
-    return b"".join(parts)
+
+    status: int
+    headers: Mapping[str, str]
+    raw_headers: HeaderList
+    payload: bytes
+    closes: bool
 
 
-def refusal(name: str, answer: aiohttp.ClientResponse, payload: bytes) -> Exception:
+def refusal(name: str, answer: Answer) -> Exception:
     """Return what an error of the Invoke API means; `name` is the function's, for the log."""
-    kind, text = _kind(answer), describe(name, answer, payload)
+    kind, text = _kind(answer), describe(name, answer)
     if answer.status == 429 or kind in _NOT_STARTED_YET:
         return Throttled(text, retry_after=_retry_after(answer))
     if answer.status == 413:
@@ -80,12 +85,12 @@ def refusal(name: str, answer: aiohttp.ClientResponse, payload: bytes) -> Except
     return InvokeOutcomeUnknown(text)
 
 
-def describe(name: str, answer: aiohttp.ClientResponse, payload: bytes) -> str:
+def describe(name: str, answer: Answer) -> str:
     """Return an error of AWS as one line for the log."""
-    return f"{name}: {answer.status} {_kind(answer)} {_message(payload)}".strip()
+    return f"{name}: {answer.status} {_kind(answer)} {_message(answer.payload)}".strip()
 
 
-def _kind(answer: aiohttp.ClientResponse) -> str:
+def _kind(answer: Answer) -> str:
     return answer.headers.get("x-amzn-ErrorType", "").partition(":")[0]
 
 
@@ -97,6 +102,6 @@ def _message(payload: bytes) -> str:
         return ""
 
 
-def _retry_after(answer: aiohttp.ClientResponse) -> int | None:
+def _retry_after(answer: Answer) -> int | None:
     told = answer.headers.get("Retry-After", "")
     return min(int(told), RETRY_AFTER_MAX) if told.isdecimal() else None

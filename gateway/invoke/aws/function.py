@@ -5,16 +5,15 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-import aiohttp
-from yarl import URL
-
-from gateway.errors import InvokeNotSent
-from gateway.invoke.aws.address import invoke_url
-from gateway.invoke.aws.answer import read_limited, refusal
-from gateway.invoke.base import InvokeOutcomeUnknown, InvokeResult
+from gateway.invoke.aws.address import invoke_url, target_of
+from gateway.invoke.aws.answer import refusal
+from gateway.invoke.base import InvokeResult
 
 if TYPE_CHECKING:
     from gateway.invoke.aws.account import Account
+    from gateway.invoke.aws.answer import Answer
+    from gateway.invoke.aws.connection import Connection
+    from gateway.invoke.aws.http import HttpClient
     from gateway.invoke.base import Invocation
     from gateway.targets import AwsTarget
 
@@ -32,7 +31,7 @@ class AwsFunction:
         region: where it is.
         endpoint: URL of the Lambda API there.
         account: signs.
-        session: sends (see `http.open_session`).
+        client: sends.
     """
 
     def __init__(
@@ -41,13 +40,14 @@ class AwsFunction:
         region: str,
         endpoint: str,
         account: Account,
-        session: aiohttp.ClientSession,
+        client: HttpClient,
     ) -> None:
         self._region = region
         self._url = invoke_url(target, endpoint)
         self._name = target.short_name
         self._account = account
-        self._session = session
+        self._api = client.origin(self._url)
+        self._target = target_of(self._url)
 
     async def check(self) -> None:
         """See whether the function could be called; it does not run (API reference, DryRun).
@@ -56,47 +56,29 @@ class AwsFunction:
             GatewayError: it could not; the text is AWS's.
             InvokeOutcomeUnknown: the network failed.
         """
-        event = b"{}"
         headers = {"Content-Type": "application/json", "X-Amz-Invocation-Type": "DryRun"}
-        signed = await self._account.sign(self._url, headers, event, region=self._region)
-        await self._send(signed, event, CHECK_SECONDS, expected=204)
+        sent = await self._send(headers, b"{}", CHECK_SECONDS)
+        self._check_status(await sent.answer(), 204)
 
     async def invoke(self, invocation: Invocation) -> InvokeResult:
         """Call the function and wait for what it returns; see `gateway.invoke.base.Invoker`."""
-        headers = await self._account.sign(
-            self._url, _headers(invocation), invocation.event, region=self._region
+        sent = await self._send(_headers(invocation), invocation.event, invocation.timeout)
+        del invocation  # nobody asks for it again, and the call may last for minutes
+        answer = await sent.answer()
+        self._check_status(answer, 200)
+        return InvokeResult(
+            payload=answer.payload,
+            function_error=answer.headers.get("X-Amz-Function-Error"),
+            request_id=answer.headers.get("x-amzn-RequestId", ""),
         )
-        return await self._send(headers, invocation.event, invocation.timeout)
 
-    async def _send(
-        self, headers: dict[str, str], event: bytes, seconds: float, *, expected: int = 200
-    ) -> InvokeResult:
-        timeout = aiohttp.ClientTimeout(
-            total=None, connect=self._session.timeout.connect, sock_read=seconds
-        )
-        try:
-            return await self._post(headers, event, timeout, expected)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise InvokeNotSent(f"the Invoke API was not reached: {error}") from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise InvokeOutcomeUnknown(f"the invoke leg broke: {error!r}") from error
+    async def _send(self, headers: dict[str, str], event: bytes, seconds: float) -> Connection:
+        signed = await self._account.sign(self._url, headers, event, region=self._region)
+        return await self._api.send("POST", self._target, signed.items(), event, silence=seconds)
 
-    async def _post(
-        self, headers: dict[str, str], event: bytes, timeout: aiohttp.ClientTimeout, expected: int
-    ) -> InvokeResult:
-        # The URL is signed as it stands: yarl must not write it anew.
-        url = URL(self._url, encoded=True)
-        async with self._session.post(
-            url, data=event, headers=headers, timeout=timeout, allow_redirects=False
-        ) as answer:
-            payload = await read_limited(answer)
-            if answer.status != expected:
-                raise refusal(self._name, answer, payload)
-            return InvokeResult(
-                payload=payload,
-                function_error=answer.headers.get("X-Amz-Function-Error"),
-                request_id=answer.headers.get("x-amzn-RequestId", ""),
-            )
+    def _check_status(self, answer: Answer, expected: int) -> None:
+        if answer.status != expected:
+            raise refusal(self._name, answer)
 
 
 def _headers(invocation: Invocation) -> dict[str, str]:

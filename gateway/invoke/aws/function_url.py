@@ -10,20 +10,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlencode
 
-import aiohttp
 import msgspec
 from multidict import CIMultiDict
-from yarl import URL
 
-from gateway.errors import FunctionFailed, FunctionUnreachable, InvokeNotSent
-from gateway.invoke.aws.answer import describe, read_limited
-from gateway.invoke.base import InvokeOutcomeUnknown, InvokeResult
+from gateway.errors import FunctionFailed, FunctionUnreachable
+from gateway.invoke.aws.address import target_of
+from gateway.invoke.aws.answer import describe
+from gateway.invoke.base import InvokeResult
 from gateway.invoke.result import BufferedResponse
 from protocol.envelope import KEY
 from protocol.headers import HeadError, check_head
 
 if TYPE_CHECKING:
     from gateway.invoke.aws.account import Account
+    from gateway.invoke.aws.answer import Answer
+    from gateway.invoke.aws.connection import Connection
+    from gateway.invoke.aws.http import HttpClient
     from gateway.invoke.base import HttpCall, Invocation
     from gateway.targets import UrlTarget
 
@@ -34,7 +36,7 @@ FORWARDED_AUTHORIZATION = "x-forwarded-authorization"
 
 # What the HTTP client writes itself, or what belongs to the gateway's own connection.
 _NOT_PASSED = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
-_AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+_JSON = "application/json"
 
 
 class FunctionUrl:
@@ -44,7 +46,7 @@ class FunctionUrl:
         target: which, and whether calls are signed.
         region: whose signature, where they are.
         account: signs; None where the URL asks for no authentication.
-        session: sends (see `http.open_session`).
+        client: sends.
     """
 
     def __init__(
@@ -52,30 +54,37 @@ class FunctionUrl:
         target: UrlTarget,
         region: str,
         account: Account | None,
-        session: aiohttp.ClientSession,
+        client: HttpClient,
     ) -> None:
         self._base = target.url.rstrip("/")
         self._name = str(target)
         self._region = region
         self._account = account
-        self._session = session
+        self._origin = client.origin(self._base)
 
     async def invoke(self, invocation: Invocation) -> InvokeResult:
         """Call the function and wait for what it returns; see `gateway.invoke.base.Invoker`."""
         call = invocation.call
         if call is None:
             raise FunctionFailed(f"{self._name}: only HTTP requests can be sent to a URL")
+        sent = await self._send(call, invocation)
+        del call, invocation  # nobody asks for them again, and the call may last for minutes
+        return self._result(await sent.answer())
+
+    async def _send(self, call: HttpCall, invocation: Invocation) -> Connection:
         url = self._url(call)
         headers = await self._headers(call, url, invocation.client_context)
-        timeout = aiohttp.ClientTimeout(
-            total=None, connect=self._session.timeout.connect, sock_read=invocation.timeout
+        return await self._origin.send(
+            call.method, target_of(url), headers.items(), call.body, silence=invocation.timeout
         )
-        try:
-            return await self._send(call, url, headers, timeout)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise InvokeNotSent(f"{self._name} was not reached: {error}") from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise InvokeOutcomeUnknown(f"the invoke leg broke: {error!r}") from error
+
+    def _result(self, answer: Answer) -> InvokeResult:
+        if answer.status == 403 and "x-amzn-ErrorType" in answer.headers:
+            raise FunctionUnreachable(describe(self._name, answer))
+        request_id = answer.headers.get("x-amzn-RequestId", "")
+        if _may_be_receipt(answer):
+            return InvokeResult(answer.payload, None, request_id)
+        return InvokeResult(b"", None, request_id, response=_response(answer))
 
     def _url(self, call: HttpCall) -> str:
         query = call.query
@@ -105,30 +114,6 @@ class FunctionUrl:
             headers.update(signed)
         return headers
 
-    async def _send(
-        self,
-        call: HttpCall,
-        url: str,
-        headers: CIMultiDict[str],
-        timeout: aiohttp.ClientTimeout,
-    ) -> InvokeResult:
-        async with self._session.request(
-            call.method,
-            URL(url, encoded=True),
-            data=call.body or None,
-            headers=headers,
-            skip_auto_headers=_AUTOMATIC,
-            timeout=timeout,
-            allow_redirects=False,
-        ) as answer:
-            body = await read_limited(answer)
-            if answer.status == 403 and "x-amzn-ErrorType" in answer.headers:
-                raise FunctionUnreachable(describe(self._name, answer, body))
-            request_id = answer.headers.get("x-amzn-RequestId", "")
-            if _may_be_receipt(answer, body):
-                return InvokeResult(body, None, request_id)
-            return InvokeResult(b"", None, request_id, response=_response(answer, body))
-
 
 def _add_forwarded(headers: CIMultiDict[str], call: HttpCall) -> None:
     """Say which host was asked: the URL sees only its own name. The rest the edge has said."""
@@ -137,22 +122,22 @@ def _add_forwarded(headers: CIMultiDict[str], call: HttpCall) -> None:
         headers.setdefault("x-forwarded-host", _text(host))
 
 
-def _may_be_receipt(answer: aiohttp.ClientResponse, body: bytes) -> bool:
+def _may_be_receipt(answer: Answer) -> bool:
     """Tell whether this is a JSON value that the function returned, and `dialback` the key in it."""
     return (
         answer.status == 200
-        and answer.content_type == "application/json"
-        and body.lstrip()[:1] == b"{"
-        and KEY.encode() in body[:64]
+        and answer.headers.get("Content-Type", "").partition(";")[0].strip().lower() == _JSON
+        and answer.payload.lstrip()[:1] == b"{"
+        and KEY.encode() in answer.payload[:64]
     )
 
 
-def _response(answer: aiohttp.ClientResponse, body: bytes) -> BufferedResponse:
+def _response(answer: Answer) -> BufferedResponse:
     pairs = [(name.lower(), value) for name, value in answer.raw_headers]
-    bodiless = not body
+    bodiless = not answer.payload
     kept = [pair for pair in pairs if pair[0] != b"content-length" or bodiless]
     try:
-        return BufferedResponse(answer.status, check_head(answer.status, kept), body)
+        return BufferedResponse(answer.status, check_head(answer.status, kept), answer.payload)
     except HeadError as error:
         raise FunctionFailed(f"the function's answer is no response: {error}") from error
 

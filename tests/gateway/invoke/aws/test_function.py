@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -28,7 +28,7 @@ from gateway.invoke.aws.account import Account
 from gateway.invoke.aws.address import invoke_url
 from gateway.invoke.aws.answer import ANSWER_MAX
 from gateway.invoke.aws.function import AwsFunction
-from gateway.invoke.aws.http import open_session
+from gateway.invoke.aws.http import HttpClient
 from gateway.invoke.base import Invocation, InvokeOutcomeUnknown
 from gateway.invoke.event import build_event
 from gateway.invoke.local.invoke_api import INVOKE_PATH, InvokeApi
@@ -73,8 +73,8 @@ async def api(app: web.Application) -> AsyncIterator[str]:
 async def function(
     url: str, name: str = "fn", owner: Account | None = None
 ) -> AsyncIterator[AwsFunction]:
-    async with open_session() as session:
-        yield AwsFunction(AwsTarget.parse(name), "eu-west-1", url, owner or account(), session)
+    with closing(HttpClient()) as client:
+        yield AwsFunction(AwsTarget.parse(name), "eu-west-1", url, owner or account(), client)
 
 
 def invocation(event: Any = None, **fields: Any) -> Invocation:
@@ -328,7 +328,6 @@ async def test_a_leg_that_breaks_after_the_call_was_sent_proves_nothing(
 
 async def test_connections_are_reused_and_watched() -> None:
     peers = set()
-    options = []
 
     async def answer(request: web.Request) -> web.Response:
         assert request.transport is not None
@@ -337,16 +336,17 @@ async def test_connections_are_reused_and_watched() -> None:
 
     app = web.Application()
     app.router.add_post(INVOKE_PATH, answer)
-    async with api(app) as url, open_session() as session:
-        aws = AwsFunction(AwsTarget.parse("fn"), "eu-west-1", url, account(), session)
-        for _ in range(3):
-            await aws.invoke(invocation())
-        assert session.connector is not None
-        for pool in session.connector._conns.values():
-            for handler, _ in pool:
-                assert handler.transport is not None
-                raw = handler.transport.get_extra_info("socket")
-                options.append(raw.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
-                options.append(raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE))
+    async with api(app) as url:
+        with closing(HttpClient()) as client:
+            aws = AwsFunction(AwsTarget.parse("fn"), "eu-west-1", url, account(), client)
+            for _ in range(3):
+                await aws.invoke(invocation())
+            (kept,) = client.origin(url).idle
+            assert kept._transport is not None
+            raw = kept._transport.get_extra_info("socket")
+            options = [
+                raw.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+            ]
     assert len(peers) == 1
     assert options == [1, 30]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -13,7 +14,7 @@ import pytest
 
 from gateway.errors import FunctionFailed, FunctionUnreachable, InvokeNotSent
 from gateway.invoke.aws.function_url import FunctionUrl
-from gateway.invoke.aws.http import open_session
+from gateway.invoke.aws.http import HttpClient
 from gateway.invoke.base import HttpCall, Invocation
 from gateway.targets import UrlTarget
 from tests.gateway.invoke.aws.api import KEY, SECRET, Seen, checking
@@ -57,10 +58,10 @@ def call(
 
 
 async def echoed(url: str, invocation: Invocation, *, signed: bool) -> dict[str, Any]:
-    async with open_session() as session:
+    with closing(HttpClient()) as client:
         target = UrlTarget(url, signed=signed)
         owner = account(token="s3ss/ion+=") if signed else None
-        result = await FunctionUrl(target, "eu-west-1", owner, session).invoke(invocation)
+        result = await FunctionUrl(target, "eu-west-1", owner, client).invoke(invocation)
     assert result.response is not None
     assert result.response.status == 418
     cookies = [value for name, value in result.response.headers if name == b"set-cookie"]
@@ -114,9 +115,10 @@ async def test_a_refused_signature_is_ours_to_mend(emulator: Emulator) -> None:
 
 
 async def test_a_function_that_raises_is_the_answer_of_its_url(emulator: Emulator) -> None:
-    async with function_url(emulator.function(ECHO)) as url, open_session() as session:
+    async with function_url(emulator.function(ECHO)) as url:
         target = UrlTarget(url, signed=False)
-        result = await FunctionUrl(target, "", None, session).invoke(call(path="/raises"))
+        with closing(HttpClient()) as client:
+            result = await FunctionUrl(target, "", None, client).invoke(call(path="/raises"))
     assert result.response is not None
     assert (result.response.status, result.response.body) == (502, b"Internal Server Error")
 
@@ -125,14 +127,13 @@ async def test_nobody_listens_and_nothing_ran() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         target = UrlTarget(f"http://127.0.0.1:{taken.getsockname()[1]}", signed=False)
-        async with open_session() as session:
-            with pytest.raises(InvokeNotSent):
-                await FunctionUrl(target, "", None, session).invoke(call())
+        with closing(HttpClient()) as client, pytest.raises(InvokeNotSent):
+            await FunctionUrl(target, "", None, client).invoke(call())
 
 
 async def test_what_is_no_http_request_cannot_be_sent() -> None:
-    async with open_session() as session:
-        function = FunctionUrl(UrlTarget("http://127.0.0.1:1", signed=False), "", None, session)
+    with closing(HttpClient()) as client:
+        function = FunctionUrl(UrlTarget("http://127.0.0.1:1", signed=False), "", None, client)
         with pytest.raises(FunctionFailed, match="only HTTP requests"):
             await function.invoke(Invocation(event=b"{}", client_context=None, timeout=1.0))
 

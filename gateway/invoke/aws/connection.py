@@ -1,0 +1,248 @@
+"""One connection of the invoke leg, and the call that is on it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from aiohttp.http import HttpResponseParser
+from aiohttp.http_exceptions import HttpProcessingError
+from typing_extensions import override
+
+from gateway.errors import FunctionFailed
+from gateway.invoke.aws.answer import ANSWER_MAX, Answer
+from gateway.invoke.base import InvokeOutcomeUnknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiohttp import StreamReader
+    from aiohttp.base_protocol import BaseProtocol
+    from aiohttp.http import RawResponseMessage
+
+
+class Connection(asyncio.Protocol):
+    """A connection with one call on it at a time.
+
+    A call waits for minutes with nothing to read: until bytes come, there is no parser.
+
+    Args:
+        keep: called with this when it can have another.
+
+    Attributes:
+        since: when the peer was last heard, or was sent a request (loop time).
+    """
+
+    __slots__ = (
+        "_bodiless",
+        "_keep",
+        "_loop",
+        "_reading",
+        "_silence",
+        "_timer",
+        "_transport",
+        "_waiter",
+        "since",
+    )
+
+    def __init__(self, keep: Callable[[Connection], None]) -> None:
+        self._keep = keep
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[Answer] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._reading: _Reading | None = None
+        self._bodiless = False
+        self._silence = 0.0
+        self.since = 0.0
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is open, as far as is known here."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def begin(self, head: bytes, body: bytes, silence: float, *, bodiless: bool) -> None:
+        """Send a request.
+
+        Args:
+            head: of it, with the empty line.
+            body: of it.
+            silence: seconds for which nothing may come.
+            bodiless: whether no answer to it has a body.
+        """
+        self._waiter = self._loop.create_future()
+        self._bodiless = bodiless
+        self._silence = silence
+        self.since = self._loop.time()
+        self._timer = self._loop.call_later(silence, self._look)
+        if self._transport is not None:
+            self._transport.writelines((head, body) if body else (head,))
+
+    async def answer(self) -> Answer:
+        """Wait for the answer, whole.
+
+        Raises:
+            InvokeOutcomeUnknown: the connection broke, or kept silent, or said what is no HTTP.
+            FunctionFailed: it is larger than any that AWS sends.
+        """
+        assert self._waiter is not None  # noqa: S101 - it has begun
+        try:
+            return await self._waiter
+        finally:
+            self._waiter = None
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            reading, self._reading = self._reading, None
+            if reading is not None and reading.reusable and self._is_drained:
+                self.since = self._loop.time()
+                self._keep(self)
+            else:
+                self.close()
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # ------------------------------------------------------------ what the transport calls
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            self.close()  # nobody asked for it
+            return
+        self.since = self._loop.time()
+        if self._reading is None:
+            self._reading = _Reading(self._loop, bodiless=self._bodiless)
+        try:
+            answer = self._reading.feed(data)
+        except (HttpProcessingError, ConnectionError, FunctionFailed) as error:
+            self._fail(error)
+            return
+        if answer is not None:
+            waiter.set_result(answer)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if self._waiter is None or self._waiter.done():
+            return
+        try:
+            answer = None if self._reading is None or exc else self._reading.feed_eof()
+        except (HttpProcessingError, ConnectionError, FunctionFailed) as error:
+            self._fail(error)
+            return
+        if answer is None:
+            self._fail(exc or ConnectionError("the connection ended before the answer"))
+        else:
+            self._waiter.set_result(answer)
+
+    # ------------------------------------------------------------ inside
+
+    @property
+    def _is_drained(self) -> bool:
+        """Whether the peer has taken the whole request; one that answers before may not read the rest."""
+        return self._transport is not None and not self._transport.get_write_buffer_size()
+
+    def _look(self) -> None:
+        left = self.since + self._silence - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look)
+        else:
+            self._fail(TimeoutError(f"nothing came for {self._silence:g} s"))
+
+    def _fail(self, error: Exception) -> None:
+        if self._waiter is None or self._waiter.done():
+            return
+        if not isinstance(error, FunctionFailed):
+            # The parser's words quote what came, which may be anything.
+            theirs = isinstance(error, HttpProcessingError)
+            what = type(error).__name__ if theirs else repr(error)
+            error = InvokeOutcomeUnknown(f"the invoke leg broke: {what}")
+        self._waiter.set_exception(error)
+
+
+class _Head(NamedTuple):
+    message: RawResponseMessage
+    body: StreamReader
+
+
+class _Reading:
+    """An answer that comes; to aiohttp's parser it is the protocol that it reads for.
+
+    Attributes:
+        reusable: it has come to its end, and another may follow on its connection.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, bodiless: bool) -> None:
+        self._parser = HttpResponseParser(
+            cast("BaseProtocol", self),
+            loop,
+            ANSWER_MAX,
+            response_with_body=not bodiless,
+            read_until_eof=True,
+            auto_decompress=False,
+        )
+        self._head: _Head | None = None
+        self.reusable = False
+
+    def feed(self, data: bytes) -> Answer | None:
+        """Take bytes; return the answer once it is whole.
+
+        Raises:
+            HttpProcessingError: it is none.
+            ConnectionError: it is more than one, or its body is malformed.
+            FunctionFailed: it is too large.
+        """
+        messages, upgraded, _ = self._parser.feed_data(data)
+        if upgraded:
+            raise ConnectionError("an upgrade that nobody asked for")
+        for message, body in messages:
+            if self._head is not None:
+                raise ConnectionError("more than one answer")
+            if message.code >= 200:
+                self._head = _Head(message, body)
+        answer = self._whole()
+        self.reusable = answer is not None and not answer.closes
+        return answer
+
+    def feed_eof(self) -> Answer | None:
+        """Take the end of the connection; return the answer if that is where it ends.
+
+        Raises:
+            HttpProcessingError: it is cut off.
+        """
+        self._parser.feed_eof()
+        return self._whole()
+
+    def _whole(self) -> Answer | None:
+        if self._head is None:
+            return None
+        message, body = self._head
+        if body.total_bytes > ANSWER_MAX:
+            raise FunctionFailed(f"an answer of more than {ANSWER_MAX} bytes")
+        if (error := body.exception()) is not None:
+            raise ConnectionError(f"a malformed body: {type(error).__name__}")
+        if not body.is_eof():
+            return None
+        return Answer(
+            message.code,
+            message.headers,
+            message.raw_headers,
+            body.read_nowait(),
+            closes=bool(message.should_close),
+        )
+
+    # ------------------------------------------------------------ what the parser calls
+
+    def pause_reading(self) -> None:
+        """Too much is here: `feed` says so."""
+
+    def resume_reading(self, *, resume_parser: bool = True) -> None:
+        """There is nothing to resume."""
