@@ -14,7 +14,6 @@ from gateway.heap import keep_freed_pages
 from gateway.serving import Stop, run_loop, serve
 from gateway.sockets import (
     CALLBACK_USER_TIMEOUT,
-    EDGE_USER_TIMEOUT,
     address_of,
     bind,
     page_origins,
@@ -71,7 +70,7 @@ def run(job: Job) -> int:
                 ("admin", job.settings.admin),
             )
         }
-        watch_peers(sockets["edge"], EDGE_USER_TIMEOUT)
+        watch_peers(sockets["edge"], job.settings.timing.write_stall)
         watch_peers(sockets["callback"], CALLBACK_USER_TIMEOUT)
         return run_loop(_serve(job, credentials, sockets))
 

@@ -16,15 +16,12 @@ BACKLOG = 1024
 """Connections that wait to be accepted: a burst of clients must not see refusals."""
 
 KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
-"""Seconds of silence before a probe, between probes, and probes: NAT gateways forget after 350 s,
-and a peer that vanished without a word is noticed in a minute and a half."""
-
-EDGE_USER_TIMEOUT = 300.0
-"""Seconds that sent bytes may stay unacknowledged. Linux counts a client that holds its receive window
-closed as well (measured: cut after this time), so this is as long as a client may take nothing."""
+"""Seconds of silence before a probe, between probes, and probes: NAT gateways forget after 350 s. Linux counts
+no probes where there is a user timeout: a peer that answers none is given up after that."""
 
 CALLBACK_USER_TIMEOUT = 30.0
-"""The same for functions: their library always reads, so silence means that they are gone."""
+"""Seconds that bytes may stay unacknowledged on their way to a function, and a function silent: its library
+always reads, so that means that it is gone."""
 
 
 def bind(name: str, address: Address, hint: str) -> socket.socket:
@@ -107,7 +104,13 @@ def _reason(error: OSError) -> str:
 
 
 def watch_peers(listener: socket.socket, user_timeout: float) -> None:
-    """Have the kernel notice peers that vanish; accepted connections inherit it (tcp(7))."""
+    """Have the kernel notice peers that vanish; accepted connections inherit it (tcp(7)).
+
+    Args:
+        listener: of those peers.
+        user_timeout: seconds that sent bytes may stay unacknowledged, probes unanswered, or, with Linux,
+            the peer's receive window closed: no fewer than a peer that is still there may take nothing.
+    """
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (*KEEPALIVE, ("TCP_USER_TIMEOUT", int(user_timeout * 1000))):
         option = getattr(socket, name, None)  # other systems lack some of them

@@ -26,8 +26,8 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             keep-alive): nobody's network takes longer, and a socket is all that such a client costs.
         upload_grace: for a client that keeps the function waiting for its request body; beyond, 1,000
             bytes a second are wanted. A phone that changes its network is back within it.
-        write_stall: for a client that takes nothing: five minutes, as long as the most patient
-            proxies (Envoy) wait.
+        write_stall: for a client that takes nothing, or vanished without a word: five minutes, as long as
+            the most patient proxies (Envoy) wait.
         ping: silence on a callback with an active stream before a PING asks: load balancers cut a
             quiet connection after 60 s, and a dead one should be found before its user gives up.
         dead: so much later still nothing, and the callback is lost.

@@ -19,7 +19,6 @@ from gateway.heap import keep_freed_pages
 from gateway.serving import Stop, run_loop, serve
 from gateway.sockets import (
     CALLBACK_USER_TIMEOUT,
-    EDGE_USER_TIMEOUT,
     reachable,
     share,
     watch_peers,
@@ -106,7 +105,7 @@ async def _serve(
             callback = stack.enter_context(
                 share("callback", assignment.callback, "gateway.callback")
             )
-            watch_peers(edge, EDGE_USER_TIMEOUT)
+            watch_peers(edge, settings.timing.write_stall)
             watch_peers(callback, CALLBACK_USER_TIMEOUT)
             sockets = {"callback": callback, "edge": edge}
             return await serve(app, sockets, stop, settings.drain_deadline, listening)

@@ -65,7 +65,7 @@ ROWS = (
     Row("28", "The client leaves before the head", "", "CANCELLED", "CANCEL, or REJECT CANCELLED when it attaches"),
     Row("29", "The client leaves in mid-stream", "", "CANCEL at once", "is cancelled, cleans up, returns"),
     Row("30", "User code ignores the cancel", "", "over; what still comes is dropped, the seconds are counted", "RESET after 2 s; runs to its end"),
-    Row("30b", "The client vanishes without FIN", "", "TCP_USER_TIMEOUT, then as 29", "as 29"),
+    Row("30b", "The client vanishes without FIN", "", "TCP_USER_TIMEOUT of `write_stall`, then as 29", "as 29"),
     Row("31", "The client leaves in mid-upload", "", "CANCEL, never END of the request", "the reader of the request raises"),
     Row("32", "A slow uploader", "408", "a least rate", "CANCEL"),
     Row("33", "The function never reads the upload", "the response", "no credit; closes the connection rather than drain much", ""),

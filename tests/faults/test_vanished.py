@@ -3,29 +3,85 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import socket
+import struct
+import sys
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway import sockets
 from gateway.edge.server import EdgeServer
 from gateway.sockets import watch_peers
 from gateway.timing import Timing
 from protocol.errors import CancelCode, ResetCode
 from tests.gateway.exchange.asking import eventually
 from tests.gateway.exchange.peer import gateway
+from tests.gateway.workers.gateways import FUNCTIONS
+from tests.patience import PATIENCE
 from tests.settling import settle
+from tests.system.running import eventually as until
+from tests.system.running import running_dialback
 
 if TYPE_CHECKING:
-    from tests.gateway.exchange.peer import Peer
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from tests.gateway.exchange.peer import GatewayUnderTest, Peer
+
+    Address = tuple[str, int]
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems lack the options")
+
+SO_ATTACH_FILTER = 26
+"""asm-generic/socket.h; Python does not name it."""
 
 USER_TIMEOUT = 1.0
 """Seconds; the gateway's own is minutes."""
 
+ASK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def deafen(client: socket.socket) -> None:
+    """Let nothing reach a client's TCP any more, as if its network were gone: it answers nothing.
+
+    A filter of one instruction drops every packet (socket(7), SO_ATTACH_FILTER; bpf(4)).
+    """
+    drop = struct.pack("HBBI", 0x06, 0, 0, 0)
+    program = ctypes.create_string_buffer(drop)
+    attached = struct.pack("HL", 1, ctypes.addressof(program))
+    client.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, attached)
+
+
+@asynccontextmanager
+async def watched(
+    function: Callable[[Peer], Any],
+) -> AsyncIterator[tuple[GatewayUnderTest, Address]]:
+    """A gateway whose kernel watches clients for `USER_TIMEOUT`, and where it listens."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    watch_peers(listener, USER_TIMEOUT)
+    async with gateway(function, timeout=60.0) as running:
+        edge = EdgeServer(running.handler, running.telemetry, Timing())
+        async with await asyncio.get_running_loop().create_server(edge, sock=listener):
+            yield running, listener.getsockname()
+            await edge.shutdown(1)
+            await settle()
+
+
+async def cancelled(running: GatewayUnderTest) -> float:
+    """How many seconds it takes until the exchange is, for want of its client."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await eventually(lambda: running.states == ["cancelled"])
+    return loop.time() - began
+
 
 @pytest.mark.fault("30b")
-async def test_a_client_that_vanished_is_found_out_by_the_kernel_and_cancels() -> None:
-    """Loopback loses nothing, but Linux treats a window that stays closed as a peer that is silent."""
+@pytest.mark.parametrize("gone", [False, True], ids=["its window is closed", "its network is gone"])
+async def test_a_client_that_vanished_is_found_out_by_the_kernel_and_cancels(*, gone: bool) -> None:
+    """Linux treats a window that stays closed as a peer that is silent."""
     told: list[int] = []
 
     async def function(peer: Peer) -> Any:
@@ -41,22 +97,61 @@ async def test_a_client_that_vanished_is_found_out_by_the_kernel_and_cancels() -
         await peer.flush()
         return peer.receipt()
 
-    loop = asyncio.get_running_loop()
-    listener = socket.create_server(("127.0.0.1", 0))
-    watch_peers(listener, USER_TIMEOUT)
-    async with gateway(function, timeout=60.0) as running:
-        edge = EdgeServer(running.handler, running.telemetry, Timing())
-        async with await loop.create_server(edge, sock=listener):
-            with socket.socket() as client:
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-                client.connect(listener.getsockname())
-                client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-                await eventually(lambda: running.driver.exchanges()[-1:])
-                await eventually(lambda: running.driver.exchanges()[-1].body_bytes > 0)
-                assert running.states == ["streaming"]
-                began = loop.time()
-                await eventually(lambda: running.states == ["cancelled"])
-                assert loop.time() - began > USER_TIMEOUT / 2  # it was the timer, and no FIN
-                await eventually(lambda: told == [CancelCode.CLIENT_GONE])
-            await edge.shutdown(1)
-            await settle()
+    async with watched(function) as (running, address):
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(address)
+            client.sendall(ASK)
+            await eventually(lambda: running.driver.exchanges()[-1:])
+            await eventually(lambda: running.driver.exchanges()[-1].body_bytes > 0)
+            if gone:
+                deafen(client)
+            assert running.states == ["streaming"]
+            assert await cancelled(running) > USER_TIMEOUT / 2  # it was the timer, and no FIN
+            await eventually(lambda: told == [CancelCode.CLIENT_GONE])
+
+
+@pytest.mark.fault("30b")
+async def test_a_client_that_vanished_from_a_quiet_stream_is_found_out_by_probes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seconds = (("TCP_KEEPIDLE", 1), ("TCP_KEEPINTVL", 1), ("TCP_KEEPCNT", 100))
+    monkeypatch.setattr(sockets, "KEEPALIVE", seconds)
+
+    async def function(peer: Peer) -> Any:
+        await peer.dial()
+        await peer.start()
+        while peer.stream.cancelled is None:
+            await peer.receive()
+        peer.stream.reset(ResetCode.CANCELLED, "as told")
+        await peer.flush()
+        return peer.receipt()
+
+    async with watched(function) as (running, address):
+        with socket.create_connection(address) as client:
+            client.sendall(ASK)
+            await eventually(lambda: running.states == ["streaming"])
+            await asyncio.to_thread(client.recv, 65_536)  # the head: nothing is under way
+            deafen(client)
+            assert await cancelled(running) > USER_TIMEOUT / 2
+
+
+@pytest.mark.fault("30b")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_client_that_vanished_is_given_up_after_write_stall(workers: int, tmp_path: Path) -> None:
+    """What waits for it is no more than the kernel takes: only the kernel can tell."""
+    config = tmp_path / "dialback.toml"
+    config.write_text(f'[[routes]]\npath = "/"\ntarget = "local:{FUNCTIONS}:ticks"\n')
+    env = {
+        "DIALBACK_WRITE_STALL": "1",
+        "DIALBACK_CALLBACK": "127.0.0.1:0",
+        "GATE": str(tmp_path / "never"),
+    }
+    arguments = (f"--config={config}", f"--workers={workers}")
+    with running_dialback(*arguments, command="serve", env=env) as dialback:
+        host, port = dialback.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), PATIENCE) as client:
+            client.sendall(ASK)
+            assert client.recv(1)
+            deafen(client)
+            until(lambda: [one["state"] for one in dialback.exchanges()] == ["cancelled"])

@@ -13,7 +13,6 @@ from typing_extensions import override
 
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.states import Event, State
-from gateway.sockets import EDGE_USER_TIMEOUT
 from tests.simulation.client import Habits, Saw
 from tests.simulation.scenario import BLOB, Act, Deed, Fate
 from tests.simulation.server import TIMING
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from tests.simulation.client import Seen
     from tests.simulation.function import Ran
     from tests.simulation.loop import Scheduler
-    from tests.simulation.scenario import Scenario
     from tests.simulation.world import World
 
 GATEWAY_STATUSES = frozenset({400, 413, 502, 503, 504})
@@ -243,7 +241,7 @@ def _of_time(world: World, watch: Watch) -> Iterator[str]:
         (len(act.deed.body) / act.habits.rate for act in scenario.acts if act.habits.rate),
         default=0.0,
     )
-    longest = scenario.timeout + slowest + _patience(scenario) + STALLED_NETWORK
+    longest = scenario.timeout + slowest + TIMING.write_stall + STALLED_NETWORK
     for id_, begun in watch.admitted.items():
         took = (watch.last[id_].ended or math.inf) - begun
         if took > longest:
@@ -255,15 +253,6 @@ def _of_time(world: World, watch: Watch) -> Iterator[str]:
                 yield f"act {number}: an invocation went on for {ran.killed_after:.1f} s"
     for act in scenario.acts:
         yield from _of_cancel(world, act, watch)
-
-
-def _patience(scenario: Scenario) -> float:
-    """Return the seconds until a client that takes nothing is given up.
-
-    One that hung up, and takes nothing of what is left for it, is the kernel's to give up.
-    """
-    deaf = any(act.edge_cut is not None and act.edge_cut.how == "deaf" for act in scenario.acts)
-    return EDGE_USER_TIMEOUT if deaf else TIMING.write_stall
 
 
 def _of_cancel(world: World, act: Act, watch: Watch) -> Iterator[str]:

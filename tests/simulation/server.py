@@ -17,7 +17,7 @@ from gateway.exchange.driver import Driver
 from gateway.exchange.invocation import CallbackOffer
 from gateway.journal.store import JournalStore
 from gateway.routes import Route, RouteTable
-from gateway.sockets import CALLBACK_USER_TIMEOUT, EDGE_USER_TIMEOUT
+from gateway.sockets import CALLBACK_USER_TIMEOUT
 from gateway.targets import LocalTarget
 from gateway.telemetry import Telemetry
 from gateway.timing import Timing
@@ -63,7 +63,7 @@ class Gateway:
         )
         self.edge = EdgeServer(self._handler, self.telemetry, TIMING)
         self.callback = web.Server(self.endpoint.handle, access_log=None)
-        self._edge_listener = Listener(loop, self.edge, EDGE_USER_TIMEOUT)
+        self._edge_listener = Listener(loop, self.edge, TIMING.write_stall)
         self._callback_listener = Listener(loop, self.callback, CALLBACK_USER_TIMEOUT)
         network.listen(EDGE, self._edge_listener)
         network.listen(CALLBACK, self._callback_listener)
