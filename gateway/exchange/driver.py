@@ -156,7 +156,7 @@ class Driver:
             exchange.invoked = monotonic()
             grant = self._grant(exchange, lane.route)
             journal = run.open_journal(self._offer, grant, upload=not whole)
-            invocation = self._invocation(request, lane.route, grant, body if whole else None)
+            run.invocation = self._invocation(request, lane.route, grant, body if whole else None)
         except BaseException:
             trial.over()
             lane.gate.leave()
@@ -166,7 +166,7 @@ class Driver:
         invoker = self._invokers[lane.route.label]
         exchange.returned = False
         self._start(
-            InvokeLeg(exchange, run, lane, trial, invoker, invocation)
+            InvokeLeg(exchange, run, lane, trial, invoker)
         )  # from here on the place is the leg's
         try:
             if not whole:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gateway.exchange.exchange import Exchange
     from gateway.exchange.lane import Lane
     from gateway.exchange.run import ExchangeRun
-    from gateway.invoke.base import Invocation, Invoker
+    from gateway.invoke.base import Invoker
 
 log = logging.getLogger("dialback.exchange")
 
@@ -40,7 +40,6 @@ class InvokeLeg:
         lane: of the route; its gate is left when the call has ended.
         trial: told what the outcome says about the way to the function.
         invoker: calls.
-        invocation: what with.
     """
 
     def __init__(
@@ -50,14 +49,12 @@ class InvokeLeg:
         lane: Lane,
         trial: Trial,
         invoker: Invoker,
-        invocation: Invocation,
     ) -> None:
         self._exchange = exchange
         self._run = run
         self._lane = lane
         self._trial = trial
         self._invoker = invoker
-        self._invocation = invocation
 
     async def call(self) -> None:
         """Call the function and wait until it returned, or until nobody can tell any more."""
@@ -77,11 +74,14 @@ class InvokeLeg:
             try:
                 return await self._call_once()
             except NotInvoked as error:
-                if await self._run.over_within(self._pause(attempt)):
+                over = await self._run.over_within(self._pause(attempt))
+                invocation = self._run.invocation
+                if over or invocation is None:
                     return Outcome(failure=error)
                 self._lane.telemetry.invokes[error.reason] += 1
-                left = self._invocation.timeout - (monotonic() - begun)
-                self._invocation = replace(self._invocation, timeout=max(left, 0.0))
+                left = invocation.timeout - (monotonic() - begun)
+                self._run.invocation = replace(invocation, timeout=max(left, 0.0))
+                del invocation
         try:
             return await self._call_once()
         except NotInvoked as error:
@@ -91,8 +91,9 @@ class InvokeLeg:
 
     async def _call_once(self) -> Outcome:
         self._exchange.calls += 1
+        assert self._run.invocation is not None  # noqa: S101 - else it would have run
         try:
-            result = await self._invoker.invoke(self._invocation)
+            result = await self._invoker.invoke(self._run.invocation)
         except NotInvoked:
             raise
         except (GatewayError, InvokeOutcomeUnknown) as error:

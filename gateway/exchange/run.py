@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gateway.exchange.exchange import Exchange
     from gateway.exchange.invocation import CallbackOffer, Outcome
     from gateway.exchange.lane import Lane
+    from gateway.invoke.base import Invocation
     from gateway.invoke.result import BufferedResponse
     from gateway.messages import EdgeRequest, ResponseSink
     from gateway.tokens import Grant
@@ -51,6 +52,7 @@ class ExchangeRun:
 
     Attributes:
         journal: the bytes on their way.
+        invocation: what the function is called with, as long as it may not have been.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class ExchangeRun:
         self._left: Event | None = None  # how the client went whose function goes on
         self._returned = False  # the invoke leg has ended
         self._cancelled: float | None = None  # when the function was told to stop
+        self.invocation: Invocation | None = None
         self.journal: MemoryJournal
 
     def open_journal(self, offer: CallbackOffer, grant: Grant, *, upload: bool) -> MemoryJournal:
@@ -96,6 +99,7 @@ class ExchangeRun:
 
     def on_attached(self) -> None:
         """A callback is bound."""
+        self.invocation = None
         self._timers.disarm(Event.RESUME_EXPIRED)
         self._timers.disarm(Event.ATTACH_EXPIRED)
         self._lane.count_attach(self._exchange)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from aiohttp.base_protocol import BaseProtocol
     from aiohttp.http import RawResponseMessage
 
+    from gateway.deadlines import Deadlines
+
 
 class Connection(asyncio.Protocol):
     """A connection with one call on it at a time.
@@ -30,16 +32,15 @@ class Connection(asyncio.Protocol):
         keep: called with this when it can have another.
 
     Attributes:
-        since: when the peer was last heard, or was sent a request (loop time).
+        since: when it had its last answer (loop time).
     """
 
     __slots__ = (
         "_bodiless",
         "_keep",
         "_loop",
+        "_patience",
         "_reading",
-        "_silence",
-        "_timer",
         "_transport",
         "_waiter",
         "since",
@@ -50,10 +51,9 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Answer] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._patience: Deadlines[Connection] | None = None
         self._reading: _Reading | None = None
         self._bodiless = False
-        self._silence = 0.0
         self.since = 0.0
 
     @property
@@ -61,20 +61,21 @@ class Connection(asyncio.Protocol):
         """Whether it is open, as far as is known here."""
         return self._transport is not None and not self._transport.is_closing()
 
-    def begin(self, head: bytes, body: bytes, silence: float, *, bodiless: bool) -> None:
+    def begin(
+        self, head: bytes, body: bytes, patience: Deadlines[Connection], *, bodiless: bool
+    ) -> None:
         """Send a request.
 
         Args:
             head: of it, with the empty line.
             body: of it.
-            silence: seconds for which nothing may come.
+            patience: calls `keeps_silent` when nothing has come for too long.
             bodiless: whether no answer to it has a body.
         """
         self._waiter = self._loop.create_future()
         self._bodiless = bodiless
-        self._silence = silence
-        self.since = self._loop.time()
-        self._timer = self._loop.call_later(silence, self._look)
+        self._patience = patience
+        patience.begin(self)
         if self._transport is not None:
             self._transport.writelines((head, body) if body else (head,))
 
@@ -90,15 +91,18 @@ class Connection(asyncio.Protocol):
             return await self._waiter
         finally:
             self._waiter = None
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            if self._patience is not None:
+                self._patience.end(self)
             reading, self._reading = self._reading, None
             if reading is not None and reading.reusable and self._is_drained:
                 self.since = self._loop.time()
                 self._keep(self)
             else:
                 self.close()
+
+    def keeps_silent(self) -> None:
+        """Nothing has come for too long."""
+        self._fail(TimeoutError("nothing came in time"))
 
     def close(self) -> None:
         """End the connection."""
@@ -117,7 +121,9 @@ class Connection(asyncio.Protocol):
         if waiter is None or waiter.done():
             self.close()  # nobody asked for it
             return
-        self.since = self._loop.time()
+        if self._patience is not None:
+            self._patience.end(self)
+            self._patience.begin(self)
         if self._reading is None:
             self._reading = _Reading(self._loop, bodiless=self._bodiless)
         try:
@@ -149,13 +155,6 @@ class Connection(asyncio.Protocol):
     def _is_drained(self) -> bool:
         """Whether the peer has taken the whole request; one that answers before may not read the rest."""
         return self._transport is not None and not self._transport.get_write_buffer_size()
-
-    def _look(self) -> None:
-        left = self.since + self._silence - self._loop.time()
-        if left > 0:
-            self._timer = self._loop.call_later(left, self._look)
-        else:
-            self._fail(TimeoutError(f"nothing came for {self._silence:g} s"))
 
     def _fail(self, error: Exception) -> None:
         if self._waiter is None or self._waiter.done():

@@ -10,10 +10,12 @@ Nothing is sent twice: whatever becomes of a call, who made it decides about ano
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from gateway.deadlines import Deadlines
 from gateway.errors import InvokeNotSent
 from gateway.invoke.aws.connection import Connection
 from gateway.invoke.aws.dial import Dialler
@@ -78,6 +80,7 @@ class Origin:
         self._host = host
         self._dialler = dialler
         self._closed = False
+        self._patience: dict[int, Deadlines[Connection]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self.idle: list[Connection] = []
 
@@ -97,7 +100,7 @@ class Origin:
             target: path and query, as they go out.
             headers: without Host and those that frame the body.
             body: of it; may be empty.
-            silence: seconds for which the server may say nothing.
+            silence: seconds for which the server may say nothing, rounded up to whole ones.
 
         Raises:
             InvokeNotSent: no connection could be made.
@@ -105,8 +108,14 @@ class Origin:
         """
         head = _head(method, target, self._host, headers, body)
         connection = self._take() or await self._connect()
-        connection.begin(head, body, silence, bodiless=method == "HEAD")
+        connection.begin(head, body, self._watch(silence), bodiless=method == "HEAD")
         return connection
+
+    def _watch(self, silence: float) -> Deadlines[Connection]:
+        seconds = math.ceil(silence)
+        if seconds not in self._patience:
+            self._patience[seconds] = Deadlines(seconds, Connection.keeps_silent)
+        return self._patience[seconds]
 
     def _take(self) -> Connection | None:
         while self.idle:
@@ -130,6 +139,8 @@ class Origin:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
+        for patience in self._patience.values():
+            patience.close()
         for connection in self.idle:
             connection.close()
         self.idle.clear()

@@ -98,3 +98,12 @@ async def test_whose_client_left_and_who_was_refused_are_gone_at_once(no_collect
         await leave(other)
         await leave(writer)
         await eventually(lambda: here() <= before)
+
+
+async def test_what_a_function_is_called_with_is_let_go_once_it_runs() -> None:
+    async with gateway(waits) as running:
+        reader, writer = await connect(running, ASK % 500 + bytes(500))
+        await reader.readuntil(b"\r\n\r\n")
+        (run,) = running.driver._runs
+        assert run.invocation is None
+        await leave(writer)

@@ -179,9 +179,9 @@ async def test_silence_counts_from_the_last_byte() -> None:
     async with serving(drip) as url:
         with closing(HttpClient()) as client:
             begun = asyncio.get_running_loop().time()
-            with pytest.raises(InvokeOutcomeUnknown, match=r"nothing came for 0\.3 s"):
-                await ask(client.origin(url), silence=0.3)
-            assert asyncio.get_running_loop().time() - begun > 0.3 + 0.02 * (len(OK) - 2)
+            with pytest.raises(InvokeOutcomeUnknown, match="nothing came in time"):
+                await ask(client.origin(url), silence=0.7)
+            assert asyncio.get_running_loop().time() - begun > 1.0 + 0.02 * (len(OK) - 2)
 
 
 async def test_who_answers_before_it_has_read_everything_is_not_asked_again() -> None:
