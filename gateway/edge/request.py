@@ -120,7 +120,10 @@ class StreamedBody:
         pace = self._pace = self._pace or Pace(self._grace, self._on_too_slow)
         pace.wait()
         try:
-            piece = await self._reader.readany()
+            if self._length is None:
+                piece = await self._reader.readany()
+            else:
+                piece, _ = await self._reader.readchunk()
         except UploadTooSlow:
             raise
         except _BODY_FAILURES as error:
