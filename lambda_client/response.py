@@ -136,6 +136,7 @@ class _Response:
     def __init__(self, outlet: Outlet, content_type: str = result.STREAM_TYPE) -> None:
         self._outlet = outlet
         self._content_type = content_type
+        self._begun = False  # whether the outlet is known to have a head
 
     @property
     def started(self) -> bool:
@@ -171,6 +172,7 @@ class _Response:
         """Give the default head, if none was given: it travels with what follows."""
         if not self._outlet.started:
             self._outlet.start(*result.head({}, self._content_type))
+        self._begun = True
 
 
 class ResponseStream(_Response):
@@ -186,8 +188,9 @@ class ResponseStream(_Response):
             ClientGone: the gateway cancelled the exchange.
             StreamClosed: the response ended, or its connection was lost.
         """
-        data = result.to_bytes(chunk)
-        self.ensure_head()
+        data = chunk if type(chunk) is bytes else result.to_bytes(chunk)
+        if not self._begun:
+            self.ensure_head()
         if data:
             self._outlet.write(data)
         else:
@@ -207,8 +210,9 @@ class AsyncResponseStream(_Response):
 
     async def write(self, chunk: str | bytes | bytearray | memoryview) -> None:
         """Send one chunk at once, as `ResponseStream.write` does."""
-        data = result.to_bytes(chunk)
-        self.ensure_head()
+        data = chunk if type(chunk) is bytes else result.to_bytes(chunk)
+        if not self._begun:
+            self.ensure_head()
         if data:
             await self._outlet.write_async(data)
         else:

@@ -19,7 +19,7 @@ from lambda_client.outcome import report
 from lambda_client.shared import Phase, Shared
 from lambda_client.upload import Upload
 from lambda_client.waiting import let_cancellation_come
-from protocol.errors import ResetCode
+from protocol.errors import LocalProtocolError, ResetCode
 from protocol.limits import INLINE_ANSWER_MAX, RECEIPT_BODY_MAX
 
 if TYPE_CHECKING:
@@ -125,9 +125,10 @@ class Session(Shared):
 
     def write(self, data: bytes) -> None:
         """Take body bytes; block while there is no credit."""
-        if self.phase is _IDLE and len(data) > min(self.stream.room, INLINE_ANSWER_MAX):
+        size = len(data)
+        if self.phase is _IDLE and size > min(self.stream.room, INLINE_ANSWER_MAX):
             self.open()
-        rest, size = self._put(data, len(data)), len(data)
+        rest = self._put(data, size)
         while rest:
             with self._turn(rest, size) as came, self.lock:
                 self.waiters.wait(came)
@@ -161,18 +162,22 @@ class Session(Shared):
             size: of the whole chunk. No other one begins while it is half-way.
         """
         with self.lock:
-            self.check()
-            if self.stream.ended:
-                raise StreamClosed("write after end")
+            if self.failure is not None or self.phase is _SETTLED:
+                self.check()
             if self._halfway and len(data) == size:
                 return data
-            accepted = self.stream.write(data)
+            try:
+                accepted = self.stream.write(data)
+            except LocalProtocolError as error:
+                raise StreamClosed(
+                    "write after end" if self.stream.ended else str(error)
+                ) from error
             left = len(data) - accepted
             if left and self.phase is Phase.UNREACHABLE:
                 self._refuse_large_body()
             if left or self._halfway:
                 self._set_halfway(halfway=0 < left < size)
-            wake = accepted > 0 and self._pump_idle and self._must_wake()
+            wake = self._pump_idle and accepted > 0 and self._must_wake()
         if wake:
             self._wake()
         return memoryview(data)[accepted:] if left else b""

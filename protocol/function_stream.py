@@ -147,7 +147,8 @@ class FunctionStream:
         response = self._response
         if response.head is None:
             response.require_head()
-        if self._closed and not response.body.finished:
+        over = self._reset is not None or self.cancelled is not None or self.state is _DONE
+        if over and not response.body.finished:
             return 0
         accepted = response.body.write(data)
         if not self.head_committed:
@@ -341,8 +342,7 @@ class FunctionStream:
 
     def _on_reject(self, frame: Reject) -> None:
         self.rejected = frame
-        passing = frame.code in PASSING_REJECTS
-        self.state = FunctionState.DETACHED if passing else FunctionState.DONE
+        self.state = FunctionState.DETACHED if frame.code in PASSING_REJECTS else _DONE
 
     def _on_end_ack(self, frame: EndAck) -> None:
         if not self._response.end_sent or frame.final != self._response.body.final:
