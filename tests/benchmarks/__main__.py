@@ -10,6 +10,8 @@ gives is asked with `tests.benchmarks.compare`.
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -17,8 +19,10 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from gateway import descriptors
 from tests import entry
 from tests.benchmarks import report
+from tests.benchmarks.advice import advice
 from tests.benchmarks.cores import CORES, share
 from tests.benchmarks.curves import plots, write
 from tests.benchmarks.measures import grouped, names_of, selected, take_turns
@@ -31,6 +35,7 @@ from tests.benchmarks.studies import STUDIES, Curves
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
 DEFAULT_PAGE = Path(__file__).parents[2] / "docs/benchmarks.md"
 
@@ -38,30 +43,47 @@ DEFAULT_PAGE = Path(__file__).parents[2] / "docs/benchmarks.md"
 def main() -> int:
     """Measure as the command line says; 1 if a response did not come whole."""
     options = parse_options()
-    where = share(options.cores)
-    results, curves = Results(), Curves()
+    load, where = os.getloadavg()[0], share(options.cores)
+    where += f"; the machine's load average was {load:.1f} before"
+    descriptors.raise_limit()
     start = time.monotonic()
 
     def say(what: str) -> None:
         print(f"{time.monotonic() - start:6.1f} s  {what} ...", file=sys.stderr, flush=True)
 
-    for at_once, group in grouped(options.measures).items():
-        with contenders({kind for measure in group for kind in measure.kinds}, at_once) as found:
-            turns = take_turns(
-                found, group, results, at_once=at_once, rounds=options.rounds, say=say
-            )
-            uvloop.run(turns)
-    for name in options.studies:
-        say(name)
-        STUDIES[name](QUICKLY if options.quick else DEEPLY, results, curves)
+    if not shutil.which("nginx"):
+        say(report.NO_NGINX)
+    results, curves = measured(options, say)
     found_plots = plots(curves)
     page = report.page(results, found_plots, rounds=options.rounds, where=where)
     print(page)
     if options.output:
         options.output.write_text(page)
         write(found_plots, options.output.parent)
-    say("done")
+    say(f"done: {options.output}" if options.output else "done")
+    if results.broken:
+        print("Not every response came whole: the end of the page says which.", file=sys.stderr)
     return 1 if results.broken else 0
+
+
+def measured(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Results, Curves]:
+    """Take every round and every study that is asked for."""
+    results, curves = Results(), Curves()
+    for measure in options.measures:  # in this order they stand in the tables
+        results.expect(figure.row for figure in measure.figures)
+    for at_once, group in grouped(options.measures).items():
+        kinds = {kind for measure in group for kind in measure.kinds}
+        names = ",".join(measure.name for measure in group)
+        with advice(f"make bench ONLY={names}"), contenders(kinds, at_once) as found:
+            turns = take_turns(
+                found, group, results, at_once=at_once, rounds=options.rounds, say=say
+            )
+            uvloop.run(turns)
+    for name in options.studies:
+        say(name)
+        with advice(f"make bench ONLY={name}"):
+            STUDIES[name](QUICKLY if options.quick else DEEPLY, results, curves)
+    return results, curves
 
 
 def parse_options() -> argparse.Namespace:

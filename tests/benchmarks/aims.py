@@ -40,6 +40,16 @@ class Aim:
         theirs = results.median(self.row, self.against)
         return ours / theirs if theirs else None
 
+    def rounds(self, results: Results) -> list[float]:
+        """What it was in each round; none where there was one only."""
+        ours = results.of(self.row, "dialback")
+        if self.against is None:
+            found = ours
+        else:
+            theirs = results.of(self.row, self.against)
+            found = [one / other for one, other in zip(ours, theirs, strict=False)]
+        return found if len(found) > 1 else []
+
     def reached(self, measured: float | None) -> bool:
         """Whether that is enough; what was not measured is not reached."""
         if measured is None:

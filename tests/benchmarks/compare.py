@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from tests import entry
+from tests.benchmarks.advice import advice
 from tests.benchmarks.contenders import Gateway
 from tests.benchmarks.cores import CORES, share
 from tests.benchmarks.measures import grouped, names_of, selected, take_turns
@@ -56,7 +57,8 @@ def main() -> int:
     """Compare as the command line says; 1 if a row got worse."""
     options = parse_options()
     print(f"on {share(options.cores)}")
-    with ExitStack() as stack:
+    command = f"make bench-compare REV={options.before} ONLY={','.join(one.name for one in options.measures)}"
+    with advice(command), ExitStack() as stack:
         names = [commit_of(options.before), "this work tree" if dirty() else commit_of("HEAD")]
         trees = [stack.enter_context(checked_out(options.before)), REPOSITORY]
         if options.after:

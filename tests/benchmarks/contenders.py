@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from protocol.limits import DEFAULT_MAX_FRAME
 from tests.benchmarks.client import Client
-from tests.benchmarks.counts import Counts, children, cpu_of_all, cpu_seconds
+from tests.benchmarks.counts import Counts, children, counted, cpu_of_all, cpu_seconds
 from tests.benchmarks.functions.uncoalesced import FRAME
 from tests.benchmarks.load import first_bytes
 
@@ -136,12 +136,7 @@ class Gateway(Contender):
 
     @override
     async def counters(self) -> Counts:
-        metrics = await asyncio.to_thread(self._dialback.metrics)
-        route = frozenset({("route", f"/{self.kind}")})
-        return Counts(
-            frames=metrics.get(("dialback_data_frames_total", route), 0.0),
-            writes=metrics.get(("dialback_edge_writes_total", route), 0.0),
-        )
+        return counted(await asyncio.to_thread(self._dialback.metrics), f"/{self.kind}")
 
     @override
     def check(self, done: Counts, found: Round) -> None:

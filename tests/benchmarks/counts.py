@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from tests.system.running import Series
 
 _libc = ctypes.CDLL(None)
 
@@ -46,6 +48,15 @@ class Counts:
             self.server_cpu - before.server_cpu,
             self.functions_cpu - before.functions_cpu,
         )
+
+
+def counted(metrics: Mapping[Series, float], route: str) -> Counts:
+    """What a gateway has counted of a route, by its metrics."""
+    labels = frozenset({("route", route)})
+    return Counts(
+        frames=metrics.get(("dialback_data_frames_total", labels), 0.0),
+        writes=metrics.get(("dialback_edge_writes_total", labels), 0.0),
+    )
 
 
 def cpu_seconds(pid: int) -> float:

@@ -39,7 +39,7 @@ class Carried:
     memory: int
 
 
-async def measure(contender: Contender, sizes: tuple[int, ...]) -> list[Carried]:
+async def measure(contender: Contender, sizes: tuple[int, ...], results: Results) -> list[Carried]:
     """Ask for one response of each size.
 
     Raises:
@@ -54,6 +54,8 @@ async def measure(contender: Contender, sizes: tuple[int, ...]) -> list[Carried]
 
         came = await contender.take(run)
         assert came.whole, came.broken
+        if came.counts.frames:
+            results.ways[f"{size // MIB:,} MiB"].append((came.whole, came.counts))
         found.append(Carried(size, came.seconds, came.counts.server_cpu, memory(contender)))
     return found
 

@@ -28,6 +28,7 @@ STYLE = """
   .line { fill: none; stroke-width: 2.5; stroke-linejoin: round }
   .dialback { stroke: #0969da } .dot.dialback, .key.dialback { fill: #0969da }
   .nginx { stroke: #bc4c00 } .dot.nginx, .key.nginx { fill: #bc4c00 }
+  .direct { stroke: #6e7781 } .dot.direct, .key.direct { fill: #6e7781 }
   .dot { stroke: #ffffff; stroke-width: 1.5 }
   .key { stroke: none }
   @media (prefers-color-scheme: dark) {
@@ -37,6 +38,7 @@ STYLE = """
     .grid { stroke: #3d444d }
     .dialback { stroke: #4493f8 } .dot.dialback, .key.dialback { fill: #4493f8 }
     .nginx { stroke: #f0883e } .dot.nginx, .key.nginx { fill: #f0883e }
+    .direct { stroke: #9198a1 } .dot.direct, .key.direct { fill: #9198a1 }
     .dot { stroke: #0d1117 }
     .key { stroke: none }
   }

@@ -16,7 +16,7 @@ import psutil
 from tests.benchmarks import sections
 from tests.benchmarks.client import Client, Exchange
 from tests.benchmarks.contenders import NotStreamedError
-from tests.benchmarks.counts import children, cpu_of_all
+from tests.benchmarks.counts import children, counted, cpu_of_all
 from tests.benchmarks.peer import BYE, HELLO
 from tests.benchmarks.results import Row
 from tests.benchmarks.servers import running_direct, running_module, running_nginx
@@ -24,14 +24,18 @@ from tests.patience import PATIENCE
 from tests.system.running import running_dialback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from tests.benchmarks.counts import Counts
     from tests.benchmarks.results import Results
     from tests.system.running import Dialback
 
-LEVELS = (100, 500, 1_000, 2_500, 5_000, 6_000)
-"""Streams at a time. A gateway needs three descriptors for each (client, callback, Invoke), so where
-the system allows 20,000 there are no 7,000."""
+LEVELS = (100, 500, 1_000, 2_500, 5_000, 10_000)
+"""Streams at a time, as far as the machine carries them. The largest is half of what a gateway admits by
+default, and a gigabyte of memory with the peer's."""
+
+DESCRIPTORS_EACH, DESCRIPTORS_SPARE = 3, 500
+"""Of a gateway: client, callback and Invoke for each stream, and whatever else it has open."""
 
 HOLD_SECONDS = 11.0
 """So long they are quiet: every callback is asked once whether it is still there, after 10 s. nginx,
@@ -92,6 +96,18 @@ class Held:
     hold_seconds: float
 
 
+def carried(levels: Iterable[int], descriptors: int) -> tuple[int, ...]:
+    """Return the levels that fit, and in place of those that do not the largest that does, rounded.
+
+    Args:
+        levels: streams at a time.
+        descriptors: that a process may have open.
+    """
+    most = (descriptors - DESCRIPTORS_SPARE) // DESCRIPTORS_EACH
+    most = max(100, most - most % (1_000 if most >= 1_000 else 100))
+    return tuple(sorted({min(level, most) for level in levels}))
+
+
 def memory_row(streams: int) -> Row:
     return Row(sections.QUIET, f"{streams:,} quiet streams, memory of each", "KiB")
 
@@ -143,16 +159,16 @@ class Server:
     def memory(self) -> int:
         return sum(psutil.Process(pid).memory_info().rss for pid in self._pids)
 
-    def frames(self) -> float | None:
-        """DATA frames that came over callbacks so far; None if it has none."""
+    def counters(self) -> Counts | None:
+        """What came over callbacks so far; None if it has none."""
         if self.dialback is None:
             return None
-        return self.dialback.metric("dialback_data_frames_total", route="/")
+        return counted(self.dialback.metrics(), "/")
 
 
 @contextmanager
 def servers() -> Iterator[list[Server]]:
-    """dialback in front of a peer; and nginx in front of plain aiohttp, where it is installed."""
+    """dialback in front of a peer; plain aiohttp, and nginx in front of that, where it is installed."""
     with ExitStack() as stack:
         _, port = stack.enter_context(running_module("tests.benchmarks.peer"))
         folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -163,16 +179,17 @@ def servers() -> Iterator[list[Server]]:
         )
         release = f"http://127.0.0.1:{port}/release"
         found = [Server("dialback", dialback.url, dialback.pid, release, dialback)]
+        direct, port = stack.enter_context(running_direct())
+        url, release = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port}/release"
+        found.append(Server("direct", f"{url}/api", direct.pid, release))
         if shutil.which("nginx"):
-            _, port = stack.enter_context(running_direct())
             nginx, proxied = stack.enter_context(running_nginx(port))
-            url, release = f"http://127.0.0.1:{proxied}/api", f"http://127.0.0.1:{port}/release"
-            found.append(Server("nginx", url, nginx.pid, release))
+            found.append(Server("nginx", f"http://127.0.0.1:{proxied}/api", nginx.pid, release))
         yield found
 
 
 async def measure(
-    server: Server, levels: tuple[int, ...], hold_seconds: float = HOLD_SECONDS
+    server: Server, levels: tuple[int, ...], hold_seconds: float, results: Results
 ) -> list[Held]:
     """Hold so many streams, level by level; memory is beside what it was before the first.
 
@@ -183,12 +200,15 @@ async def measure(
     await hold(server, client, LANES, 0.0, 0)  # what is made only once
     memory = server.memory()
     for level in levels:
-        before = await asyncio.to_thread(server.frames)
+        before = await asyncio.to_thread(server.counters)
         long = before is not None and level >= HELD_FROM
         held = await hold(server, client, level, hold_seconds if long else 0.0, memory)
-        after = await asyncio.to_thread(server.frames)
-        if before is not None and after is not None and after - before < PIECES * held.whole:
-            raise NotStreamedError(f"{held.whole} streams, {after - before:.0f} frames")
+        after = await asyncio.to_thread(server.counters)
+        if before is not None and after is not None:
+            done = after - before
+            results.ways[f"quiet, {level:,}"].append((held.whole, done))
+            if done.frames < PIECES * held.whole:
+                raise NotStreamedError(f"{held.whole} streams, {done.frames:.0f} frames")
         found.append(held)
     return found
 

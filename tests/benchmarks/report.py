@@ -12,13 +12,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
+
 from tests.benchmarks.aims import AIMS
 from tests.benchmarks.curves import FOLDER
 from tests.benchmarks.sections import NOTES
+from tests.benchmarks.worktrees import commit_of, dirty
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tests.benchmarks.aims import Aim
     from tests.benchmarks.curves import Plot
     from tests.benchmarks.results import Results, Row
 
@@ -39,6 +43,8 @@ COLUMNS = ["direct", "nginx", "uvicorn", "buffered", "dialback", "JSON + base64"
 OTHERS = ["direct", "nginx", "uvicorn", "JSON + base64"]
 """That dialback is set against, row by row."""
 
+NO_NGINX = "nginx is not installed, so its columns are missing (`apt-get install nginx-light`)."
+
 PAGE = """\
 # Benchmarks
 
@@ -50,13 +56,19 @@ any gateway; **nginx** is nginx in front of direct, unbuffered, with kept-alive 
 process of dialback in front of a function that answers by its return value. No server writes an
 access log. Only the ratios mean anything on another machine.
 
-It ran on {where}.
+{machine}
+
+It ran on {where}.{nginx}
 
 The contenders take turns, round by round; each figure is the median of {rounds} rounds after one to
-warm up. `python -m tests.benchmarks --only NAME` takes a part; what a change of the code gives is
-asked with `make bench-compare` (see CONTRIBUTING).
+warm up, unless its section says otherwise. `make bench ONLY=ttfb-10,bulk` shows a part; what a change
+of the code gives is asked with `make bench-compare` (see CONTRIBUTING).
 
 ## What is aimed at
+
+Ratios of one run; *lowest - highest* is the ratio of a single round. A ratio says as much of the other
+as of dialback: where direct takes half the time for a request, and a callback as long as ever, the ratio
+to direct doubles. So the figures of both stand beside it.
 
 {aims}
 
@@ -71,8 +83,6 @@ they fill at least) and every buffered one did not. The medians of a round:
 {ways}
 
 {broken}
-
-{machine}
 """
 
 
@@ -88,6 +98,7 @@ def page(results: Results, plots: Sequence[Plot], *, rounds: int, where: str) ->
         ways=ways(results),
         broken=broken(results),
         machine=machine(),
+        nginx="" if shutil.which("nginx") else f" {NO_NGINX}",
     )
 
 
@@ -99,18 +110,34 @@ def markdown(rows: list[list[str]]) -> str:
 
 
 def aims(results: Results) -> str:
-    """Every aim, with what was reached."""
-    found = [["dialback", "against", "aim", "measured", ""]]
+    """Every aim that was measured, with what was reached."""
+    head = ["", "against", "aim", "measured", "lowest - highest", "dialback", "the other", ""]
+    found = [head]
+    measured_aims = [aim for aim in AIMS if aim.measured(results) is not None]
     count = 0
-    for aim in AIMS:
+    for aim in measured_aims:
         measured = aim.measured(results)
         count += aim.reached(measured)
         said = "reached" if aim.reached(measured) else "**not reached**"
-        if measured is None:
-            said = "**not measured**"
         limit = f"{'≤' if aim.at_most else '≥'} {number(aim.limit, aim.unit)}"
-        found.append([aim.what, aim.against or "", limit, number(measured, aim.unit), said])
-    return f"{markdown(found)}\n\n{count} of {len(AIMS)} reached."
+        found.append([aim.what, aim.against or "", limit, number(measured, aim.unit)])
+        found[-1] += [_range(aim.rounds(results)), *_figures(aim, results), said]
+    missing = len(AIMS) - len(measured_aims)
+    left = f"; **{missing} more were not measured**" if missing else ""
+    return f"{markdown(found)}\n\n{count} of {len(measured_aims)} reached{left}."
+
+
+def _range(values: list[float]) -> str:
+    """The least and the most of some rounds."""
+    return f"{number(min(values), '')} - {number(max(values), '')}" if values else ""
+
+
+def _figures(aim: Aim, results: Results) -> list[str]:
+    """What a ratio is made of; nothing for an aim that is none."""
+    contenders = ["dialback", aim.against] if aim.against else [None, None]
+    values = [results.median(aim.row, one) if one else None for one in contenders]
+    unit = results.unit(aim.row)
+    return ["" if value is None else number(value, unit) for value in values]
 
 
 def section(results: Results, name: str, plots: Sequence[Plot]) -> str:
@@ -159,10 +186,20 @@ def machine() -> str:
     versions |= {"nginx": nginx_version()} if shutil.which("nginx") else {}
     libraries = ", ".join(f"{name} {version}" for name, version in versions.items())
     return (
-        f"Taken on {datetime.now(UTC):%Y-%m-%d}: {processor()}, {os.cpu_count()} CPUs, "
+        f"Taken on {datetime.now(UTC):%Y-%m-%d} of {revision()}: {processor()}, {os.cpu_count()} CPUs, "
+        f"{psutil.virtual_memory().total / (1 << 30):.0f} GiB of memory, "
         f"{platform.system()} {platform.release()}, Python {platform.python_version()}, "
         f"{libraries}."
     )
+
+
+def revision() -> str:
+    """What was measured."""
+    try:
+        commit = commit_of("HEAD")
+    except (ValueError, OSError):  # the sources are not in a clone, or there is no git
+        return f"dialback {importlib.metadata.version('dialback')}"
+    return f"commit {commit}{', with changes' if dirty() else ''}"
 
 
 def nginx_version() -> str:

@@ -29,12 +29,15 @@ to put every 100 bytes into a frame of their own.""",
     QUIET: """\
 A stream sends 6 bytes, is quiet, and sends 6 more when all are released. Thousands of workers would
 measure this machine's memory, so a *peer* stands for the functions: one process in which each invocation
-is a session of the client library with a WebSocket of its own; the gateway calls it by the Invoke API.
-Memory is the resident set of the server beside what it was before the first level.""",
-    GROWTH: "In chunks of 64 KiB; one response of each size.",
+is a session of the client library with a WebSocket of its own; the gateway calls it by the Invoke API,
+and signs each call, which is part of the CPU to open. Memory is the resident set of the server beside what
+it was before the first level. Each level is measured once; the largest is what the descriptors that a
+process may have here allow: the gateway wants three for each stream.""",
+    GROWTH: "In chunks of 64 KiB; one response of each size, measured once.",
     RESUME: """\
 As `make figures` measures it (`cuts`), smaller: downloads at full speed whose callback is cut at random
-bytes, through a proxy that shares the two processors.""",
+bytes, through a proxy that shares the two processors; of all cuts of one run. Neither direct nor nginx
+can go on with a response whose upstream is cut.""",
     STARTING: """\
 Cold: the request needs a function that is not running yet (interpreter, imports and, for dialback, the
 first dial; the dial goes on beside the handler). Imports: how much longer a Python process takes that

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from gateway import descriptors
 from tests.benchmarks import framing, growth, quiet, resume, starting
 from tests.benchmarks.servers import contenders
 
@@ -30,7 +31,7 @@ class Depth:
         imports: processes for each thing that is imported.
         cuts: downloads, cuts of each, and bytes of each.
         sizes: bytes of the responses that grow.
-        levels: quiet streams at a time.
+        levels: quiet streams at a time, as far as the machine carries them.
         hold: seconds that they are quiet.
     """
 
@@ -78,17 +79,18 @@ def study_resume(depth: Depth, results: Results, curves: Curves) -> None:
 
 
 def study_growth(depth: Depth, results: Results, curves: Curves) -> None:
-    with contenders(("nginx", "streamed"), 1) as found:
+    with contenders(("direct", "nginx", "streamed"), 1) as found:
         for contender in found:
-            carried = uvloop.run(growth.measure(contender, depth.sizes))
+            carried = uvloop.run(growth.measure(contender, depth.sizes, results))
             curves.carried[contender.name] = carried
             growth.put(results, contender.name, carried)
 
 
 def study_quiet(depth: Depth, results: Results, curves: Curves) -> None:
+    levels = quiet.carried(depth.levels, descriptors.limit())
     with quiet.servers() as found:
         for server in found:
-            held = uvloop.run(quiet.measure(server, depth.levels, depth.hold))
+            held = uvloop.run(quiet.measure(server, levels, depth.hold, results))
             curves.held[server.name] = held
             quiet.put(results, server.name, held)
 

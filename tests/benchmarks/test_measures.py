@@ -11,7 +11,7 @@ from tests.benchmarks.contenders import Contender, Gateway, NotStreamedError
 from tests.benchmarks.counts import Counts
 from tests.benchmarks.load import Round
 from tests.benchmarks.measures import selected, take_turns
-from tests.benchmarks.results import Results
+from tests.benchmarks.results import Results, Row
 from tests.benchmarks.servers import contenders
 from tests.benchmarks.streams import FUNCTION_CPU, TINY, measures
 
@@ -72,6 +72,16 @@ def test_a_word_selects_a_measure_or_all_that_begin_so() -> None:
     assert selected(known, []) == known
     with pytest.raises(ValueError, match="'ttfb-' is no measure; there are: ttfb-1, "):
         selected(known, ["ttfb-"])
+
+
+def test_a_ratio_stands_beside_what_it_is_made_of() -> None:
+    results, row = Results(), Row("First bytes and requests", "first byte, 1 at once, p50", "ms")
+    results.put(row, "direct", 0.05, 0.05, 0.1)
+    results.put(row, "dialback", 1.0, 0.9, 1.1)
+    line = next(text for text in report.aims(results).splitlines() if "first byte p50, 1 " in text)
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[1:4] == ["direct", "≤ 12 x", "20 x"]
+    assert cells[4:] == ["11 - 20", "1 ms", "0.05 ms", "**not reached**"]
 
 
 def test_an_aim_that_was_missed_is_called_missed() -> None:

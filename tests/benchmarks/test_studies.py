@@ -8,7 +8,7 @@ import pytest
 
 from tests.benchmarks import aims, curves, report, streams, studies
 from tests.benchmarks.plots import steps
-from tests.benchmarks.quiet import LEVELS, memory_row, whole_row
+from tests.benchmarks.quiet import LEVELS, carried, memory_row, whole_row
 from tests.benchmarks.results import Results
 from tests.benchmarks.studies import STUDIES, TINY, Curves
 
@@ -16,8 +16,8 @@ GIVES = {
     "framing": ("to read 64 KiB", {"dialback", "JSON + base64"}),
     "start": ("first byte of a cold function, p50", {"dialback", "buffered"}),
     "resume": ("from the cut to the next byte, p50", {"dialback"}),
-    "growth": ("2 MiB in one response, server CPU", {"dialback", "nginx"}),
-    "quiet": ("20 quiet streams, CPU to open them", {"dialback", "nginx"}),
+    "growth": ("2 MiB in one response, server CPU", {"dialback", "nginx", "direct"}),
+    "quiet": ("20 quiet streams, CPU to open them", {"dialback", "nginx", "direct"}),
 }
 
 
@@ -37,7 +37,7 @@ def test_a_study_gives_its_rows_and_charts(name: str) -> None:
     assert all(f"](images/{plot.file})" in page for plot in drawn)
     for plot in drawn:
         lines = ElementTree.fromstring(plot.svg).iter("{http://www.w3.org/2000/svg}polyline")
-        assert sum(line.get("points", "").count(",") for line in lines) == 4
+        assert sum(line.get("points", "").count(",") for line in lines) == 2 * len(contenders)
 
 
 def test_every_aim_is_of_a_row_that_is_measured() -> None:
@@ -46,6 +46,13 @@ def test_every_aim_is_of_a_row_that_is_measured() -> None:
     names |= {row(level).name for row in (memory_row, whole_row) for level in LEVELS}
     assert {aim.row for aim in aims.AIMS} <= names
     assert studies.FULL.levels == LEVELS
+
+
+def test_as_many_streams_are_held_as_the_descriptors_allow() -> None:
+    assert carried(LEVELS, 1_000_000) == LEVELS
+    assert carried(LEVELS, 20_000) == (100, 500, 1_000, 2_500, 5_000, 6_000)
+    assert carried(LEVELS, 4_096) == (100, 500, 1_000)
+    assert carried(LEVELS, 1_024) == (100,)
 
 
 def test_an_axis_ends_beyond_the_largest_value() -> None:
