@@ -67,7 +67,8 @@ class Driver:
         self._recent: deque[Exchange] = deque(maxlen=RECENT_EXCHANGES)
         self._runs: set[ExchangeRun] = set()
         telemetry.under_way = self._active.values()
-        self._legs: set[asyncio.Task[None]] = set()
+        self._legs: set[InvokeLeg] = set()
+        self._all_returned: asyncio.Future[None] | None = None
         self._draining = False
 
     def exchanges(self) -> list[Exchange]:
@@ -84,10 +85,11 @@ class Driver:
         for lane in self._lanes.values():
             lane.gate.refuse_waiting()
 
-    async def returned(self, seconds: float) -> bool:
+    async def returned(self, seconds: float | None = None) -> bool:
         """Wait until every function has returned, `seconds` at most; whether they have."""
         if self._legs:
-            await asyncio.wait(self._legs, timeout=seconds)
+            self._all_returned = asyncio.get_running_loop().create_future()
+            await asyncio.wait((self._all_returned,), timeout=seconds)
         return not self._legs
 
     def cut(self) -> bool:
@@ -108,7 +110,7 @@ class Driver:
             lane.patience.close()
         for leg in self._legs:
             leg.cancel()
-        await asyncio.gather(*self._legs, return_exceptions=True)
+        await self.returned()
 
     # ------------------------------------------------------------ serving
 
@@ -165,9 +167,9 @@ class Driver:
         self._runs.add(run)
         invoker = self._invokers[lane.route.label]
         exchange.returned = False
-        self._start(
-            InvokeLeg(exchange, run, lane, trial, invoker)
-        )  # from here on the place is the leg's
+        leg = InvokeLeg(exchange, run, lane, trial, invoker)
+        self._legs.add(leg)
+        leg.start(self._leg_ended)  # from here on the place is the leg's
         try:
             if not whole:
                 run.upload(body)
@@ -234,10 +236,10 @@ class Driver:
             trace_id=request.trace_id,
         )
 
-    def _start(self, leg: InvokeLeg) -> None:
-        task = asyncio.create_task(leg.call())
-        self._legs.add(task)
-        task.add_done_callback(self._legs.discard)
+    def _leg_ended(self, leg: InvokeLeg) -> None:
+        self._legs.discard(leg)
+        if not self._legs and self._all_returned is not None and not self._all_returned.done():
+            self._all_returned.set_result(None)
 
 
 async def _read_body(request: EdgeRequest, route: Route) -> tuple[bytes, bool]:

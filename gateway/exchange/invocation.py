@@ -109,7 +109,7 @@ def read_outcome(result: InvokeResult, version: PayloadVersion = "2.0") -> Outco
     return Outcome(receipt=receipt) if receipt else Outcome(answer=plain_json(parsed.payload))
 
 
-def outcome_of_failure(error: Exception) -> Outcome:
+def outcome_of_failure(error: BaseException) -> Outcome:
     """Tell what an invoker's exception means."""
     if isinstance(error, InvokeOutcomeUnknown):
         return Outcome()

@@ -6,10 +6,12 @@ its place at the gate until it ends.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from functools import partial
 from random import uniform
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -18,11 +20,15 @@ from gateway.exchange.invocation import Outcome, outcome_of_failure, read_outcom
 from gateway.invoke.base import InvokeOutcomeUnknown
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from gateway.exchange.breaker import Trial
     from gateway.exchange.exchange import Exchange
     from gateway.exchange.lane import Lane
     from gateway.exchange.run import ExchangeRun
-    from gateway.invoke.base import Invoker
+    from gateway.invoke.base import Invoker, InvokeResult
+
+T = TypeVar("T")
 
 log = logging.getLogger("dialback.exchange")
 
@@ -33,6 +39,8 @@ hiccup: then the client, who is told when, comes back better than we wait."""
 
 class InvokeLeg:
     """One call, from the moment that its place at the gate is taken.
+
+    No task of its own waits for it: it goes on when what it waits for is done.
 
     Args:
         exchange: which it is about.
@@ -55,58 +63,86 @@ class InvokeLeg:
         self._lane = lane
         self._trial = trial
         self._invoker = invoker
+        self._begun = monotonic()
+        self._attempt = 0
+        self._awaited: asyncio.Future[Any] | None = None
+        self._on_end: Callable[[InvokeLeg], None]
 
-    async def call(self) -> None:
-        """Call the function and wait until it returned, or until nobody can tell any more."""
+    def start(self, on_end: Callable[[InvokeLeg], None]) -> None:
+        """Call the function, and call again as long as it provably did not run.
+
+        Args:
+            on_end: called when the call has ended.
+        """
+        self._on_end = on_end
+        self._call()
+
+    def _call(self) -> None:
+        self._exchange.calls += 1
+        assert self._run.invocation is not None  # noqa: S101 - else it would have run
+        self._go_on_after(self._invoker.invoke(self._run.invocation), self._called)
+
+    def cancel(self) -> None:
+        """Give up: nobody is told an outcome any more."""
+        if self._awaited is not None:
+            self._awaited.cancel()
+
+    def _go_on_after(self, what: Awaitable[T], go_on: Callable[[asyncio.Future[T]], None]) -> None:
+        awaited = asyncio.ensure_future(what)
+        awaited.add_done_callback(go_on)
+        self._awaited = awaited
+
+    def _called(self, call: asyncio.Future[InvokeResult]) -> None:
+        refusal = None if call.cancelled() else call.exception()
+        if isinstance(refusal, NotInvoked) and self._attempt < RETRIES:
+            pause = self._run.over_within(self._pause(self._attempt))
+            self._attempt += 1
+            self._go_on_after(pause, partial(self._paused, refusal))
+        else:
+            self._end(call, self._outcome)
+
+    def _paused(self, refusal: NotInvoked, pause: asyncio.Future[bool]) -> None:
+        invocation = self._run.invocation
+        if pause.cancelled() or pause.result() or invocation is None:
+            self._end(pause, lambda _: Outcome(failure=refusal))
+            return
+        self._lane.telemetry.invokes[refusal.reason] += 1
+        left = invocation.timeout - (monotonic() - self._begun)
+        self._run.invocation = replace(invocation, timeout=max(left, 0.0))
+        self._call()
+
+    def _end(
+        self, awaited: asyncio.Future[T], outcome_of: Callable[[asyncio.Future[T]], Outcome]
+    ) -> None:
+        self._awaited = None
         try:
-            outcome = await self._call()
-            self._lane.telemetry.invokes[outcome.name] += 1
-            self._run.take_outcome(outcome)
+            if not awaited.cancelled():
+                outcome = outcome_of(awaited)
+                self._lane.telemetry.invokes[outcome.name] += 1
+                self._run.take_outcome(outcome)
         finally:
             self._lane.gate.leave()
             self._count_ignored(self._run.leg_ended())
             self._exchange.function_returned()
+            self._on_end(self)
 
-    async def _call(self) -> Outcome:
-        """Call, and call again as long as the function provably did not run."""
-        begun = monotonic()
-        for attempt in range(RETRIES):
-            try:
-                return await self._call_once()
-            except NotInvoked as error:
-                over = await self._run.over_within(self._pause(attempt))
-                invocation = self._run.invocation
-                if over or invocation is None:
-                    return Outcome(failure=error)
-                self._lane.telemetry.invokes[error.reason] += 1
-                left = invocation.timeout - (monotonic() - begun)
-                self._run.invocation = replace(invocation, timeout=max(left, 0.0))
-                del invocation
-        try:
-            return await self._call_once()
-        except NotInvoked as error:
-            if isinstance(error, InvokeNotSent):
-                self._trial.in_vain(monotonic())
-            return Outcome(failure=error)
-
-    async def _call_once(self) -> Outcome:
-        self._exchange.calls += 1
-        assert self._run.invocation is not None  # noqa: S101 - else it would have run
-        try:
-            result = await self._invoker.invoke(self._run.invocation)
-        except NotInvoked:
-            raise
-        except (GatewayError, InvokeOutcomeUnknown) as error:
-            if isinstance(error, FunctionUnreachable):
-                self._trial.in_vain(monotonic())
-            return outcome_of_failure(error)
-        except Exception as error:
-            log.exception("the invoker of route %s failed", self._lane.route.label)
-            return outcome_of_failure(error)
+    def _outcome(self, call: asyncio.Future[InvokeResult]) -> Outcome:
+        error = call.exception()
+        if error is not None:
+            return self._failed(error)
+        result = call.result()
         self._exchange.request_id = result.request_id
         outcome = read_outcome(result, self._lane.route.payload)
         self._judge(outcome)
         return outcome
+
+    def _failed(self, error: BaseException) -> Outcome:
+        if isinstance(error, FunctionUnreachable | InvokeNotSent):
+            self._trial.in_vain(monotonic())
+        elif not isinstance(error, GatewayError | InvokeOutcomeUnknown):
+            label = self._lane.route.label
+            log.error("the invoker of route %s failed", label, exc_info=error)
+        return outcome_of_failure(error)
 
     def _pause(self, attempt: int) -> float:
         """Full jitter: whoever was refused together does not come back together."""

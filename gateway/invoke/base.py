@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from gateway.invoke.result import BufferedResponse
     from protocol.headers import HeaderList
 
@@ -69,10 +71,11 @@ class Invoker(Protocol):
     An invoker never calls a function twice for one `invoke`.
     """
 
-    async def invoke(self, invocation: Invocation) -> InvokeResult:
-        """Call the function and wait for what it returns.
+    def invoke(self, invocation: Invocation) -> Awaitable[InvokeResult]:
+        """Call the function; what is returned waits for what it returns.
 
-        Cancelling the wait does not stop the function.
+        Cancelling the wait does not stop the function. A future that comes from callbacks needs no task
+        to wait for it.
 
         Raises:
             gateway.errors.Throttled: nothing ran for want of concurrency.

@@ -91,7 +91,7 @@ class LocalFunction(Invoker):
         return await self._warm
 
     @override
-    async def invoke(self, invocation: Invocation) -> InvokeResult:
+    def invoke(self, invocation: Invocation) -> asyncio.Future[InvokeResult]:
         """Run one invocation; see `gateway.invoke.base.Invoker`.
 
         Raises:
@@ -101,13 +101,12 @@ class LocalFunction(Invoker):
             FunctionTimedOut: the caller's patience is over, and it has not begun to run.
             InvokeOutcomeUnknown: it runs, but the caller's patience (`Invocation.timeout`) is over.
         """
-        call = self._call(invocation, want_log=False)
-        return await self._outcome(call)
+        return self._begin(invocation, want_log=False).future
 
     async def invoke_with_log(self, invocation: Invocation) -> tuple[InvokeResult, bytes]:
         """Run one invocation; return also the last 4 KB that it logged. Raises like `invoke`."""
-        call = self._call(invocation, want_log=True)
-        result = await self._outcome(call)
+        call = self._begin(invocation, want_log=True)
+        result = await call.future
         return result, bytes(call.tail or b"")
 
     async def aclose(self) -> None:
@@ -166,34 +165,32 @@ class LocalFunction(Invoker):
 
     # ------------------------------------------------------------ inside
 
-    def _call(self, invocation: Invocation, *, want_log: bool) -> Call:
-        if len(invocation.event) > REQUEST_MAX:
-            raise RequestBodyTooLarge(
-                f"the event has {len(invocation.event)} bytes; Lambda takes {REQUEST_MAX}"
-            )
-        if self._closing:
-            raise FunctionUnreachable("the gateway is shutting down")
+    def _begin(self, invocation: Invocation, *, want_log: bool) -> Call:
+        """Give an invocation to a worker, now or as soon as one is free."""
         context = invocation.client_context
         if context and _UNSAFE_IN_HEADER.search(context):
-            invocation = replace(
-                invocation, client_context=json.dumps(json.loads(context)).encode()
+            context = json.dumps(json.loads(context)).encode()
+            invocation = replace(invocation, client_context=context)
+        call = Call(invocation, asyncio.get_running_loop().create_future(), want_log=want_log)
+        size = len(invocation.event)
+        if size > REQUEST_MAX:
+            call.refuse(
+                RequestBodyTooLarge(f"the event has {size} bytes; Lambda takes {REQUEST_MAX}")
             )
-        return Call(invocation, asyncio.get_running_loop().create_future(), want_log=want_log)
+        elif self._closing:
+            call.refuse(FunctionUnreachable("the gateway is shutting down"))
+        else:
+            self._place(call)
+        return call
 
-    async def _outcome(self, call: Call) -> InvokeResult:
-        timer = None
+    def _place(self, call: Call) -> None:
         if not self._run_on_idle(call):
             self._waiting.append(call)
             self._review()
-        if call.started == 0.0 or call.invocation.timeout < self.spec.timeout:
-            timer = asyncio.get_running_loop().call_later(
-                call.invocation.timeout, self._give_up, call
-            )
-        try:
-            return await call.future
-        finally:
-            if timer is not None:
-                timer.cancel()
+        patience = call.invocation.timeout
+        if call.started == 0.0 or patience < self.spec.timeout:
+            timer = asyncio.get_running_loop().call_later(patience, self._give_up, call)
+            call.future.add_done_callback(lambda _: timer.cancel())
 
     def _run_on_idle(self, call: Call) -> bool:
         """Run on the worker that was used last: the others may be needed less and less."""
