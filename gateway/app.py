@@ -152,6 +152,10 @@ class App:
         self._watching = asyncio.create_task(self._credentials.watch())
         await self._functions.start()
 
+    def connections(self) -> int:
+        """Return how many clients and functions are connected."""
+        return len(self.edge.crowd) + len(self.callback.crowd)
+
     def accepting(self) -> None:
         """Everything listens: say so to whoever asks."""
         self._ready = True

@@ -4,15 +4,21 @@ Bodies pass through buffers of 64 to 256 KiB that live for a moment. With glibc'
 shrinks and grows around them, and each page that comes back costs a page fault: keeping them made
 64 KiB chunks 13 % faster (median of four pairs of runs, side by side; see docs/architecture.md).
 
-Every connection is some 75 objects that stay, and Python looks at all there are each time that their
-number has grown by a quarter. While 3,000 functions connected at once, it did so three times, for 80 to
-180 ms each, in which nothing else happened; as it is set here, not once.
+Every stream is some 300 objects that stay. Python looks at all there are each time that their number has
+grown by a quarter, for 50 ms with 1,000 streams and 280 with 5,000, in which nothing else happens. What only
+such a look finds is circles of objects that lived for long, and nearly nothing leaves any. So the gateway
+looks when few are connected.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import gc
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # mallopt(3): parameter numbers of <malloc.h>, and what they are set to.
 _TRIM_THRESHOLD = (-1, 64 << 20)  # free memory at the top that is kept: what a busy minute needs
@@ -25,9 +31,17 @@ are at a time. Under load that alone saves 3 % of the gateway's CPU (docs/perfor
 over may leave nothing in circles: a failed call would keep its request body until the next look
 (`tests/gateway/exchange/test_uncollected.py`)."""
 
-FULL_EVERY = 7
-"""Collections of the middle generation between two full ones: some 350,000 new objects, where Python's own
-numbers mean 70,000. What only a full one finds, cycles that lived for long, is a small part of them."""
+NEVER = 1 << 30
+"""Collections of the middle generation between two full ones that come by themselves."""
+
+SWEEP_SECONDS = 60.0
+"""So often it is seen whether a full collection would do, and disturb nobody."""
+
+CALM = 200
+"""Connections with which one takes some 5 ms."""
+
+SWEEPS_MAX = 60
+"""As many times a full one may be put off: an hour, then however many are connected."""
 
 
 def keep_freed_pages() -> bool:
@@ -40,8 +54,25 @@ def keep_freed_pages() -> bool:
 
 
 def calm_collector() -> None:
-    """Look seldom at everything, and never again at what is here now: call it once all is loaded."""
+    """Never look again at what is here now, nor at everything but by `sweep`: call it once all is loaded."""
     gc.collect()
     gc.freeze()
     _, middle, _ = gc.get_threshold()
-    gc.set_threshold(YOUNG, middle, FULL_EVERY)
+    gc.set_threshold(YOUNG, middle, NEVER)
+
+
+async def sweep(connections: Callable[[], int]) -> None:
+    """Look at everything now and then, for as long as this task runs.
+
+    Args:
+        connections: how many there are.
+    """
+    put_off = 0
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        if not gc.get_count()[2]:  # nothing has become old since
+            continue
+        put_off += 1
+        if connections() <= CALM or put_off >= SWEEPS_MAX:
+            gc.collect()
+            put_off = 0

@@ -8,7 +8,7 @@ import signal
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from gateway.heap import calm_collector
+from gateway.heap import calm_collector, sweep
 from gateway.listener import Listener
 from gateway.sockets import BACKLOG
 
@@ -72,6 +72,8 @@ async def serve(
         if stop.begun.is_set():
             return 0
         calm_collector()
+        sweeper = asyncio.create_task(sweep(app.connections))
+        stack.callback(sweeper.cancel)
         factories = app.factories()
         for one in sockets.values():
             one.listen(BACKLOG)

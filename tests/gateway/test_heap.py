@@ -1,10 +1,15 @@
 """What C library and collector are told; in a process of its own, since they are told for good."""
 
+import asyncio
+import gc
 import platform
 import subprocess
 import sys
 
 import pytest
+
+from gateway import heap
+from tests.patience import PATIENCE
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these settings")
@@ -20,7 +25,57 @@ from gateway.heap import calm_collector
 calm_collector()
 assert gc.get_freeze_count() > 1000
 before = gc.get_stats()[2]["collections"]
-kept = [[] for _ in range(250_000)]
+kept = [[] for _ in range(2_000_000)]
 raise SystemExit(gc.get_stats()[2]["collections"] - before)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class Sweeping:
+    """A gateway whose every look is counted; each question how many are connected is one time to look."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, connected: int, old: int = 1) -> None:
+        self.looks: list[int] = []
+        self.asked = 0
+        self._connected = connected
+        monkeypatch.setattr(heap, "SWEEP_SECONDS", 0.0)
+        monkeypatch.setattr(gc, "get_count", self._count)
+        monkeypatch.setattr(gc, "collect", lambda: self.looks.append(self.asked))
+        self._old = old
+        self.times = 0
+
+    def _count(self) -> tuple[int, int, int]:
+        self.times += 1
+        return 0, 0, self._old
+
+    def _connections(self) -> int:
+        self.asked += 1
+        return self._connected
+
+    async def run(self, times: int) -> list[int]:
+        """Return at which of so many times everything was looked at."""
+        task = asyncio.create_task(heap.sweep(self._connections))
+        async with asyncio.timeout(PATIENCE):
+            while self.times < times:
+                await asyncio.sleep(0)
+        task.cancel()
+        return self.looks
+
+
+async def test_everything_is_looked_at_while_few_are_connected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert await Sweeping(monkeypatch, heap.CALM).run(3) == [1, 2, 3]
+
+
+async def test_a_crowd_is_not_disturbed_but_once_in_a_long_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    most = heap.SWEEPS_MAX
+    assert await Sweeping(monkeypatch, heap.CALM + 1).run(2 * most) == [most, 2 * most]
+
+
+async def test_nothing_is_looked_at_if_nothing_has_become_old(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert await Sweeping(monkeypatch, 0, old=0).run(3) == []
