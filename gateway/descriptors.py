@@ -29,4 +29,4 @@ def raise_limit() -> None:
     except (OSError, ValueError) as error:  # macOS refuses what it calls unlimited itself
         log.warning("descriptors: %d may be open; more are refused: %s", soft, error)
     else:
-        log.info("descriptors: %d may be open, not %d", limit(), soft)
+        log.debug("descriptors: %d may be open, not %d", limit(), soft)
