@@ -13,18 +13,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
+
+    from lambda_client.reactor import Handle, Loop
 
 
 class Ticker:
     """The one timer of an event loop, for the alarms of every clock on it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: Loop) -> None:
         self.now = loop.time
         self._loop = loop
         self._clocks: set[Clock] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Handle | None = None
         self._due = 0.0
 
     def expect(self, clock: Clock, when: float) -> None:
@@ -53,7 +54,7 @@ class Ticker:
 
 
 class Clock:
-    """The alarms of one session, on the I/O thread."""
+    """The alarms of one session."""
 
     def __init__(self, ticker: Ticker, late: float, thawed: Callable[[], None]) -> None:
         """Start with no alarm.

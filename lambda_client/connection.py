@@ -1,15 +1,12 @@
-"""One WebSocket to a gateway: websockets' sans-I/O client over an asyncio transport. No more.
+"""One WebSocket to a gateway: websockets' sans-I/O client over a transport. No more.
 
 Driving the sans-I/O client directly lets all frames that wait go to the kernel in one write, which
-its asyncio front end does not offer; small chunks cost about half as much.
+its front ends do not offer; small chunks cost about half as much.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import select
-import sys
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,6 +26,8 @@ if TYPE_CHECKING:
 
     from websockets.uri import WebSocketURI
 
+    from lambda_client.reactor import Loop
+    from lambda_client.transport import Transport
     from protocol.frames import Frame, StreamFrame
 
 logger = logging.getLogger("dialback")
@@ -40,11 +39,6 @@ _library_log.setLevel(logging.INFO)
 HIGH_WATER = 256 * 1024
 """Bytes waiting in the transport beyond which chunks wait, and are joined, in the stream instead.
 Four full DATA frames keep the kernel busy while the loop does something else."""
-
-WRITELINES_NEVER_PAUSES = (3, 12) <= sys.version_info < (3, 12, 9) or (
-    (3, 13) <= sys.version_info < (3, 13, 2)
-)
-"""asyncio's `writelines` told nobody that its buffer was full (CVE-2024-12254)."""
 
 CLOSE_SECONDS = 1.0
 """How long the last bytes of a closed connection may wait for a peer that takes none."""
@@ -66,26 +60,43 @@ class Owner(Protocol):
         ...
 
 
-class Connection(asyncio.Protocol):
-    """A connection that is open, or being opened (see `dial`). Used on the I/O thread only.
+class Connection:
+    """A connection that is open, or being opened (see `dial`). Used within turns only.
 
     Attributes:
         url: the callback URL that it was dialled at.
         owner: who it reports to; None while it is parked.
         state: the protocol's side: streams, keepalive, park.
-        opened: done once the upgrade succeeded or failed.
         closed: nothing can be sent any more.
         paused: the transport holds more than it should: only control frames may follow.
     """
 
-    def __init__(self, url: str, uri: WebSocketURI, token: str, limits: Limits) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        url: str,
+        uri: WebSocketURI,
+        token: str,
+        limits: Limits,
+        opened: Callable[[Exception | None], None],
+    ) -> None:
+        """Make one; `connection_made` asks for the upgrade.
+
+        Args:
+            loop: where it lives.
+            url: the callback URL that is dialled.
+            uri: where exactly the upgrade is asked for.
+            token: shown to the gateway.
+            limits: what messages may come before the gateway has said its own.
+            opened: called once, when the upgrade succeeded (None) or failed.
+        """
         self.url = url
         self.owner: Owner | None = None
         self.closed = False
         self.paused = False
-        self._loop = asyncio.get_running_loop()
-        self.state = FunctionConnection(limits, self._loop.time())
-        self.opened: asyncio.Future[None] = self._loop.create_future()
+        self._loop = loop
+        self.state = FunctionConnection(limits, loop.time())
+        self._opened: Callable[[Exception | None], None] | None = opened
         self._token = token
         self._masks = masks()
         self._when_flushed: Callable[[], None] | None = None
@@ -96,7 +107,7 @@ class Connection(asyncio.Protocol):
             logger=_library_log,
         )
         self._incoming = Incoming(self._socket, limits.max_message, self._on_response)
-        self._transport: asyncio.Transport | None = None
+        self._transport: Transport | None = None
 
     # ------------------------------------------------------------ sending
 
@@ -111,11 +122,11 @@ class Connection(asyncio.Protocol):
 
     def when_flushed(self, then: Callable[[], None]) -> None:
         """Call `then` once the kernel took everything (or the connection is gone)."""
-        if self.closed or self._transport is None or not self._transport.get_write_buffer_size():
+        if self.closed or self._transport is None or not self._transport.waiting():
             then()
             return
         self._when_flushed = then
-        self._transport.set_write_buffer_limits(high=0)
+        self._transport.set_high_water(0)
 
     def close(self, code: CloseCode, reason: str = "") -> None:
         """Say goodbye, and do not wait for the answer: the environment may freeze."""
@@ -141,20 +152,14 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if self.closed or self.state.goaway is not None or transport is None:
             return False
-        poll, socket = select.poll(), transport.get_extra_info("socket")
-        try:
-            poll.register(-1 if socket is None else socket.fileno(), select.POLLIN)
-        except ValueError:  # the I/O thread has closed it just now; TLS forgets the socket then
-            return False
-        return not poll.poll(0)
+        return not transport.readable()
 
     # ------------------------------------------------------------ what the transport calls
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for the upgrade; asyncio has set TCP_NODELAY."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - made by create_connection
+    def connection_made(self, transport: Transport) -> None:
+        """Ask for the upgrade."""
         self._transport = transport
-        transport.set_write_buffer_limits(high=HIGH_WATER)
+        transport.set_high_water(HIGH_WATER)
         request = self._socket.connect()
         request.headers["Authorization"] = f"Bearer {self._token}"
         self._socket.send_request(request)
@@ -187,27 +192,23 @@ class Connection(asyncio.Protocol):
         self.paused = True
 
     def resume_writing(self) -> None:
-        """The transport wants more. It must not be closed before it has returned from here."""
+        """The transport wants more."""
         self.paused = False
-        self._loop.call_soon(self._resumed)
-
-    def _resumed(self) -> None:
         if self._when_flushed is not None:
             then, self._when_flushed = self._when_flushed, None
             if self._transport is not None:
-                self._transport.set_write_buffer_limits(high=HIGH_WATER)
-            self._loop.call_soon(then)  # asyncio's transport does not stand to be closed in here
+                self._transport.set_high_water(HIGH_WATER)
+            then()
         elif self.owner is not None:
             self.owner.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits."""
-        self._transport = None  # asyncio's own may not be aborted once it has flushed and closed
+        self._transport = None
         reason, code = self._goodbye()
         if exc is not None:
             reason = str(exc) or type(exc).__name__
-        if not self.opened.done():
-            self.opened.set_exception(self._socket.handshake_exc or ConnectionError(reason))
+        self._tell_opened(self._socket.handshake_exc or exc or ConnectionError(reason))
         self._drop(None, reason, code)
 
     # ------------------------------------------------------------ inside
@@ -226,7 +227,7 @@ class Connection(asyncio.Protocol):
         if then is not None:
             then()
 
-    def _hang_up(self, transport: asyncio.Transport) -> None:
+    def _hang_up(self, transport: Transport) -> None:
         """Close the transport; a peer that does not take what waits in it keeps it only for a while."""
         transport.close()
         self._loop.call_later(CLOSE_SECONDS, self.abort)
@@ -236,13 +237,13 @@ class Connection(asyncio.Protocol):
         self._drop(error.close_code, str(error))
 
     def _on_response(self) -> None:
-        refusal = self._socket.handshake_exc
-        if self.opened.done():
-            return
-        if refusal is not None:
-            self.opened.set_exception(refusal)
-        else:
-            self.opened.set_result(None)
+        # Not now: a goodbye may be in the same read.
+        self._loop.call_soon(lambda: self._tell_opened(self._socket.handshake_exc))
+
+    def _tell_opened(self, error: Exception | None) -> None:
+        tell, self._opened = self._opened, None
+        if tell is not None:
+            tell(error)
 
     def _on_message(self, message: bytes | memoryview) -> None:
         now = self._loop.time()
@@ -259,11 +260,8 @@ class Connection(asyncio.Protocol):
         self._write([part for part in self._socket.data_to_send() if part])
 
     def _write(self, parts: list[bytes]) -> None:
-        if parts and self._transport is not None and not self._transport.is_closing():
-            if WRITELINES_NEVER_PAUSES:
-                self._transport.write(b"".join(parts))
-            else:
-                self._transport.writelines(parts)
+        if parts and self._transport is not None:
+            self._transport.writelines(parts)
 
     def _goodbye(self) -> tuple[str, int | None]:
         """Return why and with which code the connection ended; no code when nobody said goodbye."""

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from websockets.exceptions import InvalidStatus, InvalidURI
 from websockets.uri import parse_uri
 
 from lambda_client.connection import Connection
+from lambda_client.tls_transport import TlsTransport
+from lambda_client.transport import TcpTransport
 from lambda_client.trust import client_context
 from protocol.limits import ATTACH_PATH
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
+    from lambda_client.loop import Io
+    from lambda_client.reactor import Handle
     from protocol.limits import Limits
 
 REFUSED_FOR_GOOD = frozenset({301, 302, 303, 307, 308, 400, 401, 403, 404})
@@ -26,12 +30,14 @@ class DialError(Exception):
     """No connection could be opened; the text says at which URL and why.
 
     Attributes:
+        why: it without the URL.
         final: asking the same address again is of no use.
         retry_after: seconds that the gateway asked to wait; 0 when it did not.
     """
 
     def __init__(self, url: str, why: str, *, final: bool = False, retry_after: float = 0) -> None:
         super().__init__(f"could not dial back to {url}: {why}")
+        self.why = why
         self.final = final
         self.retry_after = retry_after
 
@@ -44,10 +50,11 @@ class Dial:
         tell: who hears of its end.
     """
 
-    def __init__(self, url: str, token: str, limits: Limits, seconds: float) -> None:
-        """Begin, on the I/O thread.
+    def __init__(self, io: Io, url: str, token: str, limits: Limits, seconds: float) -> None:
+        """Begin, within a turn.
 
         Args:
+            io: where the connection will live.
             url: a callback URL; the attach path is appended.
             token: shown to the gateway.
             limits: what messages may come before the gateway has said its own.
@@ -55,23 +62,77 @@ class Dial:
         """
         self.url = url
         self.tell: Callable[[Connection | DialError], None] = _discard
-        opening = _open(url, token, limits, seconds)
-        self._task = asyncio.get_running_loop().create_task(opening)
-        self._task.add_done_callback(self._on_done)
+        self._io = io
+        self._token = token
+        self._limits = limits
+        self._connecting: Handle | None = None
+        self._connection: Connection | None = None
+        self._tcp: TcpTransport | None = None
+        self._over = False
+        self._timer = io.loop.call_later(seconds, lambda: self._fail(TimeoutError()))
+        io.loop.call_soon(lambda: self._begin(seconds))  # whoever dials says first whom to tell
 
     def drop(self) -> None:
         """Nobody needs it any more."""
         self.tell = _discard
-        self._task.cancel()
+        self._fail(ConnectionAbortedError())
 
-    def _on_done(self, task: asyncio.Task[Connection]) -> None:
-        if task.cancelled():
+    # ------------------------------------------------------------ step by step
+
+    def _begin(self, seconds: float) -> None:
+        if self._over:
             return
-        error = task.exception()
-        if error is None:
-            self.tell(task.result())
-        else:
-            self.tell(_dial_error(self.url, error))
+        try:
+            uri = parse_uri(self.url.rstrip("/") + ATTACH_PATH)
+            self._tls = client_context() if uri.secure else None
+        except (InvalidURI, ValueError) as error:
+            self._fail(error)
+            return
+        self._uri = uri
+        self._connecting = self._io.connect(uri.host, uri.port, seconds, self._on_socket)
+
+    def _on_socket(self, found: socket.socket | Exception) -> None:
+        self._connecting = None
+        if isinstance(found, Exception):
+            self._fail(found)
+            return
+        loop = self._io.loop
+        made = Connection(loop, self.url, self._uri, self._token, self._limits, self._on_opened)
+        try:
+            user = made if self._tls is None else TlsTransport(self._tls, self._uri.host, made)
+        except ValueError as error:  # a name that no certificate can have
+            found.close()
+            self._fail(error)
+            return
+        self._connection = made
+        self._io.live.add(made)
+        self._tcp = TcpTransport(loop, found, user)
+        self._tcp.start()
+
+    def _on_opened(self, error: Exception | None) -> None:
+        if error is not None:
+            self._fail(error)
+            return
+        connection = self._finish()
+        if connection is not None:
+            self.tell(connection)
+
+    def _fail(self, error: Exception) -> None:
+        if self._over:
+            return
+        connection = self._finish()
+        if connection is not None:
+            connection.closed = True
+        if self._tcp is not None:  # which the connection knows only once it is open
+            self._tcp.abort()
+        self.tell(_dial_error(self.url, error))
+
+    def _finish(self) -> Connection | None:
+        self._over = True
+        self._timer.cancel()
+        if self._connecting is not None:
+            self._connecting.cancel()
+        return self._connection
 
 
 def _discard(outcome: Connection | DialError) -> None:
@@ -79,26 +140,10 @@ def _discard(outcome: Connection | DialError) -> None:
         outcome.abort()
 
 
-async def _open(url: str, token: str, limits: Limits, seconds: float) -> Connection:
-    async with asyncio.timeout(seconds):
-        uri = parse_uri(url.rstrip("/") + ATTACH_PATH)
-        connection = Connection(url, uri, token, limits)
-        tls = client_context() if uri.secure else None
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.create_connection(lambda: connection, uri.host, uri.port, ssl=tls)
-            await connection.opened
-        except BaseException:
-            connection.opened.cancel()  # nobody waits for what becomes of it
-            connection.abort()
-            raise
-        return connection
-
-
-def _dial_error(url: str, error: BaseException) -> DialError:
+def _dial_error(url: str, error: Exception) -> DialError:
     if isinstance(error, InvalidStatus):
         answer = error.response
-        why = str(error)
+        why = f"HTTP {answer.status_code}"
         if answer.body:
             why += f": {bytes(answer.body[:200]).decode(errors='replace')}"
         final = answer.status_code in REFUSED_FOR_GOOD

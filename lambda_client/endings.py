@@ -1,6 +1,6 @@
 """How an exchange comes to its end although something does not: every wait has one alarm here.
 
-All of it on the I/O thread: user code waits for one thing only, that the session is settled.
+All of it within turns (`reactor`): user code waits for one thing only, that the session is settled.
 """
 
 from __future__ import annotations

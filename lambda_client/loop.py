@@ -1,8 +1,7 @@
-"""The one background thread on which every socket of this environment lives, and what waits there.
+"""Where every socket of this environment lives, and what waits there from one invocation to the next.
 
 It is made when the first exchange needs a socket, never at import: a process that forks afterwards
 (or an image restored by SnapStart) would otherwise inherit a dead thread and a shared epoll set.
-asyncio is imported on this thread, so that the first dial's imports overlap with the handler.
 """
 
 from __future__ import annotations
@@ -10,17 +9,20 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakSet
 
 from lambda_client.clock import Ticker
+from lambda_client.reactor import Reactor
 
 if TYPE_CHECKING:
-    import asyncio
+    import socket
     from collections.abc import Callable
 
     from lambda_client.connection import Connection
     from lambda_client.dial import Dial, DialError
+    from lambda_client.reactor import Handle, Loop
+    from lambda_client.waiting import Gate
 
 
 PARKED_MAX = 8
@@ -37,18 +39,25 @@ class _Parked(NamedTuple):
 class Io:
     """Where jobs run and connections live; what one invocation leaves there for the next.
 
-    A subclass says how a job is run. Everything but `submit`, `next_sid` and `take_parked` is called
-    on the thread (or loop) of the jobs only.
+    Everything but `give`, `hurry`, `wake`, `linger`, `block`, `nudge`, `attend`, `next_sid` and `take_parked` is called
+    by jobs only.
 
     Attributes:
+        loop: what runs the jobs.
+        ticker: the one timer for all alarms.
+        live: the connections that are not gone.
         wanted: who would take a connection that was dialled for somebody else.
     """
 
     def __init__(
         self,
+        loop: Loop,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
+        self.loop = loop
+        self.ticker = Ticker(loop)
+        self.live: WeakSet[Connection] = WeakSet()
         self.wanted: Callable[[Connection], None] | None = None
         self._lock = threading.Lock()
         self._monotonic = monotonic
@@ -56,20 +65,51 @@ class Io:
         self._sids = 0
         self._parked: dict[str, _Parked] = {}  # by address; the one that waits longest comes first
         self._stray: Dial | None = None
-        self._ticker: Ticker | None = None
 
-    @property
-    def ticker(self) -> Ticker:
-        """The one timer of the thread."""
-        if self._ticker is None:
-            import asyncio
+    # ------------------------------------------------------------ jobs, from anywhere
 
-            self._ticker = Ticker(asyncio.get_running_loop())
-        return self._ticker
+    def give(self, job: Callable[[], object]) -> None:
+        """Leave a job, to be run after every one left before it. Then say when, by one of the next three."""
+        self.loop.call_soon_threadsafe(job)
+
+    def hurry(self) -> None:
+        """What was left is to be done now: by this thread, if nobody else is at it."""
+
+    def wake(self) -> None:
+        """What was left is to be done soon, but not by this thread."""
+
+    def linger(self) -> None:
+        """What was left may go along with what is done next; after a moment it is done anyway."""
 
     def submit(self, job: Callable[[], object]) -> None:
-        """Run `job` soon, after every job submitted before it. Callable anywhere."""
-        raise NotImplementedError
+        """Leave a job that somebody else is to do soon."""
+        self.give(job)
+        self.wake()
+
+    def block(self, gate: Gate) -> None:
+        """Wait until somebody opens a gate."""
+        gate.wait()
+
+    def nudge(self) -> None:
+        """A gate was opened."""
+
+    def attend(self) -> None:
+        """Somebody waits, and does not block for it."""
+
+    def look_away(self) -> None:
+        """The job that runs has asked something; user code will wait for the answer soon."""
+
+    def connect(
+        self,
+        host: str,
+        port: int,
+        seconds: float,
+        tell: Callable[[socket.socket | Exception], object],
+    ) -> Handle:
+        """Open a TCP connection (see `address.Connecting`)."""
+        from lambda_client.address import Connecting  # with the first dial
+
+        return Connecting(self.loop, host, port, seconds, tell)
 
     def next_sid(self) -> int:
         """Return a stream id that no connection of this process has used. Callable anywhere."""
@@ -148,35 +188,33 @@ class Io:
 
 
 class IoThread(Io):
-    """A daemon thread running one event loop for the life of the process."""
+    """A reactor, and its daemon thread for the life of the process."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.pid = os.getpid()
-        self._before_start: deque[Callable[[], object]] = deque()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        threading.Thread(target=self._run, name="dialback-io", daemon=True).start()
+        self._reactor = reactor = Reactor(self._interrupted)
+        super().__init__(reactor)
+        self.give = reactor.give  # type: ignore[method-assign]  # a call less on the way of each chunk
+        self.hurry = reactor.hurry  # type: ignore[method-assign]
+        self.wake = reactor.wake  # type: ignore[method-assign]
+        self.linger = reactor.linger  # type: ignore[method-assign]
+        self.nudge = reactor.nudge  # type: ignore[method-assign]
+        self.attend = reactor.attend  # type: ignore[method-assign]
+        self.look_away = reactor.look_away  # type: ignore[method-assign]
+        threading.Thread(target=reactor.run, name="dialback-io", daemon=True).start()
 
-    def submit(self, job: Callable[[], object]) -> None:
-        """Run `job` on the thread soon, after every job submitted before it."""
-        loop = self._loop
-        if loop is None:
-            with self._lock:
-                loop = self._loop
-                if loop is None:
-                    self._before_start.append(job)
-                    return
-        loop.call_soon_threadsafe(job)
+    def block(self, gate: Gate) -> None:
+        """Wait until somebody opens a gate, doing what there is to be done meanwhile."""
+        if not self._reactor.lead(lambda: gate.opened):
+            gate.wait()
 
-    def _run(self) -> None:
-        import asyncio
+    def _interrupted(self) -> None:
+        """An exception has broken off what a thread of the user's was doing here.
 
-        loop = asyncio.new_event_loop()
-        with self._lock:
-            while self._before_start:  # no name here may hold a job, and its exchange, for ever
-                loop.call_soon(self._before_start.popleft())
-            self._loop = loop
-        loop.run_forever()
+        Anything may be half done. What travels over a new connection is whole again.
+        """
+        for connection in tuple(self.live):
+            connection.abort()
 
 
 _thread: IoThread | None = None

@@ -6,16 +6,18 @@ by itself, so that the one that fails is the one that is named.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
+import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
-from websockets.exceptions import InvalidStatus
 from websockets.uri import parse_uri
 
 from lambda_client.connection import Connection
+from lambda_client.dial import Dial, DialError
+from lambda_client.loop import io_thread
 from lambda_client.trust import client_context
 from protocol.errors import RejectCode
 from protocol.frames import Attach, Reject
@@ -23,7 +25,7 @@ from protocol.limits import ATTACH_PATH, Limits
 from protocol.probe import Step, UrlReport, report_to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Callable
 
     from protocol.envelope import Envelope
     from protocol.frames import StreamFrame
@@ -34,15 +36,35 @@ STEP_SECONDS = 5.0
 
 def answer_probe(envelope: Envelope) -> dict[str, object]:
     """Probe every callback URL; return what the function returns."""
-
-    async def probe_all() -> list[UrlReport]:
-        return [await _Probe(envelope, url).run() for url in envelope.urls]
-
-    return report_to_json(envelope, asyncio.run(probe_all()))
+    return report_to_json(envelope, [_Probe(envelope, url).run() for url in envelope.urls])
 
 
 class _Failed(Exception):
     """A step failed; the text says why."""
+
+
+class _Answer:
+    """What a job of the I/O finds out, for the thread that waits for it."""
+
+    def __init__(self) -> None:
+        self._came = threading.Event()
+        self._found: object = None
+
+    def give(self, found: object) -> None:
+        """Tell it; only the first counts."""
+        if not self._came.is_set():
+            self._found = found
+            self._came.set()
+
+    def wait(self) -> object:
+        """Return it.
+
+        Raises:
+            TimeoutError: it did not come in `STEP_SECONDS`.
+        """
+        if not self._came.wait(STEP_SECONDS):
+            raise TimeoutError("no answer in time")
+        return self._found
 
 
 class _Probe:
@@ -52,33 +74,34 @@ class _Probe:
         self._envelope = envelope
         self._url = url
         self._uri = parse_uri(url.rstrip("/") + ATTACH_PATH)
+        self._io = io_thread()
         self._steps: list[Step] = []
         self._connection: Connection | None = None
         self._sid = 0
-        self._answer: asyncio.Future[Reject | str]
+        self._answer = _Answer()
 
-    async def run(self) -> UrlReport:
+    def run(self) -> UrlReport:
         """Go as far as possible."""
         try:
-            await self._step("dns", self._resolve())
-            await self._step("tcp", self._connect())
+            self._step("dns", self._resolve)
+            self._step("tcp", self._connect)
             if self._uri.secure:
-                await self._step("tls", self._shake_hands())
-            await self._step("upgrade", self._upgrade())
-            await self._step("attach", self._attach())
+                self._step("tls", self._shake_hands)
+            self._step("upgrade", self._upgrade)
+            self._step("attach", self._attach)
             if self._envelope.probe_ms:
-                await self._step("idle", self._idle(self._envelope.probe_ms / 1000))
+                self._step("idle", partial(self._idle, self._envelope.probe_ms / 1000))
         except _Failed:
             pass
         finally:
             if self._connection is not None:
-                self._connection.abort()
+                self._io.submit(self._connection.abort)
         return UrlReport(self._url, tuple(self._steps))
 
-    async def _step(self, name: str, work: Awaitable[str]) -> None:
+    def _step(self, name: str, work: Callable[[], str]) -> None:
         begun = time.monotonic()
         try:
-            detail = await work
+            detail = work()
         except Exception as error:
             why = "no answer in time" if isinstance(error, TimeoutError) else str(error)
             self._note(name, begun, why or type(error).__name__, ok=False)
@@ -90,68 +113,78 @@ class _Probe:
 
     # ------------------------------------------------------------ the steps
 
-    async def _resolve(self) -> str:
-        async with asyncio.timeout(STEP_SECONDS):
-            found = await asyncio.get_running_loop().getaddrinfo(
-                self._uri.host, self._uri.port, type=socket.SOCK_STREAM
-            )
+    def _resolve(self) -> str:
+        answer, host, port = _Answer(), self._uri.host, self._uri.port
+
+        def look_up() -> None:
+            try:
+                answer.give(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            except OSError as error:
+                answer.give(error)
+
+        threading.Thread(target=look_up, name="dialback-dns", daemon=True).start()
+        found = answer.wait()
+        if isinstance(found, OSError):
+            raise found
+        assert isinstance(found, list)  # noqa: S101 - what getaddrinfo returns
         addresses = sorted({str(entry[4][0]) for entry in found})
         return f"{self._uri.host} is {', '.join(addresses)}"
 
-    async def _connect(self) -> str:
-        async with asyncio.timeout(STEP_SECONDS):
-            _, writer = await asyncio.open_connection(self._uri.host, self._uri.port)
-        address, port = writer.get_extra_info("peername")[:2]
-        writer.transport.abort()
+    def _connect(self) -> str:
+        with self._open() as connected:
+            address, port = connected.getpeername()[:2]
         return f"connected to {address} port {port}"
 
-    async def _shake_hands(self) -> str:
-        async with asyncio.timeout(STEP_SECONDS):
-            _, writer = await asyncio.open_connection(
-                self._uri.host, self._uri.port, ssl=client_context()
-            )
-        secure = writer.get_extra_info("ssl_object")
-        writer.transport.abort()
-        return f"{secure.version()}, the certificate is good"
+    def _shake_hands(self) -> str:
+        context = client_context()
+        with context.wrap_socket(self._open(), server_hostname=self._uri.host) as secure:
+            return f"{secure.version()}, the certificate is good"
 
-    async def _upgrade(self) -> str:
-        limits = Limits(max_frame=self._envelope.max_frame)
-        connection = Connection(self._url, self._uri, self._envelope.token, limits)
-        self._connection = connection
-        tls = client_context() if self._uri.secure else None
-        async with asyncio.timeout(STEP_SECONDS):
-            await asyncio.get_running_loop().create_connection(
-                lambda: connection, self._uri.host, self._uri.port, ssl=tls
-            )
-            try:
-                await connection.opened
-            except InvalidStatus as error:
-                answer = error.response
-                text = bytes(answer.body or b"")[:200].decode(errors="replace")
-                raise ConnectionError(f"HTTP {answer.status_code}: {text}") from error
-        connection.owner = self
+    def _open(self) -> socket.socket:
+        return socket.create_connection((self._uri.host, self._uri.port), STEP_SECONDS)
+
+    def _upgrade(self) -> str:
+        answer = _Answer()
+
+        def dial() -> None:
+            limits = Limits(max_frame=self._envelope.max_frame)
+            made = Dial(self._io, self._url, self._envelope.token, limits, STEP_SECONDS)
+            made.tell = take
+
+        def take(outcome: Connection | DialError) -> None:
+            if isinstance(outcome, Connection):
+                outcome.owner = self
+            answer.give(outcome)
+
+        self._io.submit(dial)
+        outcome = answer.wait()
+        if not isinstance(outcome, Connection):
+            raise ConnectionError(getattr(outcome, "why", outcome))
+        self._connection = outcome
         return "the gateway took the token"
 
-    async def _attach(self) -> str:
-        connection = self._connection
+    def _attach(self) -> str:
+        connection, io = self._connection, self._io
         if connection is None or connection.closed:
             raise ConnectionError("the connection was closed")
-        loop = asyncio.get_running_loop()
-        self._answer = loop.create_future()
+        self._answer = _Answer()
         self._sid += 1
-        connection.state.open_stream(self._sid, loop.time())
-        connection.send([self._attach_frame()])
-        async with asyncio.timeout(STEP_SECONDS):
-            answer = await self._answer
+
+        def ask() -> None:
+            connection.state.open_stream(self._sid, io.loop.time())
+            connection.send([self._attach_frame()])
+
+        io.submit(ask)
+        answer = self._answer.wait()
         if not isinstance(answer, Reject):
             raise ConnectionError(answer)
         if answer.code != RejectCode.UNKNOWN:
             raise ConnectionError(f"the gateway answered {answer}")
         return "the gateway answers"
 
-    async def _idle(self, seconds: float) -> str:
-        await asyncio.sleep(seconds)
-        await self._attach()
+    def _idle(self, seconds: float) -> str:
+        time.sleep(seconds)
+        self._attach()
         return f"still open after {seconds:g} s of silence"
 
     def _attach_frame(self) -> Attach:
@@ -174,13 +207,12 @@ class _Probe:
 
     def received(self, frame: StreamFrame) -> None:
         """The answer to ATTACH."""
-        if isinstance(frame, Reject) and not self._answer.done():
-            self._answer.set_result(frame)
+        if isinstance(frame, Reject):
+            self._answer.give(frame)
 
     def flush(self) -> None:
         """Nothing waits."""
 
     def lost(self, reason: str, code: int | None) -> None:
         """The connection is gone."""
-        if not self._answer.done():
-            self._answer.set_result(f"closed by the other side ({code}): {reason}")
+        self._answer.give(f"closed by the other side ({code}): {reason}")

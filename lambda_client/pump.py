@@ -1,6 +1,6 @@
 """Frames between one session and the connection that carries it now.
 
-Everything here runs on the I/O thread. The session's lock is held while its stream is touched, never
+Everything here runs within turns (`reactor`). The session's lock is held while its stream is touched, never
 while a socket is. How the connection is got, and got again, is `Reach`'s; how the exchange ends is
 `Endings`'.
 """

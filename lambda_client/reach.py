@@ -31,7 +31,7 @@ logger = logging.getLogger("dialback")
 
 
 class Reach:
-    """Everything between `no connection` and `ATTACHED`, on the I/O thread."""
+    """Everything between `no connection` and `ATTACHED`, within turns."""
 
     def __init__(self, io: Io, session: Shared, pump: Pump) -> None:
         self._io = io
@@ -109,7 +109,7 @@ class Reach:
             return
         session = self._session
         self._dial = Dial(
-            url, session.envelope.token, session.stream.limits, session.timing.attempt
+            self._io, url, session.envelope.token, session.stream.limits, session.timing.attempt
         )
         self._dial.tell = self._on_dialled
 

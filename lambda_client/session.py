@@ -1,11 +1,11 @@
 """One exchange as user code uses it: the outlet of its response, the source of a streamed request.
 
-User code puts bytes in and waits for room; the I/O thread (see `pump`) takes frames out. It is woken
-only when it is idle: a producer that is faster than the socket pays for the hop between threads once
-per wake-up, not once per chunk.
+User code puts bytes in and waits for room; jobs of the I/O (see `pump`) take frames out. After a pause
+that is done here and now, by the thread that writes: to wake another one would cost more than to send.
+In a flood the I/O thread does it, and what comes meanwhile leaves together.
 
-Every wait is for one thing that the I/O thread brings about: it owns the timers. So each ending comes
-in two halves, with a wait for `settled` between them, in whatever way the caller can wait.
+Every wait is for one thing that the I/O brings about: it has the timers. So each ending comes in two
+halves, with a wait for `settled` between them, in whatever way the caller can wait.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from lambda_client.timing import Timing
     from protocol.envelope import Envelope
     from protocol.headers import HeaderList
+
+PAUSE = 0.0005
+"""Seconds without a frame after which a write is no flood, and is sent by whoever writes."""
 
 _IDLE, _SETTLED = Phase.IDLE, Phase.SETTLED  # for every write, as in `protocol.function_stream`
 
@@ -63,7 +66,8 @@ class Session(Shared):
         self._io = io
         self._pump: Pump | None = None
         self._halfway = False  # a chunk of which some bytes were taken waits for credit
-        self._job_waits = False  # the I/O thread was woken, and has not come to it yet
+        self._job_waits = False  # one was given to the I/O that has not come to it yet
+        self._job_lingers = False  # and it waits for something to go along with
 
     # ------------------------------------------------------------ the response
 
@@ -92,23 +96,30 @@ class Session(Shared):
             if parked is not None:
                 # Attached here and now, so that the first write already counts as streamed.
                 attach = self.attach(io.next_sid())
+                self._job_lingers = True
 
         def start() -> None:
             user_done = self._job_begins()
-            try:
-                from lambda_client.pump import Pump  # brings asyncio, websockets and msgpack
-            except ImportError as error:
-                self.unreachable(f"cannot dial back: {error}")
-                return
-            self._pump = Pump(io, self)
-            if parked is not None and attach is not None:
-                self._pump.reuse(parked, attach)
-            else:
-                self._pump.dial()
+            if self._pump is None:  # else it was interrupted, and is done again
+                try:
+                    from lambda_client.pump import Pump  # brings websockets and msgpack
+                except ImportError as error:
+                    self.unreachable(f"cannot dial back: {error}")
+                    return
+                self._pump = Pump(io, self)
+                if parked is not None and attach is not None:
+                    self._pump.reuse(parked, attach)
+                    io.look_away()
+                else:
+                    self._pump.dial()
             if user_done:
                 self._pump.user_done()
 
-        io.submit(start)
+        io.give(start)
+        if parked is None:
+            io.wake()
+        else:
+            io.linger()
 
     def start(self, status: int, headers: HeaderList) -> None:
         """Give the head; it travels with the first bytes, or at `flush`."""
@@ -117,11 +128,16 @@ class Session(Shared):
             self.stream.start(status, headers)
 
     def flush(self) -> None:
-        """Send the head now."""
+        """Send the head although nothing follows yet: with what follows in a moment, or without."""
         with self.lock:
-            wake = self._must_wake()
-        if wake:
-            self._wake()
+            if not self._pump_idle:
+                return  # whoever is busy will look by himself
+            self._job_lingers = True
+            given = self._note_job()
+        if self._io is not None:
+            if given:
+                self._io.give(self._look)
+            self._io.linger()
 
     def write(self, data: bytes) -> None:
         """Take body bytes; block while there is no credit."""
@@ -130,8 +146,8 @@ class Session(Shared):
             self.open()
         rest = self._put(data, size)
         while rest:
-            with self._turn(rest, size) as came, self.lock:
-                self.waiters.wait(came)
+            with self._turn(rest, size) as came:
+                self.wait(came)
             rest = self._put(rest, size)
 
     async def write_async(self, data: bytes) -> None:
@@ -140,7 +156,7 @@ class Session(Shared):
             rest, size = self._put(data, len(data)), len(data)
             while rest:
                 with self._turn(rest, size) as came:
-                    await self.waiters.suspend(came)
+                    await self.wait_async(came)
                 rest = self._put(rest, size)
         except (ClientGone, DeadlineReached):
             await let_cancellation_come()
@@ -177,9 +193,12 @@ class Session(Shared):
                 self._refuse_large_body()
             if left or self._halfway:
                 self._set_halfway(halfway=0 < left < size)
-            wake = self._pump_idle and accepted > 0 and self._must_wake()
-        if wake:
-            self._wake()
+            news = (self._pump_idle or self._job_lingers) and accepted > 0
+            if news:
+                self._job_lingers = False
+                given = self._note_job()
+        if news:
+            self._send(given=given)
         return memoryview(data)[accepted:] if left else b""
 
     @contextmanager
@@ -213,26 +232,39 @@ class Session(Shared):
         )
         raise self.failure
 
-    def _must_wake(self) -> bool:
-        """Note that the I/O thread is to look, and tell whether it must be woken for it.
-
-        A busy one will look by itself, and so will one that is woken already. The lock is held.
-        """
-        wake = self._pump_idle and not self._job_waits
+    def _note_job(self) -> bool:
+        """Note that the I/O is to look; tell whether it must be given a job for it. The lock is held."""
+        given, self._job_waits = not self._job_waits, True
         self._pump_idle = False
-        self._job_waits |= wake
-        return wake
+        return given
 
-    def _wake(self) -> None:
-        if self._io is not None:
-            self._io.submit(self._look)
+    def _send(self, *, given: bool) -> None:
+        """Have what was written sent: now, or in a flood by the I/O thread."""
+        io = self._io
+        if io is None:
+            return
+        if given:
+            io.give(self._look)
+        if io.loop.time() - self._sent_at < PAUSE:
+            io.wake()
+        else:
+            io.hurry()
 
-    # ------------------------------------------------------------ on the I/O thread
+    def wait(self, ready: Callable[[], bool]) -> None:
+        """Block until `ready()`, which is asked with the lock held."""
+        with self.lock:
+            self.waiters.wait(ready, self._io)
+
+    async def wait_async(self, ready: Callable[[], bool]) -> None:
+        """As `wait`, suspending the task instead of blocking the thread."""
+        await self.waiters.suspend(ready, self._io)
+
+    # ------------------------------------------------------------ jobs of the I/O
 
     def _job_begins(self) -> bool:
-        """Note that the next job would need a wake-up; tell whether user code is done by now."""
+        """Note that what comes from now on needs another job; tell whether user code is done by now."""
         with self.lock:
-            self._job_waits = False
+            self._job_waits = self._job_lingers = False
             return self.user_done
 
     def _look(self) -> None:
@@ -325,11 +357,11 @@ class Session(Shared):
             self.user_done = True
             if self.phase is Phase.IDLE:
                 self.phase = Phase.SETTLED
-            wake = not self._job_waits
-            self._job_waits = True
-        if wake:
-            self._wake()
+            given = self._note_job()
+        if self._io is not None:
+            if given:
+                self._io.give(self._look)
+            self._io.hurry()
 
     def _wait_until_settled(self) -> None:
-        with self.lock:
-            self.waiters.wait(lambda: self.settled)
+        self.wait(lambda: self.settled)

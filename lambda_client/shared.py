@@ -1,11 +1,11 @@
-"""What the thread that runs user code and the I/O thread share of one exchange, under one lock.
+"""What user code and the I/O share of one exchange, under one lock.
 
     IDLE --open--> DIALLING --> ATTACHED <--> LOST
                       |            |            |
                       |            +--> SETTLED <+
                       +--> UNREACHABLE
 
-Here is the I/O thread's side of it: what it may read and change. User code's side is `Session`.
+Here is the I/O's side of it: what it may read and change. User code's side is `Session`.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class Shared:
         self.end_was_sent = False
         self._stop: Callable[[], None] | None = None
         self._pump_idle = False
+        self._sent_at = 0.0
         self._urgent = False
         self._body_came = False  # and nobody was told
 
@@ -109,7 +110,7 @@ class Shared:
         return self.stream.attach(sid)
 
     def frames_to_send(self, now: float, *, paused: bool) -> list[Frame]:
-        """Return what waits; the next write wakes the I/O thread again.
+        """Return what waits; the next write has to see to it again.
 
         While the transport is full only a RESET leaves: other bytes wait, and are joined, here.
         """
@@ -120,6 +121,8 @@ class Shared:
         if paused and not self._urgent:
             return []
         frames = self.stream.frames_to_send(now)
+        if frames:
+            self._sent_at = now
         self.end_was_sent |= self.stream.end_sent
         return frames
 

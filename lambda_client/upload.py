@@ -30,8 +30,7 @@ class Upload:
         session = self._session
         session.open()
         while (data := self._take()) is None:
-            with session.lock:
-                session.waiters.wait(self._ready)
+            session.wait(self._ready)
         return data
 
     async def read_async(self) -> bytes:
@@ -42,7 +41,7 @@ class Upload:
         session.open()
         try:
             while (data := self._take()) is None:
-                await session.waiters.suspend(self._ready)
+                await session.wait_async(self._ready)
         except (ClientGone, DeadlineReached):
             await let_cancellation_come()
             raise

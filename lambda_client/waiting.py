@@ -1,14 +1,41 @@
-"""Waiting for the I/O thread, in a blocked thread or in a suspended task alike."""
+"""Waiting for what the I/O brings about, in a blocked thread or in a suspended task alike."""
 
 from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
+
+    from lambda_client.loop import Io
+
+
+class Gate:
+    """What one blocked thread waits at, until somebody opens it.
+
+    Attributes:
+        opened: somebody has.
+    """
+
+    __slots__ = ("_lock", "opened")
+
+    def __init__(self) -> None:
+        self.opened = False
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def open(self) -> None:
+        """Let whoever waits go on. Once."""
+        self.opened = True
+        self._lock.release()
+
+    def wait(self) -> None:
+        """Block until it is open."""
+        self._lock.acquire()
 
 
 class Waiters:
@@ -22,22 +49,26 @@ class Waiters:
         self._lock = lock
         self._waiting: list[tuple[Callable[[], bool], Callable[[], object]]] = []
 
-    def wait(self, ready: Callable[[], bool]) -> None:
-        """Block until `ready()`, which must not block. The lock is held."""
+    def wait(self, ready: Callable[[], bool], io: Io | None) -> None:
+        """Block until `ready()`, which must not block. The lock is held.
+
+        Args:
+            ready: what is waited for.
+            io: what brings it about, and may use this thread for it meanwhile; None if only a thread does.
+        """
         while not ready():
-            gate = threading.Lock()
-            gate.acquire()
-            waiter = (ready, gate.release)
+            gate = Gate()
+            waiter = (ready, gate.open if io is None else partial(_open, gate, io))
             self._waiting.append(waiter)
             self._lock.release()
             try:
-                gate.acquire()
+                gate.wait() if io is None else io.block(gate)
             finally:
                 self._lock.acquire()
                 with suppress(ValueError):  # woken, and so not in it any more
                     self._waiting.remove(waiter)
 
-    async def suspend(self, ready: Callable[[], bool]) -> None:
+    async def suspend(self, ready: Callable[[], bool], io: Io | None = None) -> None:
         """Suspend the task until it was `ready()`, unless it is. The lock is not held."""
         import asyncio  # whoever awaits this has it already
 
@@ -48,6 +79,8 @@ class Waiters:
             future = loop.create_future()
             waiter = (ready, lambda: loop.call_soon_threadsafe(_resolve, future))
             self._waiting.append(waiter)
+        if io is not None:
+            io.attend()
         try:
             await future
         finally:
@@ -68,6 +101,11 @@ class Waiters:
                 wake()
 
 
+def _open(gate: Gate, io: Io) -> None:
+    gate.open()
+    io.nudge()
+
+
 def _resolve(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
@@ -76,7 +114,7 @@ def _resolve(future: asyncio.Future[None]) -> None:
 async def let_cancellation_come() -> None:
     """Suspend once: the task that was told to stop gets its CancelledError here.
 
-    The I/O thread has asked for it before anybody could see why. Raised a moment later, it would meet
+    The I/O has asked for it before anybody could see why. Raised a moment later, it would meet
     the task in the middle of its cleaning up.
     """
     import asyncio

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import select
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from lambda_client import (
     streaming,
 )
 from lambda_client.running import running_session
+from lambda_client.transport import TcpTransport
 from protocol.codec import encode
 from protocol.errors import CancelCode
 from protocol.frames import Attach, Cancel
@@ -158,30 +158,16 @@ def test_a_cancel_after_the_end_changes_no_receipt(gateway: Gateway, hurry: Hurr
 def test_a_parked_connection_that_closes_while_it_is_looked_at(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Select:
-        """The I/O thread sees the end of the connection just before the user's thread asks."""
+    """The end of the connection is seen just before the user's thread asks."""
+    original = TcpTransport.readable
 
-        POLLIN = select.POLLIN
+    def readable(self: TcpTransport) -> bool:
+        gateway.cut()
+        eventually(lambda: self._sock.fileno() < 0)
+        return original(self)
 
-        @staticmethod
-        def poll() -> Any:
-            gateway.cut()
-            eventually(lambda: kept.socket is None or kept.socket.fileno() < 0)
-            return original()
-
-    class Kept:
-        socket: Any = None
-
-    kept, original = Kept(), select.poll
-    made = connection.Connection.connection_made
-
-    def connection_made(self: connection.Connection, transport: Any) -> None:
-        kept.socket = transport.get_extra_info("socket")
-        made(self, transport)
-
-    monkeypatch.setattr(connection.Connection, "connection_made", connection_made)
     warm(gateway)
-    monkeypatch.setattr(connection, "select", Select)
+    monkeypatch.setattr(TcpTransport, "readable", readable)
     handler = streaming(lambda e, c: {"statusCode": 200, "body": "x" * 70_000})
     assert call(handler, gateway.exchange()).status == "end"
     assert len(gateway.requests) == 2

@@ -24,7 +24,7 @@ def test_a_blocked_thread_is_not_woken_in_vain() -> None:
 
     def wait() -> int:
         with lock:
-            waiters.wait(ready)
+            waiters.wait(ready, None)
         return threading.get_ident()
 
     with ThreadPoolExecutor(1) as threads:

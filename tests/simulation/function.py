@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from typing_extensions import override
 
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lambda_client.invocation import Invocation
+    from lambda_client.reactor import Handle
     from tests.simulation.loop import VirtualLoop
+    from tests.simulation.network import Network
     from tests.simulation.scenario import Deed
+    from tests.simulation.wire import Address
 
 
 class HandlerError(Exception):
@@ -26,15 +29,28 @@ class HandlerError(Exception):
 
 
 class VirtualIo(Io):
-    """The library's I/O thread, on a virtual loop."""
+    """The library's I/O, on a virtual loop and simulated sockets."""
 
     def __init__(self, loop: VirtualLoop) -> None:
-        super().__init__(loop.time, loop.time)
+        super().__init__(loop, loop.time, loop.time)
         self._loop = loop
 
     @override
-    def submit(self, job: Callable[[], object]) -> None:
-        self._loop.call_soon_threadsafe(job)
+    def connect(
+        self, host: str, port: int, seconds: float, tell: Callable[[Any], object]
+    ) -> Handle:
+        assert self._loop.network is not None
+        connecting = self._connect(self._loop.network, (host, port), tell)
+        return cast("Handle", self._loop.create_task(connecting))
+
+    async def _connect(
+        self, network: Network, address: Address, tell: Callable[[Any], object]
+    ) -> None:
+        try:
+            found: Any = await network.open(self._loop, address)
+        except OSError as error:
+            found = error
+        tell(found)
 
 
 @dataclass

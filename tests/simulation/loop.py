@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.simulation.network import Network
+    from tests.simulation.shadow import SocketView
 
 START = 1_000_000.0
 """Virtual seconds at which every simulation begins: no clock of a real machine begins at 0."""
@@ -57,7 +58,13 @@ class OutOfTimeError(Exception):
 
 
 class Descriptor(Protocol):
-    """A simulated socket, as the selector sees it."""
+    """A simulated socket, as the selector sees it.
+
+    Attributes:
+        view: what asks the kernel about it.
+    """
+
+    view: SocketView
 
     def fileno(self) -> int:
         """Return a number that no real descriptor has."""
@@ -82,6 +89,10 @@ class _Selector(selectors.BaseSelector):
 
     def adopt(self, socket: Descriptor) -> None:
         self._sockets[socket.fileno()] = socket
+
+    def abandon(self) -> None:
+        for one in self._sockets.values():
+            one.view.close()
 
     def poke(self, fd: int) -> None:
         self._hot[fd] = None
@@ -218,9 +229,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             with suppress(RuntimeError):  # user code that will not hear of its end
                 task.get_coro().close()
         for transport in list(self._transports.values()):  # type: ignore[attr-defined]
-            if transport._sock is not None:
-                transport._sock.view.close()
-                transport._sock = None
+            transport._sock = None
+        self.sockets.abandon()
 
     def left_over(self) -> list[str]:
         """Describe the tasks and timers that are still there."""

@@ -64,7 +64,23 @@ class Network:
     async def connect(
         self, loop: VirtualLoop, address: Address, factory: Callable[[], asyncio.BaseProtocol]
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
-        """Open a connection.
+        """Open a connection, with a transport of asyncio's.
+
+        Raises:
+            OSError: nobody listens there, or it is refused.
+        """
+        end = await self.open(loop, address)
+        protocol, opened = factory(), loop.create_future()
+        transport = _transport(end, protocol, opened)
+        try:
+            await opened
+        except BaseException:
+            transport.close()
+            raise
+        return transport, protocol
+
+    async def open(self, loop: VirtualLoop, address: Address) -> Endpoint:
+        """Connect a socket.
 
         Raises:
             OSError: nobody listens there, or it is refused.
@@ -82,14 +98,7 @@ class Network:
         self.wires.append(wire)
         listener.loop.call_soon(self._accept, listener, wire.server)
         self.on_wire(wire)
-        protocol, opened = factory(), loop.create_future()
-        transport = _transport(wire.client, protocol, opened)
-        try:
-            await opened
-        except BaseException:
-            transport.close()
-            raise
-        return transport, protocol
+        return wire.client
 
     def _accept(self, listener: Listener, end: Endpoint) -> None:
         _transport(end, listener.factory(), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from aiohttp import web
@@ -18,8 +18,10 @@ from gateway.telemetry import Telemetry
 from gateway.tokens import Tokens
 from lambda_client.connection import Connection
 from lambda_client.dial import Dial
+from lambda_client.transport import TcpTransport
 from protocol.limits import ATTACH_PATH, SUBPROTOCOL, Limits
 from tests.simulation.client import Habits
+from tests.simulation.function import VirtualIo
 from tests.simulation.network import Listener
 from tests.simulation.scenario import BLOB, KIB, Act, Deed, Fate, Scenario
 from tests.simulation.world import play
@@ -32,15 +34,20 @@ if TYPE_CHECKING:
 URL = "ws://there:1"
 
 
+async def connected(pair: Pair) -> Connection:
+    """A connection that asks for the upgrade."""
+    uri, loop = parse_uri(URL + ATTACH_PATH), pair.here
+    made = Connection(loop, URL, uri, "token", Limits(), lambda _: None)
+    TcpTransport(loop, cast("Any", await pair.network.open(loop, ("there", 1))), made).start()
+    return made
+
+
 def test_a_dial_that_is_dropped_while_tcp_connects_leaves_no_error_behind(pair: Pair) -> None:
     async def dial() -> Dial:
-        return Dial(URL, "token", Limits(), 5.0)
+        return Dial(VirtualIo(pair.here), URL, "token", Limits(), 5.0)
 
     dialled = pair.do(dial())
     pair.until(lambda: bool(pair.network.wires))
-    while not pair.here._transports:  # type: ignore[attr-defined]
-        pair.here.step()
-    pair.here.step()  # the transport is made, and `create_connection` does not know yet
     dialled.drop()
     pair.accepted[-1].transport.abort() if pair.accepted else pair.network.wires[0].reset()
     pair.scheduler.rest(10)
@@ -49,18 +56,12 @@ def test_a_dial_that_is_dropped_while_tcp_connects_leaves_no_error_behind(pair: 
 
 
 def test_a_closed_connection_that_was_flushed_in_time_is_not_aborted_any_more(pair: Pair) -> None:
-    async def connect() -> Connection:
-        uri = parse_uri(URL + ATTACH_PATH)
-        made = Connection(URL, uri, "token", Limits())
-        await pair.network.connect(pair.here, ("there", 1), lambda: made)
-        return made
-
-    connection = pair.do(connect())
-    pair.until(lambda: bool(pair.accepted))
+    connection = pair.do(connected(pair))
+    pair.until(lambda: pair.accepted and hasattr(pair.accepted[0], "transport"))
     pair.accepted[0].transport.pause_reading()
     transport = connection._transport
     assert transport is not None
-    transport.write(bytes(1_000_000))
+    transport.writelines((bytes(1_000_000),))
     connection._hang_up(transport)
     pair.accepted[0].transport.resume_reading()
     pair.scheduler.rest(10)
@@ -70,18 +71,12 @@ def test_a_closed_connection_that_was_flushed_in_time_is_not_aborted_any_more(pa
 
 
 def test_a_connection_may_be_closed_once_it_is_flushed(pair: Pair) -> None:
-    async def connect() -> Connection:
-        uri = parse_uri(URL + ATTACH_PATH)
-        made = Connection(URL, uri, "token", Limits())
-        await pair.network.connect(pair.here, ("there", 1), lambda: made)
-        return made
-
-    connection = pair.do(connect())
-    pair.until(lambda: bool(pair.accepted))
+    connection = pair.do(connected(pair))
+    pair.until(lambda: pair.accepted and hasattr(pair.accepted[0], "transport"))
     pair.accepted[0].transport.pause_reading()
     transport = connection._transport
     assert transport is not None
-    transport.write(bytes(1_000_000))
+    transport.writelines((bytes(1_000_000),))
     connection.when_flushed(lambda: connection._hang_up(transport))
     pair.accepted[0].transport.resume_reading()
     pair.scheduler.rest(10)

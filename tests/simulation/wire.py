@@ -149,8 +149,10 @@ class Endpoint:
         """What asyncio writes with from Python 3.12 on."""
         return self.send(b"".join(buffers))
 
-    def recv(self, limit: int) -> bytes:
+    def recv(self, limit: int, flags: int = 0) -> bytes:
         arrived = self.inn.arrived
+        if arrived and flags & socket.MSG_PEEK:
+            return bytes(arrived[:limit])
         if not arrived:
             self._check()
             if self.eof:

@@ -255,7 +255,7 @@ def test_the_marks_would_be_found(told: Told) -> None:
     told.ask("/raises_before")
     written = look(told)
     assert "RuntimeError: on purpose" in written  # the function's own log
-    assert "[DEBUG]" in written  # the runtime's form: the function's libraries say what they do
+    assert "[DEBUG]" in written  # the runtime's form: whatever is said in the function is written
     assert "/raises_before" in written
     token = Tokens([KEY.encode()]).mint(bytes(range(16)), 7, now=1e9, lifetime=9)
     assert token.startswith(TOKEN)

@@ -29,7 +29,8 @@ HEAD = {"statusCode": 200, "headers": {"content-type": "application/octet-stream
 
 def tiny(query: Query) -> Chunks:
     yield b"hello\n"
-    time.sleep(int(query.get("stay", "0")) / 1000)
+    if stay := int(query.get("stay", "0")):  # sleep(0) would cost some 60 us (CPython 3.11 to 3.13)
+        time.sleep(stay / 1000)
 
 
 def ticks(query: Query) -> Chunks:

@@ -42,6 +42,7 @@ def unaware(event: Event, context: object) -> Event:
 
 @streaming
 def raises_before(event: Event, context: object) -> Iterator[bytes]:
+    logging.getLogger(__name__).debug("about to raise")
     if event:
         raise RuntimeError("on purpose")
     yield b""

@@ -1,0 +1,139 @@
+"""One TCP connection on its way: the addresses of a name, tried one after another."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lambda_client.reactor import Handle, Loop
+
+    Address = tuple[socket.AddressFamily, tuple[object, ...]]
+
+TURN_MIN = 1.0
+"""Seconds for one address of several, at least: the first SYN may be lost, and is repeated after one."""
+
+
+class Connecting:
+    """An attempt to connect. It tells once how it ended, unless it is cancelled."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        host: str,
+        port: int,
+        seconds: float,
+        tell: Callable[[socket.socket | Exception], object],
+    ) -> None:
+        """Begin.
+
+        Args:
+            loop: where all of this happens, but for the look-up of a name.
+            host: a name, or an address.
+            port: of the host.
+            seconds: how long the caller will wait: the addresses of a name share it.
+            tell: called with a connected socket, which its receiver owns, or with why there is none.
+        """
+        self._loop = loop
+        self._tell = tell
+        self._seconds = seconds
+        self._addresses: list[Address] = []
+        self._socket: socket.socket | None = None
+        self._turn: Handle | None = None
+        self._over = False
+        try:
+            found = socket.getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+            )
+        except socket.gaierror:
+            # A daemon: a name server that does not answer must not keep the process from its end.
+            look_up = threading.Thread(
+                target=self._look_up, args=(host, port), name="dialback-dns", daemon=True
+            )
+            look_up.start()
+        else:
+            loop.call_soon(lambda: self._on_addresses(found))
+
+    def cancel(self) -> None:
+        """Stop; nothing is told any more."""
+        self._over = True
+        self._drop()
+
+    # ------------------------------------------------------------ inside
+
+    def _look_up(self, host: str, port: int) -> None:
+        found: object
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the one who dials is told
+            found = error
+        self._loop.call_soon_threadsafe(lambda: self._on_addresses(found))
+
+    def _on_addresses(self, found: object) -> None:
+        if self._over:
+            return
+        if isinstance(found, Exception):
+            self._finish(found)
+            return
+        assert isinstance(found, list)  # noqa: S101 - what getaddrinfo returns
+        self._addresses = [(family, address) for family, *_, address in found]
+        self._next(OSError(errno.EADDRNOTAVAIL, "the name has no address"))
+
+    def _next(self, why: Exception) -> None:
+        self._drop()
+        if not self._addresses:
+            self._finish(why)
+            return
+        share = self._seconds / len(self._addresses)
+        family, address = self._addresses.pop(0)
+        try:
+            made = self._socket = socket.socket(family, socket.SOCK_STREAM)
+            made.settimeout(0)
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            answer = made.connect_ex(address)
+        except OSError as error:
+            self._next(error)
+            return
+        if answer not in (0, errno.EINPROGRESS):
+            self._next(_error(answer))
+            return
+        self._loop.add_writer(made.fileno(), self._on_writable)
+        if self._addresses:
+            slow = TimeoutError(errno.ETIMEDOUT, "no answer in time")
+            self._turn = self._loop.call_later(max(TURN_MIN, share), lambda: self._next(slow))
+
+    def _on_writable(self) -> None:
+        made = self._socket
+        if made is None:
+            return
+        answer = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if answer:
+            self._next(_error(answer))
+            return
+        self._loop.remove_writer(made.fileno())
+        self._socket = None
+        self._finish(made)
+
+    def _finish(self, outcome: socket.socket | Exception) -> None:
+        self._over = True
+        self._drop()
+        self._tell(outcome)
+
+    def _drop(self) -> None:
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+        if self._socket is not None:
+            if self._socket.fileno() >= 0:
+                self._loop.remove_writer(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+
+
+def _error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))

@@ -1,0 +1,403 @@
+"""An event loop whose turns any thread may take, one thread at a time.
+
+A thread of its own waits for sockets and timers, so that a stream lives on while user code computes. But
+waking a thread costs more than most of what it would be woken for. So whoever has something to do does it
+himself if nobody else has the turn just now (`hurry`), whoever has to wait does the I/O while he waits
+(`lead`), and what is in no hurry goes along with either (`linger`). Where an answer will come while user
+code is about to wait for it anyway, the thread does not even hear it for a moment (`look_away`).
+
+What asyncio's loops have too is named as there, and works as there: the same code runs on either.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import os
+import select
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from itertools import count
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger("dialback")
+
+NAP_SECONDS = 0.005
+"""So long a job waits at most for something to go along with, and an answer for somebody who waits for it.
+Nobody sees it, and most handlers have written something by then, or are done."""
+
+
+class Handle(Protocol):
+    """Something that will be done, unless it is cancelled."""
+
+    def cancel(self) -> None:
+        """Do not do it. Harmless afterwards."""
+        ...
+
+
+class Loop(Protocol):
+    """What connections need of a loop: a part of what asyncio's loops have."""
+
+    def time(self) -> float:
+        """Return monotonic seconds."""
+        ...
+
+    def call_soon(self, job: Callable[[], object], /) -> object:
+        """Run `job` after what is being done now. Called on the loop."""
+        ...
+
+    def call_soon_threadsafe(self, job: Callable[[], object], /) -> object:
+        """Run `job` soon, after every job given before it. Callable anywhere."""
+        ...
+
+    def call_at(self, when: float, job: Callable[[], object], /) -> Handle:
+        """Run `job` at `when`."""
+        ...
+
+    def call_later(self, seconds: float, job: Callable[[], object], /) -> Handle:
+        """Run `job` in so many seconds."""
+        ...
+
+    def add_reader(self, fd: int, job: Callable[[], object], /) -> object:
+        """Run `job` whenever a descriptor is readable, or has failed."""
+        ...
+
+    def add_writer(self, fd: int, job: Callable[[], object], /) -> object:
+        """Run `job` whenever a descriptor is writable, or has failed."""
+        ...
+
+    def remove_reader(self, fd: int, /) -> object:
+        """Care no more whether it is readable."""
+        ...
+
+    def remove_writer(self, fd: int, /) -> object:
+        """Care no more whether it is writable."""
+        ...
+
+
+class Timer:
+    """A job for later."""
+
+    __slots__ = ("job",)
+
+    def __init__(self, job: Callable[[], object]) -> None:
+        self.job: Callable[[], object] | None = job
+
+    def cancel(self) -> None:
+        """Do not do it."""
+        self.job = None
+
+
+class _Watch:
+    """Who cares for one descriptor."""
+
+    __slots__ = ("reader", "writer")
+
+    def __init__(self) -> None:
+        self.reader: Callable[[], object] | None = None
+        self.writer: Callable[[], object] | None = None
+
+    @property
+    def events(self) -> int:
+        return (select.EPOLLIN if self.reader else 0) | (select.EPOLLOUT if self.writer else 0)
+
+
+class Reactor:
+    """See above. Whatever it calls has the turn, and so is alone; it must not block.
+
+    Everything but `give`, `hurry`, `wake`, `linger`, `lead`, `nudge` and `call_soon_threadsafe` is called within
+    a turn.
+    """
+
+    time = staticmethod(time.monotonic)
+
+    def __init__(self, interrupted: Callable[[], object]) -> None:
+        """Wait for nothing yet; `run` is for a thread of its own.
+
+        Args:
+            interrupted: called in the next turn after one that an exception from outside (a signal's
+                handler, say) has broken off: what was half done may be broken.
+        """
+        self._turn = threading.Lock()
+        self._jobs: deque[Callable[[], object]] = deque()
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._timer_numbers = count()
+        self._interrupted = interrupted
+        self._watches: dict[int, _Watch] = {}
+        self._sockets = select.epoll()
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._bell_rung = False
+        self._doorstep = (
+            select.epoll()
+        )  # where the thread waits: for sockets, unless somebody leads
+        self._doorstep.register(self._sockets.fileno(), select.EPOLLIN)
+        self._doorstep.register(self._bell, select.EPOLLIN)
+        self._bed = (
+            select.poll()
+        )  # unlike epoll it sleeps on when the process was stopped (signal(7))
+        self._bed.register(self._doorstep.fileno(), select.POLLIN)
+        self._sleeps_until = 0.0
+        self._lingers = False
+        self._deaf = False  # sockets do not wake the thread: somebody leads, or will soon
+        self._leader: int | None = None
+        self._thread: int | None = None
+        self._elbow = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._sockets.register(self._elbow, select.EPOLLIN)
+
+    # ------------------------------------------------------------ jobs, from any thread
+
+    def give(self, job: Callable[[], object]) -> None:
+        """Leave a job, to be run after every one left before it. Then say when, by one of the next three."""
+        self._jobs.append(job)
+
+    def hurry(self) -> None:
+        """Do what was left now; whoever has the turn does it otherwise, before he gives it back."""
+        # So whoever gives it back looks again: somebody may just have found it taken.
+        while self._jobs and not self._turn.locked():
+            with self._turn:
+                self._run_turn()
+
+    def wake(self) -> None:
+        """Have the thread do what was left."""
+        if not self._bell_rung:
+            self._bell_rung = True
+            os.eventfd_write(self._bell, 1)
+
+    def linger(self) -> None:
+        """Let what was left go along with what is done next, or be done after `NAP_SECONDS`."""
+        self._lingers = True
+        if not self._naps:
+            self.wake()
+
+    def call_soon_threadsafe(self, job: Callable[[], object]) -> None:
+        """Have the thread run `job`, after every job left before it."""
+        self._jobs.append(job)
+        self.wake()
+
+    # ------------------------------------------------------------ the thread
+
+    def run(self) -> NoReturn:
+        """Be the thread that is always there."""
+        self._thread = threading.get_ident()
+        while True:
+            self._sleep()
+            with self._turn:
+                self._bell_rung = False
+                if not self._lingers:
+                    self._listen()
+                self._run_turn(sockets=not self._deaf, timers=True)
+            self.hurry()
+
+    def _sleep(self) -> None:
+        """Sleep until something happens, or a timer is due, or a nap is over that nobody wants prolonged."""
+        seconds = self._doze()
+        while not self._bed.poll(seconds if seconds < 0 else seconds * 1000):
+            until = self.time() + NAP_SECONDS
+            if not self._lingers or self._jobs or (self._timers and self._timers[0][0] < until):
+                return
+            # No turn for this: whoever has it would only be disturbed.
+            self._lingers, self._sleeps_until, seconds = False, until, NAP_SECONDS
+        if any(fd == self._bell for fd, _ in self._doorstep.poll(0)):
+            os.eventfd_read(self._bell)
+
+    def _doze(self) -> float:
+        """Return how many seconds the thread may sleep; -1: until it is woken."""
+        with self._turn:
+            timers = self._timers
+            while timers and timers[0][2].job is None:
+                heapq.heappop(timers)
+            until = timers[0][0] if timers else float("inf")
+            if self._lingers or (self._deaf and self._leader is None):
+                self._lingers = False
+                until = min(until, self.time() + NAP_SECONDS)
+            self._sleeps_until = until
+            if self._jobs:  # looked at after that was said: so `linger` wakes, or its job is seen
+                return 0.0
+        return max(0.0, until - self.time()) if until < float("inf") else -1.0
+
+    @property
+    def _naps(self) -> bool:
+        """Whether the thread wakes in a moment anyway."""
+        return self._bell_rung or self._sleeps_until <= self.time() + NAP_SECONDS
+
+    def _listen(self) -> None:
+        """Let sockets wake the thread, unless somebody leads."""
+        if self._deaf and self._leader is None:
+            self._doorstep.modify(self._sockets.fileno(), select.EPOLLIN)
+            self._deaf = False
+
+    def _deafen(self) -> None:
+        if not self._deaf:
+            self._doorstep.modify(self._sockets.fileno(), 0)
+            self._deaf = True
+
+    # ------------------------------------------------------------ a thread that waits
+
+    def lead(self, done: Callable[[], bool]) -> bool:
+        """Do the I/O on this thread until `done()`; the other one sleeps meanwhile, but for timers.
+
+        Whoever brings `done` about on another thread calls `nudge`.
+
+        Returns:
+            False at once when another thread leads already.
+        """
+        me = threading.get_ident()
+        if self._leader == me:  # a signal's handler waits, in the middle of a wait
+            self._lead(done)
+            return True
+        try:
+            with self._turn:
+                if self._leader is not None:
+                    return False
+                self._leader = me
+            self.hurry()
+            if not done():
+                self._deafen()
+                self._lead(done)
+        finally:
+            if self._leader == me:
+                self._leader = None
+                self._rest()
+        return True
+
+    def _rest(self) -> None:
+        """Nobody leads any more. Whoever did may be back before the thread has missed anything."""
+        with self._turn:
+            if self._naps:
+                self._lingers = True
+            else:
+                self._listen()
+
+    def _lead(self, done: Callable[[], bool]) -> None:
+        while not done():
+            self._sockets.poll()
+            with self._turn:
+                self._run_turn(sockets=True)
+            self.hurry()
+
+    def nudge(self) -> None:
+        """Have whoever leads look whether it is done."""
+        if self._leader not in (None, threading.get_ident()):
+            os.eventfd_write(self._elbow, 1)
+
+    def attend(self) -> None:
+        """Have the thread hear at once what comes: whoever waits for it does not lead."""
+        if self._deaf:
+            self.give(self._listen)
+            self.hurry()
+
+    def look_away(self) -> None:
+        """Do not wake the thread for what comes in the next moment. Within a turn."""
+        if self._naps and threading.get_ident() != self._thread:
+            self._lingers = True
+            self._deafen()
+
+    # ------------------------------------------------------------ what asyncio's loops have too
+
+    def call_soon(self, job: Callable[[], object]) -> None:
+        """Run `job` after what is being done now."""
+        self._jobs.append(job)
+
+    def call_later(self, seconds: float, job: Callable[[], object]) -> Timer:
+        """Run `job` in so many seconds."""
+        return self.call_at(self.time() + seconds, job)
+
+    def call_at(self, when: float, job: Callable[[], object]) -> Timer:
+        """Run `job` at `when`, on the thread of the reactor."""
+        timer = Timer(job)
+        heapq.heappush(self._timers, (when, next(self._timer_numbers), timer))
+        if when < self._sleeps_until:
+            self.wake()
+        return timer
+
+    def add_reader(self, fd: int, job: Callable[[], object]) -> None:
+        """Run `job` whenever a descriptor is readable, or has failed."""
+        self._watch(fd, reader=job)
+
+    def add_writer(self, fd: int, job: Callable[[], object]) -> None:
+        """Run `job` whenever a descriptor is writable, or has failed."""
+        self._watch(fd, writer=job)
+
+    def remove_reader(self, fd: int) -> None:
+        """Care no more whether it is readable."""
+        self._unwatch(fd, "reader")
+
+    def remove_writer(self, fd: int) -> None:
+        """Care no more whether it is writable."""
+        self._unwatch(fd, "writer")
+
+    # ------------------------------------------------------------ inside a turn
+
+    def _run_turn(self, *, sockets: bool = False, timers: bool = False) -> None:
+        jobs = self._jobs
+        try:
+            if sockets:
+                self._serve_sockets()
+            if timers:
+                self._ring_timers()
+            while jobs:
+                self._do(jobs[0])
+                jobs.popleft()  # only now: one that was interrupted is done again
+        except BaseException:
+            jobs.appendleft(self._interrupted)
+            self.wake()
+            raise
+
+    def _do(self, job: Callable[[], object]) -> None:
+        try:
+            job()
+        except Exception:
+            logger.exception("a bug of dialback's, please report it")
+
+    def _watch(
+        self,
+        fd: int,
+        *,
+        reader: Callable[[], object] | None = None,
+        writer: Callable[[], object] | None = None,
+    ) -> None:
+        watch = self._watches.get(fd)
+        known = watch is not None
+        if watch is None:
+            watch = self._watches[fd] = _Watch()
+        watch.reader = reader or watch.reader
+        watch.writer = writer or watch.writer
+        (self._sockets.modify if known else self._sockets.register)(fd, watch.events)
+
+    def _unwatch(self, fd: int, what: str) -> None:
+        watch = self._watches.get(fd)
+        if watch is None:
+            return
+        setattr(watch, what, None)
+        if watch.events:
+            self._sockets.modify(fd, watch.events)
+        else:
+            del self._watches[fd]
+            self._sockets.unregister(fd)
+
+    def _serve_sockets(self) -> None:
+        # Asked within the turn: what was ready before it may be closed, and its number another socket's.
+        for fd, events in self._sockets.poll(0):
+            if fd == self._elbow:
+                with suppress(BlockingIOError):
+                    os.eventfd_read(fd)
+                continue
+            watch = self._watches.get(fd)
+            if watch is not None and watch.writer is not None and events & ~select.EPOLLIN:
+                self._do(watch.writer)
+            # The writer may have closed it.
+            if watch is not None and watch.reader is not None and events & ~select.EPOLLOUT:
+                self._do(watch.reader)
+
+    def _ring_timers(self) -> None:
+        now, timers = self.time(), self._timers
+        while timers and timers[0][0] <= now:
+            _, _, timer = heapq.heappop(timers)
+            job, timer.job = timer.job, None
+            if job is not None:
+                self._do(job)

@@ -1,0 +1,260 @@
+"""Turns: any thread may take one, never two at once, and nothing that was left is forgotten."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lambda_client.reactor import Reactor
+from tests.lambda_client.gateway import eventually
+from tests.patience import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def reactor() -> Iterator[Reactor]:
+    """One whose thread runs."""
+    made = Reactor(lambda: None)
+
+    def run() -> None:
+        with suppress(SystemExit):
+            made.run()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    yield made
+    made.call_soon_threadsafe(sys.exit)
+    thread.join(PATIENCE)
+
+
+def more_than(number: int, read: list[Any]) -> bool:
+    return len(read) > number
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    with near, far:
+        yield near, far
+
+
+def test_jobs_of_many_threads_run_once_in_order_and_one_at_a_time(reactor: Reactor) -> None:
+    ran: dict[int, list[int]] = {number: [] for number in range(6)}
+    inside, together = [0], list[int]()
+    ways: list[Callable[[], None]] = [reactor.hurry, reactor.wake, reactor.linger]
+
+    def job(thread: int, number: int) -> None:
+        inside[0] += 1
+        together.append(inside[0])
+        ran[thread].append(number)
+        inside[0] -= 1
+
+    def leave(thread: int) -> None:
+        for number in range(2000):
+            reactor.give(lambda number=number: job(thread, number))  # type: ignore[misc]
+            ways[(number + thread) % 3]()
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(leave, ran))
+    eventually(lambda: len(together) == 6 * 2000)
+    assert all(numbers == list(range(2000)) for numbers in ran.values())
+    assert set(together) == {1}
+
+
+@pytest.mark.parametrize("asleep", [True, False])
+def test_what_lingers_is_done_although_nothing_else_is(reactor: Reactor, *, asleep: bool) -> None:
+    ran = threading.Event()
+    if not asleep:
+        reactor.give(lambda: None)
+        reactor.linger()
+    reactor.give(ran.set)
+    reactor.linger()
+    assert ran.wait(PATIENCE)
+
+
+def test_what_lingers_goes_along_with_what_is_in_a_hurry(reactor: Reactor) -> None:
+    ran: list[tuple[str, int]] = []
+    held = threading.Event()
+    reactor.call_soon_threadsafe(
+        lambda: held.wait(PATIENCE)
+    )  # the thread is busy, so nobody else looks
+    reactor.give(lambda: ran.append(("lingers", threading.get_ident())))
+    reactor.linger()
+    reactor.give(lambda: ran.append(("hurries", threading.get_ident())))
+    held.set()
+    while len(ran) < 2:
+        reactor.hurry()
+    assert [what for what, _ in ran] == ["lingers", "hurries"]
+
+
+def test_whoever_leads_does_the_io(
+    reactor: Reactor, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    near, far = pair
+    read: list[tuple[bytes, int]] = []
+    reactor.call_soon_threadsafe(
+        lambda: reactor.add_reader(
+            near.fileno(), lambda: read.append((near.recv(10), threading.get_ident()))
+        )
+    )
+    with ThreadPoolExecutor(1) as threads:
+        leading = threads.submit(
+            lambda: (reactor.lead(lambda: len(read) == 50), threading.get_ident())
+        )
+        eventually(lambda: reactor._leader is not None)
+        assert not reactor.lead(lambda: False)
+        for number in range(50):
+            far.send(b"%d" % number)
+            eventually(partial(more_than, number, read))
+        led, leader = leading.result(PATIENCE)
+    assert led
+    assert {who for _, who in read} == {leader}
+    far.send(b"more")
+    eventually(lambda: read[-1][0] == b"more")
+    assert read[-1][1] != leader
+
+
+def test_whoever_leads_is_told_that_it_is_over(reactor: Reactor) -> None:
+    over = [False]
+    with ThreadPoolExecutor(1) as threads:
+        leading = threads.submit(reactor.lead, lambda: over[0])
+        eventually(lambda: reactor._leader is not None)
+        over[0] = True
+        reactor.nudge()
+        assert leading.result(PATIENCE)
+
+
+def test_what_comes_while_the_thread_looks_away_is_heard_soon(
+    reactor: Reactor, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    near, far = pair
+    read: list[bytes] = []
+    reactor.give(lambda: reactor.add_reader(near.fileno(), lambda: read.append(near.recv(10))))
+    reactor.hurry()
+    for number in range(20):
+        reactor.give(lambda: None)
+        reactor.linger()
+        reactor.give(reactor.look_away)
+        reactor.hurry()
+        far.send(b"%d" % number)
+        eventually(partial(more_than, number, read))
+    assert read == [b"%d" % number for number in range(20)]
+
+
+def test_whoever_suspends_has_the_thread_listen(
+    reactor: Reactor, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    near, far = pair
+    read: list[bytes] = []
+    reactor.give(lambda: reactor.add_reader(near.fileno(), lambda: read.append(near.recv(10))))
+    reactor.linger()
+    reactor.give(reactor._deafen)
+    reactor.hurry()
+    reactor.attend()
+    assert not reactor._deaf
+    far.send(b"!")
+    eventually(lambda: read)
+
+
+def test_timers_ring_in_order_however_long_the_thread_meant_to_sleep(reactor: Reactor) -> None:
+    rung: list[str] = []
+    done = threading.Event()
+
+    def start() -> None:
+        now = reactor.time()
+        reactor.call_at(now + 0.06, done.set)
+        reactor.call_at(now + 0.04, lambda: rung.append("b"))
+        reactor.call_at(now + 0.02, lambda: rung.append("a"))
+        reactor.call_later(0.03, lambda: rung.append("never")).cancel()
+
+    reactor.give(start)
+    reactor.hurry()
+    assert done.wait(PATIENCE)
+    assert rung == ["a", "b"]
+
+
+def test_a_job_that_raises_is_reported_and_keeps_no_other_from_running(
+    reactor: Reactor, caplog: pytest.LogCaptureFixture
+) -> None:
+    ran = threading.Event()
+
+    def bug() -> None:
+        raise KeyError("a bug")
+
+    reactor.give(bug)
+    reactor.give(ran.set)
+    reactor.hurry()
+    assert ran.is_set()
+    assert "a bug of dialback's" in caplog.text
+
+
+class InterruptionError(BaseException):
+    """What a signal's handler raises."""
+
+
+def test_a_job_that_is_broken_off_is_done_again_by_the_thread() -> None:
+    done = threading.Event()
+    order: list[str] = []
+    reactor = Reactor(lambda: order.append("interrupted"))
+    threading.Thread(target=reactor.run, daemon=True).start()
+
+    def job() -> None:
+        order.append("job")
+        if len(order) == 1:
+            raise InterruptionError
+        done.set()
+
+    reactor.give(job)
+    with pytest.raises(InterruptionError):
+        reactor.hurry()
+    assert done.wait(PATIENCE)
+    assert order == ["job", "interrupted", "job"]
+
+
+def test_the_thread_sleeps_while_somebody_leads(
+    reactor: Reactor, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    near, far = pair
+    read: list[bytes] = []
+    reactor.give(lambda: reactor.add_reader(near.fileno(), lambda: read.append(near.recv(10))))
+    reactor.hurry()
+    served: list[int] = []
+    original = reactor._serve_sockets
+
+    def serve() -> None:
+        served.append(threading.get_ident())
+        original()
+
+    reactor._serve_sockets = serve  # type: ignore[method-assign]
+
+    def feed() -> None:
+        eventually(lambda: reactor._deaf)
+        for number in range(20):
+            far.send(b"%d" % number)
+            eventually(partial(more_than, number, read))
+
+    feeding = threading.Thread(target=feed)
+    feeding.start()
+    assert reactor.lead(lambda: len(read) == 20)
+    feeding.join()
+    assert len([who for who in served if who != threading.get_ident()]) <= 1
+
+
+def test_what_a_first_dial_needs_has_no_asyncio() -> None:
+    """Its import takes 40 ms of a cold start, of one whole processor."""
+    code = (
+        "import lambda_client, lambda_client.pump, lambda_client.address, lambda_client.probe, sys\n"
+        "raise SystemExit('asyncio' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
