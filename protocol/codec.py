@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 _MAX_ARRAY = 2 * MAX_HEADERS
 _XID_SIZE = 16
 _PREFIX_SHOWN = 32
-_MAX_CRC = 2**32 - 1
 
 
 class Direction(Enum):
@@ -55,25 +54,17 @@ class Direction(Enum):
 
 
 # ------------------------------------------------------------------------------- field checks
-# Each takes a decoded value, and returns it as the frame holds it or raises ValueError.
+# An integer is in a range. Everything else has a function, which takes a decoded value, and returns it
+# as the frame holds it or raises ValueError.
+
+_uint = range(MAX_INT + 1)
+_positive = range(1, MAX_INT + 1)
+_crc = range(2**32)
 
 
-def _uint(value: object) -> int:
-    if type(value) is int and 0 <= value <= MAX_INT:
-        return value
-    raise ValueError("must be an integer from 0 to 2^63-1")
-
-
-def _positive(value: object) -> int:
-    if _uint(value) == 0:
-        raise ValueError("must be at least 1")
-    return cast("int", value)
-
-
-def _crc(value: object) -> int:
-    if _uint(value) > _MAX_CRC:
-        raise ValueError("must fit 32 bits")
-    return cast("int", value)
+def _not_in(numbers: range) -> ValueError:
+    last = "2^63-1" if numbers[-1] == MAX_INT else numbers[-1]
+    return ValueError(f"must be an integer from {numbers[0]} to {last}")
 
 
 def _id16(value: object) -> bytes:
@@ -97,14 +88,22 @@ def _text(limit: int) -> Callable[[object], str]:
     return check
 
 
-def _optional(check: Callable[[object], object]) -> Callable[[object], object]:
-    return lambda value: None if value is None else check(value)
+def _optional(check: range | Callable[[object], object]) -> Callable[[object], object]:
+    return lambda value: None if value is None else _checked(check, value)
+
+
+def _checked(check: range | Callable[[object], object], value: object) -> object:
+    if type(check) is not range:
+        return check(value)
+    if type(value) is not int or value not in check:
+        raise _not_in(check)
+    return value
 
 
 def _pairs(value: object) -> HeaderList:
     if type(value) is not list:
         raise ValueError("must be an array")
-    return tuple(_pair(item) for item in value)
+    return tuple([_pair(item) for item in value]) if value else ()
 
 
 def _pair(item: object) -> tuple[bytes, bytes]:
@@ -116,14 +115,17 @@ def _pair(item: object) -> tuple[bytes, bytes]:
 def _limits(value: object) -> Limits:
     if type(value) is not list or len(value) < len(_LIMIT_NAMES):
         raise ValueError(f"must be an array of {len(_LIMIT_NAMES)} integers")
-    _refuse_exotic(value[len(_LIMIT_NAMES) :], MAX_DEPTH - 2)
-    numbers = [_uint(number) for number in value[: len(_LIMIT_NAMES)]]
+    numbers = value[: len(_LIMIT_NAMES)]
+    _refuse_exotic(value, MAX_DEPTH - 2)
+    if [type(number) for number in numbers] != _LIMIT_TYPES:
+        raise _not_in(_uint)
     if not MIN_MAX_FRAME <= numbers[0] <= MAX_MAX_FRAME:
         raise ValueError(f"max_frame must be {MIN_MAX_FRAME} to {MAX_MAX_FRAME}")
     return Limits(*numbers)
 
 
 _LIMIT_NAMES = tuple(Limits.__dataclass_fields__)
+_LIMIT_TYPES = [int] * len(_LIMIT_NAMES)
 _message = _text(MAX_MESSAGE)
 _url = _optional(_text(MAX_URL))
 
@@ -139,14 +141,14 @@ class FrameType(NamedTuple):
         name: as in the specification.
         direction: who may send it.
         frame: its class; the fields are the class's, in its order.
-        checks: one per field.
+        checks: one per field: the range of a number, or what returns the value or raises ValueError.
     """
 
     number: int
     name: str
     direction: Direction
     frame: type[frames.Frame]
-    checks: tuple[Callable[[object], object], ...]
+    checks: tuple[range | Callable[[object], object], ...]
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -340,27 +342,32 @@ def _decode_row(row: FrameType, items: list[object]) -> frames.Frame:
     values: list[Any] = []
     try:
         for check, value in zip(row.checks, items[1:], strict=False):
-            values.append(check(value))
+            if type(check) is not range:
+                values.append(check(value))
+            elif type(value) is int and value in check:
+                values.append(value)
+            else:
+                raise _not_in(check)
     except ValueError as error:
         name = row.fields[len(values)]
         raise RemoteProtocolError(f"{row.name}.{name}: {error}") from None
-    _check_extras(items, 1 + arity)
+    if len(items) > 1 + arity:
+        _check_extras(items, 1 + arity)
     return row.frame(*values)
 
 
 def _check_extras(items: list[object], start: int) -> None:
-    if len(items) > start:
-        try:
-            _refuse_exotic(items[start:], MAX_DEPTH - 1)
-        except ValueError as error:
-            raise RemoteProtocolError(f"element that is not ours to read: {error}") from None
+    try:
+        _refuse_exotic(items[start:], MAX_DEPTH - 1)
+    except ValueError as error:
+        raise RemoteProtocolError(f"element that is not ours to read: {error}") from None
 
 
 def _refuse_exotic(items: list[object], depth: int) -> None:
     """Check elements that are ignored: even those hold only the types that the protocol allows."""
     for item in items:
         if type(item) is int:
-            _uint(item)
+            _checked(_uint, item)
         elif type(item) is list:
             if not depth:
                 raise ValueError("nested too deep")

@@ -17,14 +17,18 @@ from protocol.frames import (
     Attach,
     Attached,
     Data,
+    End,
+    EndAck,
     Frame,
     Goaway,
+    Head,
     Park,
     Ping,
     Pong,
     Reject,
     Reset,
     StreamFrame,
+    Window,
 )
 from protocol.limits import (
     ATTACH_DEADLINE,
@@ -39,6 +43,9 @@ if TYPE_CHECKING:
     from protocol.errors import GoawayCode
 
 _MS = 0.001
+
+#: What brings a response forward and asks nothing of the connection itself.
+_OF_A_RESPONSE = (Data, Head, End, Window, EndAck)
 
 
 class Connection:
@@ -257,7 +264,7 @@ class GatewayConnection(Connection):
         Raises:
             RemoteProtocolError: close the connection with its code.
         """
-        if type(frame) is Data and frame.sid == self.active:  # nearly all frames
+        if isinstance(frame, _OF_A_RESPONSE) and frame.sid == self.active:  # nearly all frames
             self.heard(now)
             return frame
         rest = self._receive_common(frame, now)

@@ -163,22 +163,22 @@ class JsonFields:
 
     def integer(self, key: str, low: int = 0, high: int = MAX_INT) -> int:
         """Return a whole number in a range."""
-        value = self.get(key)
+        value = self._obj.get(key)
         if type(value) is not int or not low <= value <= high:
             raise self.wrong(key, f"an integer from {low} to {high}")
         return value
 
     def optional_integer(self, key: str, high: int = MAX_INT) -> int | None:
         """Return a number from 0, or None when it is null or missing."""
-        return None if self.get(key) is None else self.integer(key, 0, high)
+        return None if self._obj.get(key) is None else self.integer(key, 0, high)
 
     def text(self, key: str, limit: int) -> str:
         """Return a string that is not empty."""
-        value = self.get(key)
+        value = self._obj.get(key)
         if not isinstance(value, str) or not 1 <= len(value) <= limit:
             raise self.wrong(key, f"a string of 1 to {limit} characters")
         return value
 
     def optional_text(self, key: str, limit: int) -> str | None:
         """Return a string that is not empty, or None when it is null or missing."""
-        return None if self.get(key) is None else self.text(key, limit)
+        return None if self._obj.get(key) is None else self.text(key, limit)

@@ -1,12 +1,14 @@
 """The frames: one dataclass each, never changed once made, fields in the order of the wire.
 
+They are not frozen all the same: an ATTACH then takes 1.6 us to make instead of 0.3.
+
 `str(frame)` is safe for logs: it never shows body bytes, header values, tokens or secrets.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from protocol.errors import CancelCode, GoawayCode, RejectCode, ResetCode
@@ -16,16 +18,16 @@ if TYPE_CHECKING:
     from protocol.limits import Limits
 
 
-class AttachFlag(IntFlag):
-    """What the function says about its response when it attaches."""
+class AttachFlag(IntEnum):
+    """What the function says about its response when it attaches, one bit each."""
 
     HEAD_SENT = 1
     END_SENT = 2
     FRESH = 4
 
 
-class AttachedFlag(IntFlag):
-    """What the gateway says about the exchange when it accepts an ATTACH."""
+class AttachedFlag(IntEnum):
+    """What the gateway says about the exchange when it accepts an ATTACH, one bit each."""
 
     HEAD_KNOWN = 1
     END_KNOWN = 2
@@ -66,7 +68,7 @@ def _code_name(frame: type[_Loggable], code: int) -> str:
         return str(code)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attach(_Loggable):
     """F -> G: bind this connection to an exchange.
 
@@ -97,7 +99,7 @@ class Attach(_Loggable):
     req_max: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attached(_Loggable):
     """G -> F: the connection is bound; this is where the exchange stands.
 
@@ -120,7 +122,7 @@ class Attached(_Loggable):
     limits: Limits
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reject(_Loggable):
     """G -> F: the ATTACH is refused.
 
@@ -139,7 +141,7 @@ class Reject(_Loggable):
     url: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Head(_Loggable):
     """F -> G: status and headers of the response.
 
@@ -156,7 +158,7 @@ class Head(_Loggable):
     flags: int = 0
 
 
-@dataclass(slots=True)  # made for every chunk: frozen, it would cost twice as much
+@dataclass(slots=True)
 class Data(_Loggable):
     """Both ways: body bytes at their absolute offset (F -> G response, G -> F request).
 
@@ -171,7 +173,7 @@ class Data(_Loggable):
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class End(_Loggable):
     """Both ways: the clean end of a body.
 
@@ -188,7 +190,7 @@ class End(_Loggable):
     trailers: HeaderList = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EndAck(_Loggable):
     """Both ways: the receiver holds the whole body and its CRC matched.
 
@@ -201,7 +203,7 @@ class EndAck(_Loggable):
     final: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Window(_Loggable):
     """Both ways: acknowledgement and credit, both absolute and never falling.
 
@@ -216,7 +218,7 @@ class Window(_Loggable):
     max: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reset(_Loggable):
     """F -> G: the response ends here without being complete.
 
@@ -233,7 +235,7 @@ class Reset(_Loggable):
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cancel(_Loggable):
     """G -> F: nobody wants the response any more.
 
@@ -248,7 +250,7 @@ class Cancel(_Loggable):
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ping(_Loggable):
     """Both ways: are you there?
 
@@ -259,7 +261,7 @@ class Ping(_Loggable):
     nonce: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pong(_Loggable):
     """Both ways: the answer to a PING.
 
@@ -270,12 +272,12 @@ class Pong(_Loggable):
     nonce: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Park(_Loggable):
     """F -> G: no stream is active, and the environment may be frozen from now on."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Goaway(_Loggable):
     """Both ways: start no further exchange on this connection.
 

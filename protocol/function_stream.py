@@ -67,7 +67,8 @@ class FunctionState(Enum):
     DONE = "done"
 
 
-_DONE = FunctionState.DONE  # for every write: in Python 3.11 a member takes long to look up
+#: In Python 3.11 a member takes long to look up.
+_DETACHED, _ATTACHING, _ATTACHED, _DONE = FunctionState
 
 
 class FunctionStream:
@@ -84,7 +85,7 @@ class FunctionStream:
     """
 
     def __init__(self, envelope: Envelope, *, secret: bytes, limits: Limits) -> None:
-        self.state = FunctionState.DETACHED
+        self.state = _DETACHED
         self.limits = limits
         self.head_committed = False
         self.end_acknowledged = False
@@ -222,13 +223,13 @@ class FunctionStream:
         Raises:
             LocalProtocolError: the stream is done.
         """
-        if self.state is FunctionState.DONE:
+        if self.state is _DONE:
             raise LocalProtocolError("attach after the end of the exchange")
         self.detach()
         self._sid = sid
         self._epoch += 1
         self._fresh = self._envelope.inv == 1 and self._epoch == 1
-        self.state = FunctionState.ATTACHING
+        self.state = _ATTACHING
         self.rejected = None
         envelope = self._envelope
         return Attach(
@@ -248,13 +249,13 @@ class FunctionStream:
     def detach(self) -> None:
         """Leave the connection: it was lost, or another one takes over."""
         self._upload.ack_due = False
-        if self.state is not FunctionState.DONE:
-            self.state = FunctionState.DETACHED
+        if self.state is not _DONE:
+            self.state = _DETACHED
 
     @property
     def _sendable(self) -> bool:
-        first = self.state is FunctionState.ATTACHING and self._fresh
-        return first or self.state is FunctionState.ATTACHED
+        first = self.state is _ATTACHING and self._fresh
+        return first or self.state is _ATTACHED
 
     def frames_to_send(self, now: float) -> list[Frame]:
         """Return what the bound connection should carry now: control frames before DATA.
@@ -265,7 +266,7 @@ class FunctionStream:
         if not self._sendable:
             return []
         if self._reset is not None:
-            self.state = FunctionState.DONE
+            self.state = _DONE
             code, message = self._reset
             late = self.ended or code not in _TOLD_FIRST
             said = [] if late else self._response.frames_to_send(self._sid)
@@ -278,7 +279,7 @@ class FunctionStream:
 
     def next_deadline(self) -> float | None:
         """Return when to call `frames_to_send` although nothing else happens; None: never."""
-        return self._upload.next_deadline() if self.state is FunctionState.ATTACHED else None
+        return self._upload.next_deadline() if self.state is _ATTACHED else None
 
     # ------------------------------------------------------------------ what the gateway says
 
@@ -290,7 +291,7 @@ class FunctionStream:
             StreamFailed: the request body is lost; the exchange can only be reset.
         """
         del now  # no rule here depends on time; the argument is every stream's signature
-        bound = self.state in (FunctionState.ATTACHING, FunctionState.ATTACHED)
+        bound = self.state in (_ATTACHING, _ATTACHED)
         if not bound or frame.sid != self._sid:
             self.dropped += 1
             return
@@ -301,7 +302,7 @@ class FunctionStream:
             raise
 
     def _dispatch(self, frame: StreamFrame) -> None:
-        attaching = self.state is FunctionState.ATTACHING
+        attaching = self.state is _ATTACHING
         match frame:
             case Attached() if attaching:
                 self._on_attached(frame)
@@ -332,7 +333,7 @@ class FunctionStream:
         self.limits = frame.limits
         sender.max_frame = min(sender.max_frame, frame.limits.max_frame)
         self._upload.body.restate(frame.req_lo)
-        self.state = FunctionState.ATTACHED
+        self.state = _ATTACHED
 
     def _resume(self, frame: Attached) -> None:
         head_known = bool(frame.flags & AttachedFlag.HEAD_KNOWN)
@@ -342,13 +343,13 @@ class FunctionStream:
 
     def _on_reject(self, frame: Reject) -> None:
         self.rejected = frame
-        self.state = FunctionState.DETACHED if frame.code in PASSING_REJECTS else _DONE
+        self.state = _DETACHED if frame.code in PASSING_REJECTS else _DONE
 
     def _on_end_ack(self, frame: EndAck) -> None:
         if not self._response.end_sent or frame.final != self._response.body.final:
             raise RemoteProtocolError(f"{frame}: no such END was sent")
         self.end_acknowledged = True
-        self.state = FunctionState.DONE
+        self.state = _DONE
 
     def _on_cancel(self, frame: Cancel) -> None:
         # After END there is nothing left to stop, and the END_ACK is on its way.
@@ -365,7 +366,7 @@ class FunctionStream:
         large = self._response.body.written > INLINE_ANSWER_MAX
         if large or not self.ended or self.head_committed or self._closed:
             return None
-        self.state = FunctionState.DONE
+        self.state = _DONE
         return self.receipt()
 
     def receipt(self, dial: str | None = None) -> Receipt:
@@ -397,4 +398,5 @@ class FunctionStream:
             return "reset", int(self._reset[0])
         if self.cancelled is not None:
             return "reset", int(ResetCode.CANCELLED)
-        return ("end", None) if self.returnable else ("lost", int(ResetCode.LOST))
+        delivered = self.end_acknowledged or self.returnable
+        return ("end", None) if delivered else ("lost", int(ResetCode.LOST))

@@ -49,6 +49,7 @@ class GatewayStream(RequestHalf):
         ended: a valid END is held: the response is complete.
         failed: why the exchange cannot be completed any more, or None.
         cancelled: the CANCEL that was asked for, or None.
+        over: the bound connection is done with it: END acknowledged, or RESET received.
         terminal: how every further ATTACH is answered, or None while one may be accepted.
         pair: the (inv, epoch) that was accepted last; (0, 0) before the first.
         dropped: frames that were ignored: of a fenced connection, or after the end.
@@ -89,7 +90,7 @@ class GatewayStream(RequestHalf):
         self._response = ResponseIntake(window, check_length=check_length)
         self._reset = False
         self._end_ack_due = False
-        self._over = False
+        self.over = False
         self._cancel_due = False
 
     @property
@@ -106,11 +107,6 @@ class GatewayStream(RequestHalf):
     def ended(self) -> bool:
         """Whether a valid END is held."""
         return self._response.ended
-
-    @property
-    def over(self) -> bool:
-        """Whether the bound connection is done with it: END acknowledged, or RESET received."""
-        return self._over
 
     @property
     def head(self) -> Head | None:
@@ -139,7 +135,7 @@ class GatewayStream(RequestHalf):
         self.pair = frame.inv, frame.epoch
         self._secret = frame.secret
         self._sid = frame.sid
-        self._end_ack_due = self._over = False
+        self._end_ack_due = self.over = False
         self._upload.resume(frame.req_recv, frame.req_max)
         body = self._response.body
         return Attached(
@@ -176,8 +172,8 @@ class GatewayStream(RequestHalf):
         held = frame.lo <= self.position <= frame.hi
         return held and head_is_its_own and self._upload.keeps(frame.req_recv)
 
-    def _attached_flags(self) -> AttachedFlag:
-        flags = AttachedFlag(0)
+    def _attached_flags(self) -> int:
+        flags = 0
         if self._response.head is not None:
             flags |= AttachedFlag.HEAD_KNOWN
         if self.ended:
@@ -234,9 +230,8 @@ class GatewayStream(RequestHalf):
             raise StreamFailed(last, ResetCode.INTERNAL) from error
 
     def _dispatch(self, frame: StreamFrame) -> Record | None:
-        if type(frame) is Reset:
-            self._over = True  # whether or not it ends the response, too
         if self.failed is not None or self._reset:
+            self.over |= type(frame) is Reset
             self.dropped += 1
             return None
         record: Record | None = None
@@ -276,6 +271,7 @@ class GatewayStream(RequestHalf):
         return record
 
     def _on_reset(self, frame: Reset) -> Reset | None:
+        self.over = True
         if self.ended:
             self.dropped += 1
             return None
@@ -323,15 +319,16 @@ class GatewayStream(RequestHalf):
         if self._cancel_due and self.cancelled is not None:
             self._cancel_due = False
             frames.append(Cancel(self._sid, self.cancelled.code, self.cancelled.message))
-        due = self._response.body.window_due(now, may_grow=may_grow) if self._open else None
-        if due is not None:
-            frames.append(Window(self._sid, *due))
         if self._end_ack_due and self._response.body.final is not None:
             self._end_ack_due = False
-            self._over = True
+            self.over = True
             frames.append(EndAck(self._sid, self._response.body.final))
-        if self._open:
-            frames += self._upload.frames_to_send(self._sid)
+        if not self._open:
+            return frames
+        due = self._response.body.window_due(now, may_grow=may_grow)
+        if due is not None:
+            frames.append(Window(self._sid, *due))
+        frames += self._upload.frames_to_send(self._sid)
         return frames
 
     def next_deadline(self) -> float | None:

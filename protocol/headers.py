@@ -63,8 +63,11 @@ def check_head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> HeaderLis
     headers = tuple(headers)
     if len(headers) > MAX_HEADERS:
         raise HeadError(f"{len(headers)} headers are more than {MAX_HEADERS}")
-    checked = tuple(_check_header(name, value) for name, value in headers)
-    total = sum(len(name) + len(value) for name, value in checked)
+    checked, total = [], 0
+    for name, value in headers:
+        header = _check_header(name, value)
+        checked.append(header)
+        total += len(header[0]) + len(header[1])
     if total > MAX_HEAD_SIZE:
         raise HeadError(f"{total} bytes of headers are more than {MAX_HEAD_SIZE}")
     kept = strip_hop_by_hop(checked)
@@ -105,11 +108,9 @@ def strip_hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> HeaderList:
     nothing after the next hop could do without it.
     """
     headers = tuple(headers)
-    named = {
-        option.strip().lower()
-        for name, value in headers
-        if name == b"connection"
-        for option in value.split(b",")
-    }
-    dropped = (HOP_BY_HOP | named) - {b"host"} if named else HOP_BY_HOP
-    return tuple(pair for pair in headers if pair[0] not in dropped)
+    connection = [value for name, value in headers if name == b"connection"]
+    dropped = HOP_BY_HOP
+    if connection:
+        named = {option.strip().lower() for option in b",".join(connection).split(b",")}
+        dropped = (HOP_BY_HOP | named) - {b"host"}
+    return tuple([pair for pair in headers if pair[0] not in dropped])

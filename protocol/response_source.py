@@ -56,9 +56,9 @@ class ResponseSource:
             raise LocalProtocolError("the response has no head yet")
 
     @property
-    def flags(self) -> AttachFlag:
+    def flags(self) -> int:
         """What ATTACH says about it."""
-        head = AttachFlag.HEAD_SENT if self.head_sent else AttachFlag(0)
+        head = AttachFlag.HEAD_SENT if self.head_sent else 0
         return head | AttachFlag.END_SENT if self.end_sent else head
 
     @property

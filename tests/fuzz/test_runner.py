@@ -24,7 +24,9 @@ load = Target.load
 def spoiled(target):
     harness = load(target)
     from protocol import codec
-    codec._MAX_CRC = 2**31 - 1  # the wire has 32 bits
+    for number, row in codec._BY_NUMBER.items():
+        checks = (range(2**31) if check == range(2**32) else check for check in row.checks)
+        codec._BY_NUMBER[number] = row._replace(checks=tuple(checks))  # the wire has 32 bits
     return harness
 
 Target.load = spoiled

@@ -328,9 +328,8 @@ class Model:
             raise Violation("I1: END, and not everything is held")
         self._own(g, owner)
         g[ENDED] = 1
-        out = [] if g[TERMINAL] else self._credit(g)
         g[BOUND], g[LOST] = -1, 0  # END_ACK is this connection's last word
-        return [*out, frame(END_ACK, final)]
+        return [frame(END_ACK, final)]
 
     def _credit(self, g: list[int]) -> list[int]:
         consumed = g[HELD_UP_TO] if self._mutant is Mutant.ACK_AT_RECEPTION else g[TAKEN]

@@ -129,6 +129,7 @@ def test_the_upload_is_read_as_it_comes() -> None:
     function.receive(Data(1, 0, b"ab"), 0.0)
     function.receive(Data(1, 0, b"ab"), 0.0)
     assert function.read() == [b"ab"]
+    assert function.credit_is_news  # nobody has set an alarm for it
     assert function.next_deadline() is not None
     function.receive(Data(1, 2, b"cd"), 0.0)
     function.receive(End(1, 4, 0xED82CD11), 0.0)

@@ -98,6 +98,17 @@ def test_bytes_beyond_a_receipt_are_lost() -> None:
     assert (receipt.status, receipt.code, receipt.tail) == ("lost", ResetCode.LOST, None)
 
 
+def test_what_the_gateway_holds_is_not_lost_however_large() -> None:
+    function = attached(window=RECEIPT_BODY_MAX + 1)
+    function.start(200, [])
+    function.write(bytes(RECEIPT_BODY_MAX + 1))
+    function.end()
+    function.frames_to_send(0.0)
+    function.receive(EndAck(1, RECEIPT_BODY_MAX + 1), 0.0)
+    receipt = function.receipt()
+    assert (receipt.status, receipt.code, receipt.tail) == ("end", None, None)
+
+
 # ----------------------------------------------------------------------- attach
 
 

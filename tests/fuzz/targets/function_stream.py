@@ -177,7 +177,7 @@ class _World:
     def go_on(self) -> None:
         """What an honest gateway does after a cut: it goes on where it stands, and takes more."""
         held = self.acked + self.choices.below(max(self.sent - self.acked, 0) + 1)
-        flags = AttachedFlag.HEAD_KNOWN if self.head_out else AttachedFlag(0)
+        flags = AttachedFlag.HEAD_KNOWN if self.head_out else 0
         self.attach()
         if self.envelope.inv == 1 and self.sid == 1:
             held = 0

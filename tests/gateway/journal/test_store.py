@@ -10,7 +10,7 @@ from gateway.journal.memory import MemoryJournal
 from gateway.journal.store import TOMBSTONE_SECONDS, TOMBSTONES_MAX, Buried, JournalStore
 from gateway.tokens import Grant
 from protocol.errors import CancelCode, RejectCode
-from protocol.frames import Attach, Attached, AttachFlag
+from protocol.frames import Attach, Attached
 from protocol.limits import INITIAL_WINDOW, Limits
 
 
@@ -74,7 +74,7 @@ def test_tombstones_are_bounded() -> None:
 def test_a_tombstone_refuses_whoever_comes_back_as_the_journal_would() -> None:
     store, one = JournalStore(), journal(1)
     store.open(one)
-    first = Attach(1, one.xid, 1, 1, "t", bytes(16), 0, 0, AttachFlag(0), 0, 0)
+    first = Attach(1, one.xid, 1, 1, "t", bytes(16), 0, 0, 0, 0, 0)
     again, stranger = replace(first, epoch=2), replace(first, epoch=2, secret=b"s" * 16)
     assert isinstance(one.attach(first, Line(), 1.0), Attached)
     one.cancel(CancelCode.CLIENT_GONE, "gone")
@@ -113,6 +113,6 @@ async def test_credit_for_an_upload_that_nobody_sends_any_more_is_no_error() -> 
     sending = asyncio.create_task(one.upload(b"more"))
     await asyncio.sleep(0)
     sending.cancel()
-    attach = Attach(1, bytes(16), 1, 1, "", bytes(16), 0, 0, AttachFlag(0), 0, INITIAL_WINDOW)
+    attach = Attach(1, bytes(16), 1, 1, "", bytes(16), 0, 0, 0, 0, INITIAL_WINDOW)
     assert isinstance(one.attach(attach, Line(), 0.0), Attached)
     await asyncio.gather(sending, return_exceptions=True)
