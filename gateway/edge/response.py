@@ -26,7 +26,7 @@ from gateway.edge.heartbeat import COMMENT, Heartbeat
 from gateway.edge.sent import reset_on_close
 from gateway.edge.sse import EventBoundary
 from gateway.messages import Account
-from gateway.tls.connection import TlsTransport
+from gateway.tls.transport import TlsTransport
 from gateway.writing import write_parts
 from protocol.headers import content_length
 

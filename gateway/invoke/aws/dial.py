@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import aiohappyeyeballs
+
+from gateway.tls.client import TlsClient
 
 if TYPE_CHECKING:
     import ssl
@@ -57,14 +60,25 @@ class Dialler:
             happy_eyeballs_delay=EYEBALLS_SECONDS,
             socket_factory=_keepalive_socket,
         )
+        made: list[P] = []
+
+        def make() -> P:
+            made.append(factory())
+            return made[0]
+
+        below = make if self._tls is None else partial(TlsClient, make, self._tls, self._host)
         try:
-            _, protocol = await loop.create_connection(
-                factory, sock=raw, ssl=self._tls, server_hostname=self._host if self._tls else None
-            )
+            transport, protocol = await loop.create_connection(below, sock=raw)
         except BaseException:
             raw.close()
             raise
-        return protocol
+        if isinstance(protocol, TlsClient):
+            try:
+                await protocol.proven()
+            except BaseException:
+                transport.abort()
+                raise
+        return made[0]
 
     async def _resolved(self) -> list[AddrInfoType]:
         if asyncio.get_running_loop().time() >= self._until:

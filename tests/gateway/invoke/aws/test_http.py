@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import socket
 import ssl
 from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any
@@ -36,12 +39,10 @@ async def serving(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIterato
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
-        try:
+        ended = ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError
+        with contextlib.suppress(*ended):
             await talk(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
+        writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
@@ -292,25 +293,75 @@ async def test_a_name_that_is_none_is_not_reached() -> None:
         await ask(client.origin("http://nowhere.invalid/"))
 
 
-async def test_tls_is_spoken_with_who_can_prove_its_name_alone(
-    monkeypatch: pytest.MonkeyPatch,
+# ---------------------------------------------------------------- TLS
+
+
+@pytest.fixture
+def authority(monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
+    """The one that every client of this test trusts."""
+    made, trust = trustme.CA(), ssl.create_default_context()
+    made.configure_trust(trust)
+    monkeypatch.setattr(ssl, "create_default_context", lambda: trust)
+    return made
+
+
+def proof(authority: trustme.CA, name: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    return context
+
+
+async def test_tls_is_spoken_with_who_proves_its_name(authority: trustme.CA) -> None:
+    async with serving(says(OK), proof(authority, "localhost")) as url:
+        with closing(HttpClient()) as client:
+            origin = client.origin(url)
+            for body in (b"", bytes(1 << 20)):
+                assert (await ask(origin, body=body)).payload == b"{}"
+            assert len(origin.idle) == 1
+
+
+async def test_nothing_is_sent_to_who_proves_another_name(authority: trustme.CA) -> None:
+    async with serving(says(OK), proof(authority, "other.example")) as url:
+        unproven = pytest.raises(InvokeNotSent, match="CERTIFICATE_VERIFY_FAILED")
+        with closing(HttpClient()) as client, unproven:
+            await ask(client.origin(url))
+
+
+async def test_nothing_is_sent_to_who_speaks_no_tls_or_hangs_up() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example ESMTP\r\n")
+        await reader.read()
+
+    for talk, why in ((greet, "WRONG_VERSION_NUMBER"), (hang_up, "TLS handshake|reset")):
+        async with serving(talk) as url:
+            unproven = pytest.raises(InvokeNotSent, match=why)
+            with closing(HttpClient()) as client, unproven:
+                await ask(client.origin(url.replace("http:", "https:")))
+
+
+@pytest.mark.parametrize("clean", [True, False])
+async def test_an_answer_up_to_the_end_of_tls_is_whole_if_tls_ended(
+    authority: trustme.CA, *, clean: bool
 ) -> None:
-    authority = trustme.CA()
-    for name, good in (("localhost", True), ("other.example", False)):
-        theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert(name).configure_cert(theirs)
-        async with serving(says(OK), theirs) as url:
-            ours = ssl.create_default_context()
-            authority.configure_trust(ours)
-            monkeypatch.setattr(ssl, "create_default_context", lambda context=ours: context)
-            with closing(HttpClient()) as client:
-                if good:
-                    assert (await ask(client.origin(url))).payload == b"{}"
-                    assert len(client.origin(url).idle) == 1
-                else:
-                    with pytest.raises(InvokeNotSent, match="CERTIFICATE_VERIFY_FAILED"):
-                        await ask(client.origin(url))
-            monkeypatch.undo()
+    async def until_the_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nto the end")
+        await writer.drain()
+        if not clean:
+            raw = writer.get_extra_info("socket")
+            with socket.socket(fileno=os.dup(raw.fileno())) as same:
+                same.shutdown(socket.SHUT_WR)
+
+    async with serving(until_the_end, proof(authority, "localhost")) as url:
+        with closing(HttpClient()) as client:
+            if clean:
+                assert (await ask(client.origin(url))).payload == b"to the end"
+            else:
+                with pytest.raises(InvokeOutcomeUnknown, match="without its end"):
+                    await ask(client.origin(url))
 
 
 @pytest.mark.parametrize(
