@@ -99,19 +99,10 @@ class App:
         base = urlsplit(callback_url).path
         self._endpoint = CallbackEndpoint(store, credentials.tokens, telemetry, limits, base)
         self._count(routes, budget)
-        proxies = Proxies(settings.trusted_proxies)
-        self._handler = EdgeHandler(
-            routes,
-            self._driver,
-            telemetry,
-            settings.timing,
-            proxies,
-            log_query=settings.log_query,
-        )
+        self._serve(routes, settings)
         self._admin = Admin(self, page_origins, settings.names_of_admin)
         self._invoke_api = _invoke_api(self._functions.local) if development else None
         self._admin_runner = self._make_admin_runner()
-        self._serve(settings, proxies)
 
     def _count(self, routes: RouteTable, budget: MemoryBudget) -> None:
         """Let the numbers be asked of those who know them."""
@@ -127,9 +118,16 @@ class App:
         for route in routes:
             telemetry.route(route.label)
 
-    def _serve(self, settings: GatewaySettings, proxies: Proxies) -> None:
+    def _serve(self, routes: RouteTable, settings: GatewaySettings) -> None:
         """Make what the connections of edge and callback are handed to."""
-        most, timing = settings.connections, settings.timing
+        most, timing, proxies = (
+            settings.connections,
+            settings.timing,
+            Proxies(settings.trusted_proxies),
+        )
+        self._handler = EdgeHandler(
+            routes, self._driver, self._telemetry, timing, proxies, log_query=settings.log_query
+        )
         crowd = Crowd("edge", most, settings.connections_per_address, proxies.trusts)
         self.edge = EdgeServer(self._handler, self._telemetry, timing, crowd)
         self.callback = CallbackServer(self._endpoint.handle, most, timing.request_head)

@@ -57,79 +57,83 @@ def test_an_error_names_the_line(file: Path, text: str, place: str) -> None:
     assert str(caught.value).startswith(f"{file}: {place}")
 
 
-def test_every_key(file: Path) -> None:
+OF_THE_GATEWAY = """
+[gateway]
+edge = "0.0.0.0:8080"
+callback = "[::]:8081"
+admin = "localhost:0"
+admin_names = ["ops.example.com"]
+callback_url = "wss://callback.example.com/"
+token_keys = ["key"]
+edge_certificate = "key"
+edge_key = "key"
+callback_certificate = "key"
+callback_key = "key"
+trusted_proxies = ["10.0.0.0/8", "2001:db8::1"]
+connections = 7
+connections_per_address = 8
+memory_budget = 100_000_000
+drain_deadline = 5
+log_level = "debug"
+log_format = "json"
+log_query = true
+"""
+
+TIMERS = """
+[gateway.timing]
+attach_timeout = 1
+resume_grace = 2.5
+write_stall = 3
+request_head = 7
+upload_grace = 8
+retry_pause = 9
+cancel_grace = 10
+breaker_pause = 11
+ping = 4
+dead = 5
+park_ttl = 6
+"""
+
+OF_A_ROUTE = """
+[[routes]]
+path = "/chat"
+target = "local:app.py:handler"
+timeout = 910
+function_timeout = 60.5
+request_body = "stream"
+inline_body_max = 1000
+request_body_max = 2000
+concurrency = 2
+queue = 0
+head_timeout = 2.5
+sse_error_event = false
+sse_heartbeat = 0
+compress = true
+on_disconnect = "continue"
+env = { STAGE = "test" }
+host = "*.example.com"
+methods = ["GET", "POST"]
+match = "exact"
+payload = "1.0"
+headers_add = { x-a = "1" }
+headers_remove = ["server"]
+request_headers_add = { x-b = "2" }
+request_headers_remove = ["x-c"]
+require_header = { name = "x-key", secret_file = "key" }
+
+[routes.cors]
+allow_origins = ["https://example.com"]
+allow_methods = ["GET"]
+allow_headers = ["x-d"]
+expose_headers = ["x-e"]
+max_age = 600
+allow_credentials = true
+"""
+
+
+def test_every_key_of_the_gateway(file: Path) -> None:
     (file.parent / "key").write_text("secret")
-    settings = read(
-        file,
-        """
-        [gateway]
-        edge = "0.0.0.0:8080"
-        callback = "[::]:8081"
-        admin = "localhost:0"
-        admin_names = ["ops.example.com"]
-        callback_url = "wss://callback.example.com/"
-        token_keys = ["key"]
-        edge_certificate = "key"
-        edge_key = "key"
-        callback_certificate = "key"
-        callback_key = "key"
-        trusted_proxies = ["10.0.0.0/8", "2001:db8::1"]
-        connections = 7
-        connections_per_address = 8
-        memory_budget = 100_000_000
-        drain_deadline = 5
-        log_level = "debug"
-        log_format = "json"
-        log_query = true
-
-        [gateway.timing]
-        attach_timeout = 1
-        resume_grace = 2.5
-        write_stall = 3
-        request_head = 7
-        upload_grace = 8
-        retry_pause = 9
-        cancel_grace = 10
-        breaker_pause = 11
-        ping = 4
-        dead = 5
-        park_ttl = 6
-
-        [[routes]]
-        path = "/chat"
-        target = "local:app.py:handler"
-        timeout = 910
-        function_timeout = 60.5
-        request_body = "stream"
-        inline_body_max = 1000
-        request_body_max = 2000
-        concurrency = 2
-        queue = 0
-        head_timeout = 2.5
-        sse_error_event = false
-        sse_heartbeat = 0
-        compress = true
-        on_disconnect = "continue"
-        env = { STAGE = "test" }
-        host = "*.example.com"
-        methods = ["GET", "POST"]
-        match = "exact"
-        payload = "1.0"
-        headers_add = { x-a = "1" }
-        headers_remove = ["server"]
-        request_headers_add = { x-b = "2" }
-        request_headers_remove = ["x-c"]
-        require_header = { name = "x-key", secret_file = "key" }
-
-        [routes.cors]
-        allow_origins = ["https://example.com"]
-        allow_methods = ["GET"]
-        allow_headers = ["x-d"]
-        expose_headers = ["x-e"]
-        max_age = 600
-        allow_credentials = true
-        """,
-    )
+    settings = read(file, OF_THE_GATEWAY + ROUTE)
     assert settings.gateway == GatewaySettings(
         edge=Address("0.0.0.0", 8080),
         callback=Address("::", 8081),
@@ -149,20 +153,29 @@ def test_every_key(file: Path) -> None:
         log_level="debug",
         log_format="json",
         log_query=True,
-        timing=Timing(
-            attach_timeout=1,
-            resume_grace=2.5,
-            request_head=7,
-            upload_grace=8,
-            write_stall=3,
-            ping=4,
-            dead=5,
-            park_ttl=6,
-            retry_pause=9,
-            cancel_grace=10,
-            breaker_pause=11,
-        ),
     )
+
+
+def test_every_timer(file: Path) -> None:
+    settings = read(file, TIMERS + ROUTE)
+    assert settings.gateway.timing == Timing(
+        attach_timeout=1,
+        resume_grace=2.5,
+        request_head=7,
+        upload_grace=8,
+        write_stall=3,
+        ping=4,
+        dead=5,
+        park_ttl=6,
+        retry_pause=9,
+        cancel_grace=10,
+        breaker_pause=11,
+    )
+
+
+def test_every_key_of_a_route(file: Path) -> None:
+    (file.parent / "key").write_text("secret")
+    settings = read(file, OF_A_ROUTE)
     (route,) = settings.routes
     assert route.where.startswith(f"{file}: routes[0] (line ")
     assert (route.path, route.target, route.base) == (

@@ -27,6 +27,25 @@ if TYPE_CHECKING:
 # ---------------------------------------------------------------- the request
 
 
+ENVIRONMENT = {
+    "REQUEST_METHOD": "POST",
+    "SCRIPT_NAME": "/prod",
+    "PATH_INFO": "/a b\xc3\xa9",
+    "QUERY_STRING": "q=%20",
+    "REQUEST_URI": "/prod/a%20b%C3%A9?q=%20",
+    "SERVER_NAME": "example.org",
+    "SERVER_PORT": "8080",
+    "SERVER_PROTOCOL": "HTTP/1.1",
+    "REMOTE_ADDR": "203.0.113.7",
+    "CONTENT_TYPE": "text/plain",
+    "CONTENT_LENGTH": "6",
+    "HTTP_X_A": "\xc3\xa9",
+    "HTTP_COOKIE": "a=1",
+    "wsgi.url_scheme": "http",
+    "wsgi.input_terminated": True,
+}
+
+
 def test_the_environment() -> None:
     seen: Environ = {}
 
@@ -53,24 +72,7 @@ def test_the_environment() -> None:
         body="héllo",
     )
     assert seen["wsgi.input"].read() == "héllo".encode()
-    expected = {
-        "REQUEST_METHOD": "POST",
-        "SCRIPT_NAME": "/prod",
-        "PATH_INFO": "/a b\xc3\xa9",
-        "QUERY_STRING": "q=%20",
-        "REQUEST_URI": "/prod/a%20b%C3%A9?q=%20",
-        "SERVER_NAME": "example.org",
-        "SERVER_PORT": "8080",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "REMOTE_ADDR": "203.0.113.7",
-        "CONTENT_TYPE": "text/plain",
-        "CONTENT_LENGTH": "6",
-        "HTTP_X_A": "\xc3\xa9",
-        "HTTP_COOKIE": "a=1",
-        "wsgi.url_scheme": "http",
-        "wsgi.input_terminated": True,
-    }
-    assert {key: seen.get(key) for key in expected} == expected
+    assert {key: seen.get(key) for key in ENVIRONMENT} == ENVIRONMENT
     assert seen["aws.event"]["rawPath"] == "/prod/a%20b%C3%A9"
 
 

@@ -217,8 +217,7 @@ class Lambda(Invoker):
         ran: Ran,
         done: Callable[[bytes, str | None], None],
     ) -> None:
-        clock, fate = self._network.clock, act.fate
-        seconds = self._scenario.function_timeout
+        clock, fate, seconds = self._network.clock, act.fate, self._scenario.function_timeout
         over = False  # another run of the same act may be under way when its timers fire
 
         def returned(value: Any) -> None:
@@ -240,8 +239,7 @@ class Lambda(Invoker):
 
         environment.thaw()
         self.strike(environment)
-        context = json.loads(call.client_context or b"{}")
-        envelope = Envelope.parse(context["custom"][KEY])
+        envelope = Envelope.parse(json.loads(call.client_context or b"{}")["custom"][KEY])
         deadline = environment.user_loop.time() + seconds
         environment.run(Invocation({}, envelope, seconds, deadline), act, ran, returned)
         clock.call_later(seconds, end, "reset", TIMED_OUT)

@@ -232,9 +232,8 @@ async def gateway(
     **route: Any,
 ) -> AsyncIterator[GatewayUnderTest]:
     """Run a whole gateway whose one function is `behaviour`."""
-    timing = timing or Timing()
+    timing, tokens = timing or Timing(), tokens or Tokens()
     limits, store, telemetry = timing.limits(), JournalStore(budget), Telemetry()
-    tokens = tokens or Tokens()
     invoker = PeerInvoker(behaviour)
     endpoint = CallbackEndpoint(store, tokens, telemetry, limits)
     callback_runner = web.ServerRunner(web.Server(endpoint.handle))

@@ -32,71 +32,75 @@ def event(*headers: tuple[bytes, bytes], body: bytes | None = None, **asked: Any
     return built
 
 
+NOBODY = dict.fromkeys(
+    (
+        "accessKey",
+        "accountId",
+        "caller",
+        "cognitoAuthenticationProvider",
+        "cognitoAuthenticationType",
+        "cognitoIdentityId",
+        "cognitoIdentityPoolId",
+        "principalOrgId",
+        "user",
+        "userArn",
+    )
+)
+
+WHOLE = {
+    "version": "1.0",
+    "resource": "$default",
+    "path": "/my/path",
+    "httpMethod": "GET",
+    "headers": {
+        "host": "id.execute-api.us-east-1.amazonaws.com",
+        "user-agent": "user-agent",
+        "header1": "value1",
+        "header2": "value2",
+    },
+    "multiValueHeaders": {
+        "host": ["id.execute-api.us-east-1.amazonaws.com"],
+        "user-agent": ["user-agent"],
+        "header1": ["value1"],
+        "header2": ["value1", "value2"],
+    },
+    "queryStringParameters": {"parameter1": "value2", "parameter2": "value"},
+    "multiValueQueryStringParameters": {
+        "parameter1": ["value1", "value2"],
+        "parameter2": ["value"],
+    },
+    "requestContext": {
+        "accountId": "anonymous",
+        "apiId": "id",
+        "domainName": "id.execute-api.us-east-1.amazonaws.com",
+        "domainPrefix": "id",
+        "extendedRequestId": "id",
+        "httpMethod": "GET",
+        "identity": {**NOBODY, "sourceIp": "192.168.0.1", "userAgent": "user-agent"},
+        "path": "/my/path",
+        "protocol": "HTTP/1.1",
+        "requestId": "id",
+        "requestTime": "04/Mar/2020:19:15:17 +0000",
+        "requestTimeEpoch": 1583349317135,
+        "resourceId": None,
+        "resourcePath": "$default",
+        "stage": "$default",
+    },
+    "pathParameters": None,
+    "stageVariables": None,
+    "body": None,
+    "isBase64Encoded": False,
+}
+
+
 def test_a_whole_event() -> None:
     """After Powertools' `apiGatewayProxyEvent.json`.
 
     Ours are resource, accountId and ids, and that the last of repeats stands alone: the example
     has it so for headers, and for the query the first.
     """
-    nobody = dict.fromkeys(
-        (
-            "accessKey",
-            "accountId",
-            "caller",
-            "cognitoAuthenticationProvider",
-            "cognitoAuthenticationType",
-            "cognitoIdentityId",
-            "cognitoIdentityPoolId",
-            "principalOrgId",
-            "user",
-            "userArn",
-        )
-    )
     query = "parameter1=value1&parameter1=value2&parameter2=value"
-    assert event(*HEADERS, method="GET", path="/my/path", query=query) == {
-        "version": "1.0",
-        "resource": "$default",
-        "path": "/my/path",
-        "httpMethod": "GET",
-        "headers": {
-            "host": "id.execute-api.us-east-1.amazonaws.com",
-            "user-agent": "user-agent",
-            "header1": "value1",
-            "header2": "value2",
-        },
-        "multiValueHeaders": {
-            "host": ["id.execute-api.us-east-1.amazonaws.com"],
-            "user-agent": ["user-agent"],
-            "header1": ["value1"],
-            "header2": ["value1", "value2"],
-        },
-        "queryStringParameters": {"parameter1": "value2", "parameter2": "value"},
-        "multiValueQueryStringParameters": {
-            "parameter1": ["value1", "value2"],
-            "parameter2": ["value"],
-        },
-        "requestContext": {
-            "accountId": "anonymous",
-            "apiId": "id",
-            "domainName": "id.execute-api.us-east-1.amazonaws.com",
-            "domainPrefix": "id",
-            "extendedRequestId": "id",
-            "httpMethod": "GET",
-            "identity": {**nobody, "sourceIp": "192.168.0.1", "userAgent": "user-agent"},
-            "path": "/my/path",
-            "protocol": "HTTP/1.1",
-            "requestId": "id",
-            "requestTime": "04/Mar/2020:19:15:17 +0000",
-            "requestTimeEpoch": 1583349317135,
-            "resourceId": None,
-            "resourcePath": "$default",
-            "stage": "$default",
-        },
-        "pathParameters": None,
-        "stageVariables": None,
-        "body": None,
-        "isBase64Encoded": False,
-    }
+    assert event(*HEADERS, method="GET", path="/my/path", query=query) == WHOLE
 
 
 def test_what_is_empty_is_null() -> None:

@@ -23,7 +23,8 @@ def lines(telemetry: Telemetry) -> list[str]:
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
-def test_every_number_has_its_name_and_labels() -> None:
+def counted() -> Telemetry:
+    """Something of everything."""
     telemetry = Telemetry()
     route = telemetry.route("/chat")
     telemetry.under_way = [Carried(), Carried(state=State.INVOKING), Carried(route="/other")]
@@ -46,41 +47,48 @@ def test_every_number_has_its_name_and_labels() -> None:
     telemetry.memory = budget = MemoryBudget(1000)
     budget.held = 1000
     budget.admit()
-    assert {
-        'dialback_exchanges_total{outcome="completed",reason="streamed",route="/chat"} 1.0',
-        'dialback_exchanges_active{route="/chat",state="streaming"} 1.0',
-        'dialback_exchanges_active{route="/chat",state="invoking"} 1.0',
-        'dialback_exchanges_active{route="/chat",state="flushing"} 0.0',
-        'dialback_response_bytes_total{route="/chat"} 220.0',
-        'dialback_request_bytes_total{route="/chat"} 21.0',
-        'dialback_edge_writes_total{route="/chat"} 6.0',
-        'dialback_data_frames_total{route="/chat"} 15.0',
-        'dialback_invokes_total{result="answer",route="/chat"} 1.0',
-        'dialback_invokes_total{result="throttled",route="/chat"} 0.0',
-        'dialback_queue_depth{route="/chat"} 2.0',
-        'dialback_cancels_total{reason="client_gone",route="/chat"} 3.0',
-        'dialback_cancel_ignored_seconds_total{route="/chat"} 2.5',
-        'dialback_breakers{route="/chat",state="open"} 1.0',
-        'dialback_breakers{route="/chat",state="closed"} 0.0',
-        'dialback_breaker_openings_total{route="/chat"} 1.0',
-        'dialback_attaches_total{result="accepted"} 1.0',
-        'dialback_attaches_total{result="rejected"} 0.0',
-        'dialback_edge_refusals_total{status="404"} 1.0',
-        "dialback_preflights_total 1.0",
-        'dialback_callbacks{state="active"} 4.0',
-        "dialback_tasks 9.0",
-        "dialback_log_lines_dropped_total 8.0",
-        "dialback_memory_held_bytes 1000.0",
-        "dialback_memory_budget_bytes 1000.0",
-        "dialback_memory_refusals_total 1.0",
-        'dialback_ttfb_seconds_bucket{le="0.0025",route="/chat"} 0.0',
-        'dialback_ttfb_seconds_bucket{le="0.005",route="/chat"} 1.0',
-        'dialback_ttfb_seconds_count{route="/chat"} 1.0',
-        'dialback_attach_seconds_count{route="/chat"} 1.0',
-        'dialback_resume_seconds_sum{route="/chat"} 0.02',
-        'dialback_queue_wait_seconds_bucket{le="0.001",route="/chat"} 1.0',
-        'dialback_exchange_duration_seconds_sum{route="/chat"} 0.3',
-    } <= set(lines(telemetry))
+    return telemetry
+
+
+COUNTED = {
+    'dialback_exchanges_total{outcome="completed",reason="streamed",route="/chat"} 1.0',
+    'dialback_exchanges_active{route="/chat",state="streaming"} 1.0',
+    'dialback_exchanges_active{route="/chat",state="invoking"} 1.0',
+    'dialback_exchanges_active{route="/chat",state="flushing"} 0.0',
+    'dialback_response_bytes_total{route="/chat"} 220.0',
+    'dialback_request_bytes_total{route="/chat"} 21.0',
+    'dialback_edge_writes_total{route="/chat"} 6.0',
+    'dialback_data_frames_total{route="/chat"} 15.0',
+    'dialback_invokes_total{result="answer",route="/chat"} 1.0',
+    'dialback_invokes_total{result="throttled",route="/chat"} 0.0',
+    'dialback_queue_depth{route="/chat"} 2.0',
+    'dialback_cancels_total{reason="client_gone",route="/chat"} 3.0',
+    'dialback_cancel_ignored_seconds_total{route="/chat"} 2.5',
+    'dialback_breakers{route="/chat",state="open"} 1.0',
+    'dialback_breakers{route="/chat",state="closed"} 0.0',
+    'dialback_breaker_openings_total{route="/chat"} 1.0',
+    'dialback_attaches_total{result="accepted"} 1.0',
+    'dialback_attaches_total{result="rejected"} 0.0',
+    'dialback_edge_refusals_total{status="404"} 1.0',
+    "dialback_preflights_total 1.0",
+    'dialback_callbacks{state="active"} 4.0',
+    "dialback_tasks 9.0",
+    "dialback_log_lines_dropped_total 8.0",
+    "dialback_memory_held_bytes 1000.0",
+    "dialback_memory_budget_bytes 1000.0",
+    "dialback_memory_refusals_total 1.0",
+    'dialback_ttfb_seconds_bucket{le="0.0025",route="/chat"} 0.0',
+    'dialback_ttfb_seconds_bucket{le="0.005",route="/chat"} 1.0',
+    'dialback_ttfb_seconds_count{route="/chat"} 1.0',
+    'dialback_attach_seconds_count{route="/chat"} 1.0',
+    'dialback_resume_seconds_sum{route="/chat"} 0.02',
+    'dialback_queue_wait_seconds_bucket{le="0.001",route="/chat"} 1.0',
+    'dialback_exchange_duration_seconds_sum{route="/chat"} 0.3',
+}
+
+
+def test_every_number_has_its_name_and_labels() -> None:
+    assert set(lines(counted())) >= COUNTED
 
 
 def test_a_route_keeps_its_numbers() -> None:
