@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lambda_client import request_body, streaming
+from lambda_client.running import running_session
+from protocol.function_stream import FunctionState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -53,10 +55,22 @@ class Room:
             return None
 
     def wait_at(self, gate: str) -> None:
-        """Say that one is here, and wait until the gate is opened."""
+        """Say that one is here, and once the gateway's ATTACHED is, and wait until the gate is opened."""
         self.note(f"at-{gate}")
         while self.said(f"open-{gate}") is None:
+            if self.said(f"attached-{gate}") is None and is_attached():
+                self.note(f"attached-{gate}")
             time.sleep(LOOK_SECONDS)
+
+
+def is_attached() -> bool:
+    """Tell whether the library has read the answer to its ATTACH.
+
+    Until then it knows none of the gateway's timers. A write that meets a reset connection loses what
+    came before the reset, so it is not enough that the answer has arrived.
+    """
+    session = running_session()
+    return session is not None and session.stream.state is FunctionState.ATTACHED
 
 
 class Ask:

@@ -76,9 +76,10 @@ class Stage:
 
     # ------------------------------------------------------------ the function
 
-    def at(self, gate: object) -> None:
-        """Wait until the function stands at a gate."""
-        eventually(lambda: self.room.said(f"at-{gate}") is not None)
+    def at(self, gate: object, *, attached: bool = True) -> None:
+        """Wait until the function stands at a gate, and is attached unless it cannot be."""
+        note = f"attached-{gate}" if attached else f"at-{gate}"
+        eventually(lambda: self.room.said(note) is not None)
 
     def open(self, gate: object) -> None:
         """Let it go on."""

@@ -104,7 +104,7 @@ def test_a_client_that_leaves_before_the_head_stops_the_function(stage: Stage) -
 def test_a_client_that_left_before_the_attach_is_told_by_the_answer_to_it(stage: Stage) -> None:
     stage.proxy.plan(Point(UP, 0, PAUSE))
     browser = stage.browse("silent", total=1000)
-    stage.at("head")
+    stage.at("head", attached=False)
     link = stage.link(0)
     stage.proxy.wait(lambda: link.up.received > 0)
     assert stage.exchange["state"] == "invoking"

@@ -62,7 +62,7 @@ def test_a_cut_between_upgrade_and_attach(stage: Stage) -> None:
 def test_a_cut_between_attach_and_attached(stage: Stage) -> None:
     stage.proxy.plan(Point(DOWN, 0, PAUSE, upgraded=True))
     browser = stage.browse("stream", total=MIB, gates=1000)
-    stage.at(1000)
+    stage.at(1000, attached=False)
     first = stage.link(0)
     stage.proxy.wait(lambda: first.down.received > first.down.sent)
     assert stage.exchange["state"] == "streaming"

@@ -37,7 +37,7 @@ AT_ONCE = 4.0
 def test_a_function_killed_before_its_attach_is_a_502_at_once(stage: Stage) -> None:
     stage.proxy.plan(Point(UP, 0, PAUSE))
     browser = stage.browse("silent")
-    stage.at("head")
+    stage.at("head", attached=False)
     stage.proxy.wait(lambda: stage.links and stage.links[0].up.received > 0)
     assert stage.exchange["state"] == "invoking"
     killed = monotonic()
