@@ -33,6 +33,13 @@ def pack_all(requirements: Iterable[str], folder: Path) -> None:
         pack_again(name, folder)
 
 
+def pack_library(folder: Path, *, pure: bool = False) -> Path:
+    """Make the wheels that `lambda_client` needs, and return their folder; `pure` as `pack_again` has it."""
+    for name in ("websockets", "msgpack"):
+        pack_again(name, folder, pure=pure)
+    return folder
+
+
 def ours(*extras: str) -> list[str]:
     """Return what dialback itself asks for, with these extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -12,7 +12,7 @@ import time
 import uvloop
 from aiohttp import web
 
-from tests.benchmarks.peer import BYE, HELLO, Gate
+from tests.benchmarks.peer import BYE, HELLO, Gate, serve
 
 
 def number(request: web.Request, name: str, default: int) -> int:
@@ -87,11 +87,7 @@ async def main(port: int) -> None:
     gate = Gate()
     app.router.add_get("/api/quiet", lambda request: quiet(request, gate))
     app.router.add_get("/release", gate.release)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port, backlog=4096).start()
-    print("ready", flush=True)
-    await asyncio.Event().wait()
+    await serve(app, port)
 
 
 if __name__ == "__main__":

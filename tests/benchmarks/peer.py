@@ -73,15 +73,20 @@ async def invoke(request: web.Request, gate: Gate) -> web.Response:
     return web.json_response(await stream(Session(invocation, invocation.envelope), gate))
 
 
-async def main(port: int) -> None:
-    app, gate = web.Application(), Gate()
-    app.router.add_get("/release", gate.release)
-    app.router.add_post("/2015-03-31/functions/{name}/invocations", lambda it: invoke(it, gate))
+async def serve(app: web.Application, port: int) -> None:
+    """Say when it is ready, and go on until somebody ends the process."""
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, backlog=4096).start()
     print("ready", flush=True)
     await asyncio.Event().wait()
+
+
+async def main(port: int) -> None:
+    app, gate = web.Application(), Gate()
+    app.router.add_get("/release", gate.release)
+    app.router.add_post("/2015-03-31/functions/{name}/invocations", lambda it: invoke(it, gate))
+    await serve(app, port)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 
 import pytest
 
+from tests.commands import output_of
 from tests.documents.blocks import PAGES, ROOT
-from tests.patience import PATIENCE
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 TEXT = MAKEFILE + "".join(page.read_text() for page in PAGES)
@@ -20,26 +19,16 @@ SCRIPTS = sorted(set(re.findall(r"python (deploy/[\w/]+\.py)", MAKEFILE)))
 
 @pytest.mark.parametrize("command", [*MODULES, *SCRIPTS])
 def test_a_command_explains_itself_before_it_does_anything(command: str) -> None:
-    done = subprocess.run(
-        [sys.executable, *command.split(), "--help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    usage, purpose, examples, *_ = done.stdout.split("\n\n")
+    said = output_of(sys.executable, *command.split(), "--help", cwd=ROOT)
+    usage, purpose, examples, *_ = said.split("\n\n")
     assert usage.startswith("usage: ")
     assert purpose.endswith((".", ":"))
     assert re.match(rf"(\.venv/bin/)?python {command}|make ", examples)
 
 
 def test_make_help_lists_every_target() -> None:
-    done = subprocess.run(
-        ["make", "help"], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=True
-    )
-    listed = re.findall(r"^  make ([a-z-]+) +\S", done.stdout, re.MULTILINE)
+    said = output_of("make", "help", cwd=ROOT)
+    listed = re.findall(r"^  make ([a-z-]+) +\S", said, re.MULTILINE)
     assert listed == re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE)
     phony = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
     assert phony is not None

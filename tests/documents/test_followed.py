@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,10 +12,10 @@ import yaml
 
 from gateway.config import load
 from gateway.routes import build_routes
+from tests.commands import output_of
 from tests.documents import aws_commands
 from tests.documents.blocks import PAGES, ROOT, Block, blocks
 from tests.documents.reader import Reader
-from tests.patience import PATIENCE
 from tests.system_packages import require_program
 
 if TYPE_CHECKING:
@@ -87,12 +86,4 @@ def follow(reader: Reader, block: Block) -> None:
 def run_snippet(block: Block) -> None:
     """Run a snippet as a module of its own."""
     before = BEFORE.get(str(block.page.relative_to(ROOT)), "")
-    done = subprocess.run(
-        [sys.executable, "-c", before + block.text],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    output_of(sys.executable, "-c", before + block.text, cwd=ROOT)

@@ -24,12 +24,7 @@ from tests.lambda_client.gateway import Gateway, context, eventually, receipt_of
 from tests.lambda_client.handlers import warm
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    Message = dict[str, Any]
-    Receive = Callable[[], Awaitable[Message]]
-    Send = Callable[[Message], Awaitable[None]]
-    App = Callable[[Message, Receive, Send], Awaitable[None]]
+    from tests.lambda_client.asgi_apps import Message, Receive, Send
 
 
 # ---------------------------------------------------------------- what the application sends

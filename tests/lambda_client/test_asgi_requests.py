@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,14 +23,10 @@ from tests.lambda_client.asgi_apps import (
 from tests.lambda_client.gateway import Gateway, receipt_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
 
+    from tests.lambda_client.asgi_apps import Message, Receive, Send
     from tests.lambda_client.conftest import Hurry
-
-    Message = dict[str, Any]
-    Receive = Callable[[], Awaitable[Message]]
-    Send = Callable[[Message], Awaitable[None]]
-    App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 # ---------------------------------------------------------------- the client leaves

@@ -6,7 +6,6 @@ The wheel is built from these sources; its dependencies are what is installed, p
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -14,8 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import interpreters
+from tests.commands import output_of
 from tests.lambda_client.gateway import Gateway, receipt_of
-from tests.packing import ROOT, offline, ours, pack_again, pack_all
+from tests.packing import ROOT, offline, ours, pack_all, pack_library
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,24 +71,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def pure(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The base dependencies without their compiled parts: they run on every Python."""
-    folder = tmp_path_factory.mktemp("pure")
-    for name in ("websockets", "msgpack"):
-        pack_again(name, folder, pure=True)
-    return folder
+    return pack_library(tmp_path_factory.mktemp("pure"), pure=True)
 
 
 def run(*command: str | Path, env: dict[str, str] | None = None) -> str:
-    """Return what a command prints."""
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-        env={**os.environ, "PYTHONPATH": "", **(env or {})},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    """Return what a command prints that knows nothing of these sources."""
+    return output_of(*command, env={"PYTHONPATH": "", **(env or {})})
 
 
 @pytest.mark.parametrize("version", interpreters.VERSIONS)

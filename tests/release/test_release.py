@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.packing import ROOT, offline, pack_again
+from tests.packing import ROOT, offline, pack_library
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,10 +37,7 @@ def release(
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheels")
-    for name in ("websockets", "msgpack"):
-        pack_again(name, folder)
-    return folder
+    return pack_library(tmp_path_factory.mktemp("wheels"))
 
 
 @pytest.fixture(scope="module")

@@ -6,17 +6,16 @@ Its wheels come through pip; here pip finds them in a folder: what is installed,
 from __future__ import annotations
 
 import json
-import os
 import platform
-import subprocess
 import sys
 import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.commands import output_of
 from tests.lambda_client.gateway import Gateway, receipt_of
-from tests.packing import offline, pack_again
+from tests.packing import offline, pack_library
 from tests.system.running import REPOSITORY
 
 if TYPE_CHECKING:
@@ -52,27 +51,16 @@ print(json.dumps([answer, outside, msgpack.Packer.__module__, websockets.speedup
 
 def build(folder: Path, wheels: Path) -> Path:
     script = str(REPOSITORY / "deploy/layer.py")
-    command = [sys.executable, script, "--arch", ARCH, "--out", str(folder)]
-    run = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-        env={**os.environ, **offline(wheels)},
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
+    flags = ("--arch", ARCH, "--out", folder)
+    said = output_of(sys.executable, script, *flags, env=offline(wheels))
     (layer,) = folder.iterdir()
-    assert str(layer) in run.stdout
+    assert str(layer) in said
     return layer
 
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheels")
-    for name in ("websockets", "msgpack"):
-        pack_again(name, folder)
-    return folder
+    return pack_library(tmp_path_factory.mktemp("wheels"))
 
 
 @pytest.fixture(scope="module")
@@ -105,15 +93,8 @@ def test_a_function_streams_with_nothing_but_the_layer(layer: Path, tmp_path: Pa
     with Gateway() as gateway:
         exchange = gateway.exchange()
         arguments = [str(tmp_path / "python"), json.dumps(exchange.envelope.to_json())]
-        run = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", FUNCTION, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        assert run.returncode == 0, run.stderr
-        answer, outside, packer, speedups = json.loads(run.stdout)
+        said = output_of(sys.executable, "-I", "-S", "-c", FUNCTION, *arguments)
+        answer, outside, packer, speedups = json.loads(said)
         assert receipt_of(answer).final == 150_000
         assert exchange.body == b"x" * 150_000
     assert outside == []

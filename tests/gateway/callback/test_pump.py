@@ -18,21 +18,10 @@ from protocol.codec import encode
 from protocol.errors import CloseCode
 from protocol.frames import Attach, Data, Head
 from protocol.limits import INITIAL_WINDOW, KIB, Limits
+from tests.gateway.journal.idle import Idle
 from tests.patience import PATIENCE
 
 LIMITS = Limits()
-
-
-class Reader:
-    """Takes whatever comes."""
-
-    def on_attached(self) -> None: ...
-    def on_detached(self) -> None: ...
-    def on_head(self) -> None: ...
-    def on_data_frame(self) -> None: ...
-    def on_readable(self) -> None: ...
-    def on_ended(self) -> None: ...
-    def on_failed(self, code: int, reason: str) -> None: ...
 
 
 def bound(window: int) -> tuple[Pump, MemoryJournal]:
@@ -46,7 +35,7 @@ def bound(window: int) -> tuple[Pump, MemoryJournal]:
         Connections(),
     )
     journal = MemoryJournal(
-        Grant(bytes(16), 1, "t"), Reader(), window=window, limits=LIMITS, upload=False
+        Grant(bytes(16), 1, "t"), Idle(), window=window, limits=LIMITS, upload=False
     )
     journal.attach(Attach(1, bytes(16), 1, 1, "t", bytes(16), 0, 0, 4, 0, 0), pump, 0.0)
     pump._journal = journal

@@ -157,6 +157,20 @@ class Peer:
     def receipt(self, **changes: Any) -> dict[str, object]:
         return self.stream.receipt(**changes).to_json()
 
+    async def cancelled(self) -> int:
+        """Receive until the gateway says to stop; the code that it gives."""
+        await self.until(lambda: self.stream.cancelled is not None)
+        assert self.stream.cancelled is not None
+        return self.stream.cancelled.code
+
+    async def begin_and_lose(self, data: bytes) -> None:
+        """Dial, write the beginning of a response, and lose the connection once the gateway has attached it."""
+        await self.dial()
+        await self.start()
+        await self.write(data)
+        await self.attached()
+        await self.cut()
+
     async def cut(self) -> None:
         """Lose the connection without a word."""
         transport = self.socket._response.connection.transport  # type: ignore[union-attr]

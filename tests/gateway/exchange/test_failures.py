@@ -22,11 +22,7 @@ from tests.gateway.exchange.peer import Peer, gateway
 @pytest.mark.fault(9)
 async def test_a_cut_that_is_reported_lost_breaks_the_response() -> None:
     async def function(peer: Peer) -> Any:
-        await peer.dial()
-        await peer.start()
-        await peer.write(b"before ")
-        await peer.attached()
-        await peer.cut()
+        await peer.begin_and_lose(b"before ")
         return peer.receipt()
 
     async with gateway(function) as running:
@@ -133,9 +129,7 @@ async def test_the_routes_timeout_is_a_504_and_reaches_the_function() -> None:
 
     async def function(peer: Peer) -> Any:
         await peer.dial()
-        await peer.until(lambda: peer.stream.cancelled is not None)
-        assert peer.stream.cancelled is not None
-        codes.append(peer.stream.cancelled.code)
+        codes.append(await peer.cancelled())
         return peer.receipt()
 
     assert (await answer_of(function, timeout=1.0))[0] == 504  # a second is enough for the dial
@@ -165,9 +159,7 @@ async def test_a_client_that_leaves_cancels_the_function() -> None:
         await peer.dial()
         await peer.start()
         await peer.write(b"hello")
-        await peer.until(lambda: peer.stream.cancelled is not None)
-        assert peer.stream.cancelled is not None
-        codes.append(peer.stream.cancelled.code)
+        codes.append(await peer.cancelled())
         peer.stream.reset(ResetCode.CANCELLED, "as told")
         await peer.flush()
         return peer.receipt()

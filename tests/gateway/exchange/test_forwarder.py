@@ -13,7 +13,7 @@ from gateway.exchange.forwarder import Forwarder
 from gateway.journal.memory import MemoryJournal
 from gateway.tokens import Grant
 from protocol.limits import INITIAL_WINDOW, Limits
-from tests.gateway.journal.test_store import Deaf
+from tests.gateway.journal.idle import Idle
 from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ async def test_a_client_that_takes_a_little_is_not_stalled(
     pending: tuple[int, ...], end: str
 ) -> None:
     journal = MemoryJournal(
-        Grant(bytes(16), 1, "t"), Deaf(), window=INITIAL_WINDOW, limits=Limits(), upload=False
+        Grant(bytes(16), 1, "t"), Idle(), window=INITIAL_WINDOW, limits=Limits(), upload=False
     )
     journal.serve(200, (), b"body")
     ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()

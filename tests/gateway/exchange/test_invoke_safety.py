@@ -233,7 +233,7 @@ async def test_the_seconds_of_a_function_that_ignores_its_cancel_are_counted(obe
     async def function(peer: Peer) -> Any:
         await peer.dial()
         await peer.start()
-        await peer.until(lambda: peer.stream.cancelled is not None)
+        await peer.cancelled()
         if not obeys:
             await asyncio.sleep(0.2)
         peer.stream.reset(ResetCode.CANCELLED, "")
@@ -271,9 +271,7 @@ async def test_a_head_that_does_not_come_in_time_is_a_504_and_cancels_the_functi
 
     async def function(peer: Peer) -> Any:
         await peer.dial()
-        await peer.until(lambda: peer.stream.cancelled is not None)
-        assert peer.stream.cancelled is not None
-        codes.append(peer.stream.cancelled.code)
+        codes.append(await peer.cancelled())
         return peer.receipt()
 
     assert (await answer_of(function, head_timeout=0.1))[0] == 504

@@ -15,11 +15,7 @@ async def test_one_is_described_as_it_goes_and_when_it_is_over() -> None:
     go_on = asyncio.Event()
 
     async def function(peer: Peer) -> Any:
-        await peer.dial()
-        await peer.start()
-        await peer.write(b"hello")
-        await peer.attached()
-        await peer.cut()
+        await peer.begin_and_lose(b"hello")
         await peer.dial()
         await peer.attached()
         await go_on.wait()

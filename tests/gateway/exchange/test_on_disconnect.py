@@ -193,18 +193,12 @@ async def test_a_function_that_fails_without_its_client_is_in_the_log(
     assert line["note"] == "FunctionFailed: the stream was reset (handler_error): it raised"
 
 
-async def cancelled_with(peer: Peer) -> int:
-    await peer.until(lambda: peer.stream.cancelled is not None)
-    assert peer.stream.cancelled is not None
-    return peer.stream.cancelled.code
-
-
 async def test_it_ends_with_the_routes_timeout() -> None:
     async def function(peer: Peer) -> Any:
         await peer.dial()
         await peer.attached()
         ready.set()
-        codes.append(await cancelled_with(peer))
+        codes.append(await peer.cancelled())
         return peer.receipt()
 
     ready, codes = asyncio.Event(), list[int]()
@@ -220,7 +214,7 @@ async def test_a_drain_waits_for_it_and_then_cuts_it() -> None:
         await peer.dial()
         await peer.attached()
         ready.set()
-        codes.append(await cancelled_with(peer))
+        codes.append(await peer.cancelled())
         return peer.receipt()
 
     ready, codes = asyncio.Event(), list[int]()
@@ -246,7 +240,7 @@ async def test_an_abort_of_the_gateway_ends_it_at_once(
             await peer.start()
         await peer.attached()
         ready.set()
-        await cancelled_with(peer)
+        await peer.cancelled()
         return peer.receipt()
 
     caplog.set_level("INFO", "dialback.access")
@@ -294,7 +288,7 @@ async def test_half_an_upload_stops_the_function_all_the_same() -> None:
         await peer.dial()
         await peer.attached()
         ready.set()
-        codes.append(await cancelled_with(peer))
+        codes.append(await peer.cancelled())
         return peer.receipt()
 
     ready, codes = asyncio.Event(), list[int]()

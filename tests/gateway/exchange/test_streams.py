@@ -141,11 +141,7 @@ async def _nothing() -> None: ...
 @pytest.mark.fault(6)
 async def test_a_cut_stream_goes_on_where_it_was() -> None:
     async def function(peer: Peer) -> Any:
-        await peer.dial()
-        await peer.start()
-        await peer.write(b"before ")
-        await peer.attached()
-        await peer.cut()
+        await peer.begin_and_lose(b"before ")
         await peer.dial()
         await peer.attached()
         await peer.write(b"and after")
@@ -157,11 +153,7 @@ async def test_a_cut_stream_goes_on_where_it_was() -> None:
 @pytest.mark.fault(9)
 async def test_a_tail_in_the_receipt_completes_a_cut_stream() -> None:
     async def function(peer: Peer) -> Any:
-        await peer.dial()
-        await peer.start()
-        await peer.write(b"before ")
-        await peer.attached()
-        await peer.cut()
+        await peer.begin_and_lose(b"before ")
         peer.stream.write(b"and the tail")
         peer.stream.end()
         return peer.receipt()
@@ -196,9 +188,7 @@ async def test_where_no_body_belongs_the_function_is_told_to_stop(method: str, s
     async def function(peer: Peer) -> Any:
         await peer.dial()
         await peer.start(status, ((b"content-length", b"400"),))
-        await peer.until(lambda: peer.stream.cancelled is not None)
-        assert peer.stream.cancelled is not None
-        cancelled.append(peer.stream.cancelled.code)
+        cancelled.append(await peer.cancelled())
         peer.stream.reset(ResetCode.CANCELLED, "no body wanted")
         await peer.flush()
         return peer.receipt()

@@ -55,7 +55,7 @@ async def breaks_off(peer: Peer) -> Any:
 async def waits(peer: Peer) -> Any:
     await peer.dial()
     await peer.start(200, EVENT_STREAM)
-    await peer.until(lambda: peer.stream.cancelled is not None)
+    await peer.cancelled()
     return {}
 
 

@@ -12,31 +12,13 @@ from gateway.tokens import Grant
 from protocol.errors import CancelCode, RejectCode
 from protocol.frames import Attach, Attached
 from protocol.limits import INITIAL_WINDOW, Limits
-
-
-class Deaf:
-    """A reader that does nothing with what it is told."""
-
-    def on_attached(self) -> None: ...
-    def on_detached(self) -> None: ...
-    def on_head(self) -> None: ...
-    def on_data_frame(self) -> None: ...
-    def on_readable(self) -> None: ...
-    def on_ended(self) -> None: ...
-    def on_failed(self, code: int, reason: str) -> None: ...
-
-
-class Line:
-    """A connection that nobody serves."""
-
-    def outbox_changed(self) -> None: ...
-    def superseded(self) -> None: ...
+from tests.gateway.journal.idle import Idle
 
 
 def journal(number: int = 0) -> MemoryJournal:
     xid = number.to_bytes(16, "big")
     return MemoryJournal(
-        Grant(xid, 1, "t"), Deaf(), window=INITIAL_WINDOW, limits=Limits(), upload=False
+        Grant(xid, 1, "t"), Idle(), window=INITIAL_WINDOW, limits=Limits(), upload=False
     )
 
 
@@ -76,14 +58,14 @@ def test_a_tombstone_refuses_whoever_comes_back_as_the_journal_would() -> None:
     store.open(one)
     first = Attach(1, one.xid, 1, 1, "t", bytes(16), 0, 0, 0, 0, 0)
     again, stranger = replace(first, epoch=2), replace(first, epoch=2, secret=b"s" * 16)
-    assert isinstance(one.attach(first, Line(), 1.0), Attached)
+    assert isinstance(one.attach(first, Idle(), 1.0), Attached)
     one.cancel(CancelCode.CLIENT_GONE, "gone")
     store.bury(one, 0.0)
     buried = store.find(one.xid)
     assert isinstance(buried, Buried)
     assert buried.grant is one.grant
     refusals = [buried.tombstone.refuse(frame) for frame in (again, stranger)]
-    assert refusals == [one.attach(frame, Line(), 1.0) for frame in (again, stranger)]
+    assert refusals == [one.attach(frame, Idle(), 1.0) for frame in (again, stranger)]
     assert [one.code for one in refusals] == [RejectCode.CANCELLED, RejectCode.BAD_TOKEN]
 
 
@@ -109,10 +91,10 @@ def test_burying_twice_changes_nothing() -> None:
 
 async def test_credit_for_an_upload_that_nobody_sends_any_more_is_no_error() -> None:
     grant = Grant(bytes(16), 1, "t")
-    one = MemoryJournal(grant, Deaf(), window=INITIAL_WINDOW, limits=Limits(), upload=True)
+    one = MemoryJournal(grant, Idle(), window=INITIAL_WINDOW, limits=Limits(), upload=True)
     sending = asyncio.create_task(one.upload(b"more"))
     await asyncio.sleep(0)
     sending.cancel()
     attach = Attach(1, bytes(16), 1, 1, "", bytes(16), 0, 0, 0, 0, INITIAL_WINDOW)
-    assert isinstance(one.attach(attach, Line(), 0.0), Attached)
+    assert isinstance(one.attach(attach, Idle(), 0.0), Attached)
     await asyncio.gather(sending, return_exceptions=True)

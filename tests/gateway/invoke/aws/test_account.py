@@ -13,6 +13,7 @@ from botocore.session import Session
 
 from gateway.errors import ConfigError, FunctionUnreachable
 from gateway.invoke.aws.account import REFRESH_AHEAD, REFRESH_NOW, Account
+from tests.gateway.invoke.aws.web_server import serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -109,17 +110,9 @@ class Container:
 @asynccontextmanager
 async def container(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Container]:
     served = Container()
-    app = web.Application()
-    app.router.add_get("/role", served.answer)
-    runner = web.AppRunner(app, shutdown_timeout=1.0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://{host}:{port}/role")
-    try:
+    async with serving(app(web.get("/role", served.answer))) as url:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{url}/role")
         yield served
-    finally:
-        await runner.cleanup()
 
 
 async def test_a_container_is_asked_once_for_many_calls(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,19 +189,10 @@ def in_an_hour() -> str:
     return (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-@asynccontextmanager
-async def serving(*routes: web.RouteDef) -> AsyncIterator[str]:
-    """Run a web server; its URL."""
-    app = web.Application()
-    app.router.add_routes(routes)
-    runner = web.AppRunner(app, shutdown_timeout=1.0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
+def app(*routes: web.RouteDef) -> web.Application:
+    found = web.Application()
+    found.add_routes(routes)
+    return found
 
 
 async def test_a_web_identity(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -220,7 +204,7 @@ async def test_a_web_identity(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
     asked: dict[str, object] = {}
     (tmp_path / "token").write_text("the-identity")
-    async with serving(web.post("/", assume)) as url:
+    async with serving(app(web.post("/", assume))) as url:
         monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
         monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/gateway")
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", url)
@@ -250,7 +234,7 @@ async def test_the_role_of_an_instance(monkeypatch: pytest.MonkeyPatch) -> None:
         return web.Response(text="gateway")
 
     meta = "/latest/meta-data/iam/security-credentials/{role:.*}"
-    async with serving(web.put("/latest/api/token", token), web.get(meta, roles)) as url:
+    async with serving(app(web.put("/latest/api/token", token), web.get(meta, roles))) as url:
         monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
         monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)
         assert await key_used(Account()) == "FROMROLE"

@@ -14,6 +14,7 @@ from gateway.invoke.base import Invocation
 from gateway.invoke.event import build_event
 from gateway.invoke.result import BufferedResponse, parse_result
 from gateway.messages import EdgeRequest
+from tests.gateway.invoke.aws.web_server import serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -44,14 +45,8 @@ async def function_url(function: LocalFunction, *middlewares: Middleware) -> Asy
 
     app = web.Application(middlewares=middlewares, client_max_size=2**23)
     app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, shutdown_timeout=1.0, auto_decompress=False)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    try:
-        yield f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
+    async with serving(app, auto_decompress=False) as url:
+        yield url
 
 
 def read(request: web.Request) -> EdgeRequest:
