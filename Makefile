@@ -12,6 +12,7 @@ FUZZ_SECONDS := 60
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "Each installs what it needs into $(VENV) first. Another Python: make clean, then PYTHON=python3.12 behind the target."
 
 demo: $(RUNS)  ## one page at http://127.0.0.1:8080/: the same answer buffered and streamed, side by side
 	$(BIN)/python deploy/examples/demo/run.py
