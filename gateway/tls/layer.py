@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, cast
 
 from typing_extensions import override
 
-from gateway.tls.transport import TlsTransport
+from gateway.tls.transport import RECORD, TlsTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-READ_SIZE = 256 * 1024
-"""At most so much is decrypted at once; one record holds 16 KiB."""
 
 
 class TlsLayer(asyncio.Protocol):
@@ -55,11 +52,13 @@ class TlsLayer(asyncio.Protocol):
         if self._transport.deaf:
             return
         self._heard = True
-        self._incoming.write(data)
         try:
-            if self._inner is None and not self._shake_hands():
-                return
-            received, ended = self._read()
+            if self._inner is None:
+                self._incoming.write(data)
+                if not self._shake_hands():
+                    return
+                data = b""
+            received, ended = self._read(data)
         except ssl.SSLError as error:
             self._fail(error)
             return
@@ -94,19 +93,25 @@ class TlsLayer(asyncio.Protocol):
         self._inner.connection_made(self._transport)
         return True
 
-    def _read(self) -> tuple[bytes, bool]:
-        """Decrypt what is there; return it, and whether the peer said that nothing follows."""
+    def _read(self, data: bytes) -> tuple[bytes, bool]:
+        """Decrypt what is there, and this; return it, and whether the peer said that nothing follows."""
         parts: list[bytes] = []
+        ended = False
+        for start in range(0, len(data) or 1, RECORD):
+            self._incoming.write(data[start : start + RECORD])
+            ended = self._decrypt(parts)
+        return b"".join(parts), ended
+
+    def _decrypt(self, parts: list[bytes]) -> bool:
+        """Append what can be read; return whether the peer said that nothing follows."""
         try:
-            while True:
-                part = self._tls.read(READ_SIZE)
-                if not part:
-                    return b"".join(parts), True
+            while part := self._tls.read(RECORD):
                 parts.append(part)
         except ssl.SSLWantReadError:
-            return b"".join(parts), False
+            return False
         except ssl.SSLZeroReturnError:
-            return b"".join(parts), True
+            pass
+        return True
 
     def _end(self) -> None:
         """The peer says nothing more."""
