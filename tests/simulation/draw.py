@@ -122,7 +122,7 @@ class _Draw:
     def _size(self) -> int:
         chance, window = self._chance, self._window
         if self._theme == "stall" and self._often(0.5):
-            return chance.randint(250, 600) * KIB
+            return chance.randint(400, 1000) * KIB
         return chance.choice(
             (
                 0,
