@@ -45,6 +45,9 @@ MENDED = frozenset({"reset", "hang_up"})
 PROMPT = 2.0
 """Seconds in which a cancellation crosses a network of up to 0.3 s, after a dial, and is in user code."""
 
+SLOWEST = 10 * 1024
+"""Bytes a second that the slowest wire carries: a CANCEL comes behind what is on its way to the function."""
+
 LOGS = ("dialback", "aiohttp", "asyncio")
 
 # ---------------------------------------------------------------- watching
@@ -265,7 +268,7 @@ def _of_cancel(world: World, act: Act, watch: Watch) -> Iterator[str]:
     for ran in world.functions.runs.get(act.number, []):
         heard = ran.told_to_stop or ran.done_at
         since = max(exchange.ended, ran.begun_at)
-        if heard is not None and heard - since > PROMPT:
+        if heard is not None and heard - since > PROMPT + len(act.habits.upload or b"") / SLOWEST:
             yield f"act {act.number}: cancelled, and told {heard - since:.2f} s later"
 
 
