@@ -76,7 +76,8 @@ class Connections:
         """A connection waits for the next invocation."""
         self._unattached.discard(pump)
         self._parked[pump] = None
-        self.shed(len(self._parked) - PARKED_MAX)
+        if len(self._parked) > PARKED_MAX:
+            self.shed(len(self._parked) - PARKED_MAX)
 
     def closed(self, pump: Pump) -> None:
         """A connection is no more."""

@@ -80,7 +80,8 @@ class CallbackEndpoint:
         transport = request.transport
         if transport is None:  # the same, a moment later
             return socket
-        writer = FrameWriter(transport, request.writer.drain)
+        protocol = request.protocol
+        writer = FrameWriter(transport, lambda: protocol.writing_paused, request.writer.drain)
         await Pump(
             socket, writer, self._store, self._telemetry, self._limits, self.connections
         ).run()

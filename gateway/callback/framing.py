@@ -40,16 +40,28 @@ class FrameWriter:
 
     Args:
         transport: of the connection.
-        drain: waits until the transport holds little.
+        is_full: whether the transport holds enough.
+        drain: waits until it does not.
 
     Attributes:
         drain: as given.
     """
 
-    def __init__(self, transport: WriteTransport, drain: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        transport: WriteTransport,
+        is_full: Callable[[], bool],
+        drain: Callable[[], Awaitable[None]],
+    ) -> None:
         self._transport = transport
+        self._is_full = is_full
         self._written = 0
         self.drain = drain
+
+    @property
+    def full(self) -> bool:
+        """Whether the transport holds enough, and `drain` would wait."""
+        return self._is_full()
 
     def send(self, frames: Iterable[Frame]) -> None:
         """Hand a message for each frame to the transport, in one write.

@@ -1,10 +1,12 @@
 """One callback connection: socket -> protocol connection -> journal, and back.
 
-The reader never waits for the writer or for a consumer: flow control is the journal's credit. One task
-writes, woken by the journal or by the one timer that stands for every deadline of the connection.
+The reader never waits for a write or for a consumer: flow control is the journal's credit. What there is to
+say is written in a turn of the loop of its own, behind whatever was read in this one; the journal asks for it,
+and the one timer that stands for every deadline of the connection. While the transport holds enough a task
+waits until it wants more.
 
-A close leaves the stream at once. The Close frame goes out behind whatever is being written; a peer that
-takes nothing keeps its socket for `CLOSE_SECONDS` all the same.
+A close leaves the stream at once. The Close frame goes out behind whatever was written; a peer that takes
+nothing keeps its socket for `CLOSE_SECONDS` all the same.
 """
 
 from __future__ import annotations
@@ -15,12 +17,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import WebSocketError, WSMsgType
 
-from gateway.flag import Flag
 from gateway.journal.store import Buried
 from protocol.codec import decode
 from protocol.connection import GatewayConnection
 from protocol.errors import CloseCode, GoawayCode, ProtocolError, RejectCode, RemoteProtocolError
-from protocol.frames import Attach, Attached, Data, Park, Reject
+from protocol.frames import Attach, Attached, Data, Head, Park, Reject, Reset
 
 if TYPE_CHECKING:
     from aiohttp import WSMessage, web
@@ -66,21 +67,24 @@ class Pump:
         self._journal: MemoryJournal | None = None
         self._sid = 0
         self._answer: Attached | None = None
-        self._outbox_ready = Flag()
+        self._woken = False  # a turn of the loop is coming to write
+        self._draining: asyncio.Task[None] | None = None
+        self._goodbye: asyncio.Task[bool] | None = None
         self._timer: asyncio.Handle | None = None
         self._timer_due = 0.0  # kept here: what uvloop returns for a time that is past cannot tell
         self._closing: CloseCode | None = None
         self._hang_up: asyncio.TimerHandle | None = None
-        self._writing = False
         self._stall: _Stall | None = None
 
     # ------------------------------------------------------------ what the journal calls
 
     def outbox_changed(self) -> None:
-        """Wake the writing task if it has something to do, or see that it will be in time."""
+        """Write soon if there is something to say, or see that it will be in time."""
+        if self._woken:
+            return
         now = self._loop.time()
         if self._connection.has_frames or (self._journal is not None and self._journal.due(now)):
-            self._outbox_ready.set()
+            self._wake()
         else:
             self._arm()
 
@@ -93,15 +97,16 @@ class Pump:
 
     async def run(self) -> None:
         """Serve the connection until it ends, for whatever reason."""
-        writer = asyncio.create_task(self._write())
         self._connections.opened(self)
         self._arm()  # whoever never says a word is due, too
         try:
             await self._read()
         finally:
             self._connections.closed(self)
-            code = self.close(CloseCode.NORMAL)
-            writer.cancel()
+            code = self._end(CloseCode.NORMAL)
+            for task in (self._draining, self._goodbye):
+                if task is not None:
+                    task.cancel()
             try:
                 await self._socket.close(code=code)
             finally:
@@ -118,15 +123,20 @@ class Pump:
         """Let the function finish what it has, up to `until` (loop time), and come here no more."""
         left = max(0.0, until - self._loop.time())
         self._connection.go_away(GoawayCode.DRAINING, round(left / _MS))
-        self._outbox_ready.set()
+        self._wake()
 
-    def close(self, code: CloseCode) -> CloseCode:
-        """Leave the stream now, and end the connection soon; return the code that it ends with."""
+    def close(self, code: CloseCode) -> None:
+        """Leave the stream now, and end the connection soon."""
+        if self._closing is None:
+            self._end(code)
+            self._goodbye = self._loop.create_task(self._socket.close(code=code))
+
+    def _end(self, code: CloseCode) -> CloseCode:
+        """Leave the stream, and return the code that the connection ends with: the first one."""
         if self._closing is not None:
             return self._closing
         self._closing = code
         self._hang_up = self._loop.call_later(CLOSE_SECONDS, self._writer.abort)
-        self._outbox_ready.set()
         self._leave()
         return code
 
@@ -161,9 +171,9 @@ class Pump:
                 return
         elif frame is None:
             self._connection.heard(now)
-        # Bytes that came ask for no answer before their client takes them; then the journal calls.
+        # What came of a response asks for no answer before its client takes it; then the journal calls.
         # But one who waits for credit may have some that was not worth a frame before.
-        if type(wanted) is not Data or self._journal is None or self._journal.at_limit:
+        if not isinstance(wanted, Data | Head) or self._journal is None or self._journal.at_limit:
             self.outbox_changed()
 
     def _blame(self, error: RemoteProtocolError, data: bytes = b"") -> None:
@@ -185,7 +195,8 @@ class Pump:
             case _:
                 if self._journal is not None:
                     self._journal.receive(frame, self, now)
-                    self._release_if_over(now)
+                    if isinstance(frame, Reset):
+                        self._release_if_over(now)
 
     def _attach(self, frame: Attach, now: float) -> None:
         self._leave()
@@ -201,7 +212,7 @@ class Pump:
             self._sid = frame.sid
             self._answer = answer
             self._connections.attached(self)
-        self._outbox_ready.set()
+        self._wake()
 
     def _leave(self) -> None:
         """The stream that was bound here is over on this connection, or left behind."""
@@ -231,21 +242,36 @@ class Pump:
 
     # ------------------------------------------------------------ writing
 
-    async def _write(self) -> None:
+    def _wake(self) -> None:
+        if not self._woken:
+            self._woken = True
+            self._loop.call_soon(self._write)
+
+    def _write(self) -> None:
+        self._woken = False
+        if self._closing is not None or self._draining is not None or self._socket.closed:
+            return  # nothing may follow a Close
         try:
-            while self._closing is None:
-                await self._outbox_ready.wait()
-                self._outbox_ready.clear()
-                if self._socket.closed:  # nothing may follow a Close
-                    break
-                self._writing = True
-                self._writer.send(self._waiting_frames(self._loop.time()))
-                await self._writer.drain()
-                self._writing = False
-                self._arm()
+            self._writer.send(self._waiting_frames(self._loop.time()))
         except OSError as error:
-            log.info("callback lost while writing: %s", error)
-        await self._socket.close(code=self._closing or CloseCode.INTERNAL)
+            self._lost(error)
+            return
+        if self._writer.full:
+            self._draining = self._loop.create_task(self._drain())
+        self._arm()
+
+    async def _drain(self) -> None:
+        """Wait until the transport wants more, and write on."""
+        try:
+            await self._writer.drain()
+        except OSError as error:
+            self._lost(error)
+        self._draining = None
+        self._wake()
+
+    def _lost(self, error: OSError) -> None:
+        log.info("callback lost while writing: %s", error)
+        self.close(CloseCode.INTERNAL)
 
     def _waiting_frames(self, now: float) -> list[Frame]:
         frames = self._connection.frames_to_send(now)
@@ -263,8 +289,8 @@ class Pump:
         deadline = self._connection.next_deadline()
         if self._stall is not None and (deadline is None or self._stall.deadline < deadline):
             deadline = self._stall.deadline
-        # What a journal has due while the writer is stuck waits for the writer, not for a timer.
-        if self._journal is not None and not self._writing:
+        # What a journal has due while the transport is full waits for room there, not for a timer.
+        if self._journal is not None and self._draining is None:
             other = self._journal.next_deadline()
             if deadline is None or (other is not None and other < deadline):
                 deadline = other
@@ -292,8 +318,10 @@ class Pump:
             log.info("callback ended: %s", error)
             self.close(error.close_code)
             return
-        self._outbox_ready.set()
-        if self._writing:  # the writer, which arms the next one, may be stuck for good
+        self._wake()
+        if (
+            self._draining is not None
+        ):  # whoever writes arms the next one, and may be stuck for good
             self._arm()
 
     def _check_writer(self, now: float) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from typing import TYPE_CHECKING
 
 from aiohttp import web
+from typing_extensions import override
 
 from gateway.callback.connections import Connections
 from gateway.callback.framing import FrameWriter
@@ -20,15 +22,44 @@ from protocol.frames import Attach, Data, Head
 from protocol.limits import INITIAL_WINDOW, KIB, Limits
 from tests.gateway.journal.idle import Idle
 from tests.patience import PATIENCE
+from tests.settling import settle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LIMITS = Limits()
+WINDOW = 0x94, 0x07  # an array of four, type 7
 
 
-def bound(window: int) -> tuple[Pump, MemoryJournal]:
+class Wire(asyncio.WriteTransport):
+    """Keeps the messages that are written, without what WebSocket puts before each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[bytes] = []
+
+    @override
+    def is_closing(self) -> bool:
+        return False
+
+    @override
+    def writelines(self, parts: Iterable[bytes | bytearray | memoryview]) -> None:
+        self.messages.append(b"".join(parts)[2:])
+
+    @override
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.writelines([data])
+
+    @override
+    def abort(self) -> None: ...
+
+
+def bound(window: int) -> tuple[Pump, MemoryJournal, Wire]:
     """A pump without a socket, and the journal that an ATTACH and a HEAD have bound to it."""
+    wire = Wire()
     pump = Pump(
         web.WebSocketResponse(),
-        FrameWriter(asyncio.WriteTransport(), partial(asyncio.sleep, 0)),
+        FrameWriter(wire, lambda: False, partial(asyncio.sleep, 0)),
         JournalStore(),
         Telemetry(),
         LIMITS,
@@ -40,29 +71,35 @@ def bound(window: int) -> tuple[Pump, MemoryJournal]:
     journal.attach(Attach(1, bytes(16), 1, 1, "t", bytes(16), 0, 0, 4, 0, 0), pump, 0.0)
     pump._journal = journal
     journal.receive(Head(1, 200, ()), pump, 0.0)
-    return pump, journal
+    return pump, journal, wire
 
 
 async def test_a_deadline_that_is_past_is_met_at_once() -> None:
-    pump, journal = bound(INITIAL_WINDOW)
+    pump, journal, wire = bound(INITIAL_WINDOW)
     journal.receive(Data(1, 0, b"x"), pump, 0.0)
     journal._stream.consumed(1)
     journal._stream.due(0.0)  # the clock of the acknowledgement starts long ago
     for _ in range(3):
         pump._arm()
     async with asyncio.timeout(PATIENCE):
-        await pump._outbox_ready.wait()
+        while not wire.messages:
+            await asyncio.sleep(0)
+    assert tuple(wire.messages[0][:2]) == WINDOW
+    pump._end(CloseCode.NORMAL)
 
 
 async def test_one_who_has_used_up_its_credit_is_told_at_once_of_some_that_was_kept_back() -> None:
     window, taken = 8 * KIB, 2 * KIB
-    pump, journal = bound(window)
+    pump, journal, wire = bound(window)
     pump._connection.accept(1, asyncio.get_running_loop().time())
     pump._take(encode(Data(1, 0, bytes(taken))))
     journal.taken(taken)
-    assert not pump._outbox_ready.is_set(), "a quarter of a window is not worth a frame yet"
+    await settle()
+    assert not wire.messages, "a quarter of a window is not worth a frame yet"
     pump._take(encode(Data(1, taken, bytes(KIB))))
-    assert not pump._outbox_ready.is_set(), "nor is it while the function has more"
+    await settle()
+    assert not wire.messages, "nor is it while the function has more"
     pump._take(encode(Data(1, taken + KIB, bytes(window - taken - KIB))))
-    assert pump._outbox_ready.is_set()
-    pump.close(CloseCode.NORMAL)
+    await settle()
+    assert [tuple(message[:2]) for message in wire.messages] == [WINDOW]
+    pump._end(CloseCode.NORMAL)
