@@ -31,7 +31,7 @@ from gateway.writing import write_parts
 from protocol.headers import content_length
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from aiohttp import web
 
@@ -92,15 +92,15 @@ class Sink:
         self._framing = Framing.NONE
         self._remaining = 0
         self._last_byte = b""
-        self._head = b""
-        self._head_timer: asyncio.Handle | None = None
+        self._held: tuple[bytes, ...] = ()  # for what follows in this turn of the loop
+        self._flusher: asyncio.Handle | None = None
         self._boundary: EventBoundary | None = None
         self._heartbeat: Heartbeat | None = None
         self.tell_events = True
         self.heartbeat = 0.0
         self.compress = False
         self._gzip: Gzip | None = None
-        self._emit: Callable[[Sink, Sequence[bytes], int], None] = Sink._send_plain
+        self._frame: Callable[[Sink, Sequence[bytes], int], Sequence[bytes]] = Sink._as_they_are
         self.rewrite: Callable[[HeaderList], HeaderList] | None = None
         self.account = Account()
         self.status: int | None = None
@@ -146,25 +146,24 @@ class Sink:
         promised = None if status == 204 else promised  # RFC 9110 section 8.6; else as of a GET
         ours = framing_lines(framing, self._request, promised, keep_alive=self._keep_alive)
         ours.append(EXCHANGE_HEADER + b": " + self.exchange_id.encode())
-        self._head = render_head(self._request.version, status, headers, ours, events=events)
+        self._hold((render_head(self._request.version, status, headers, ours, events=events),))
         self._framing, self._remaining = framing, promised or 0
         if framing is Framing.CHUNKED:
-            self._emit = Sink._send_chunk if self._gzip is None else Sink._send_coded
+            self._frame = Sink._as_chunk if self._gzip is None else Sink._as_coded_chunk
         if readable and framing is not Framing.NONE:
             self._follow_events()
         self.status = status
-        self._head_timer = self._loop.call_soon(self._flush_head)
 
     def write(self, parts: Sequence[bytes], *, last: bool = False) -> None:
-        """Hand body bytes to the transport; all `parts` make one chunk."""
+        """Hand body bytes to the transport, the last ones with the end; all `parts` make one chunk."""
         if self._framing is Framing.NONE or self.outcome is not Outcome.OPEN:
             return
         if self._heartbeat is not None:
             parts = self._heartbeat.pass_on(parts)
         size = sum(map(len, parts))
+        # What the transport might not take at once may still be lost: then no end has been sent.
+        last = last and self.pending + sum(map(len, self._held)) + size <= WRITE_HIGH_WATER
         if self._framing is Framing.SIZED:
-            # What the transport might not take at once may still be lost: then no end has been sent.
-            last = last and self.pending + len(self._head) + size <= WRITE_HIGH_WATER
             parts = self._within_length(parts, last=last)
             size = sum(map(len, parts))
         if not size:
@@ -173,7 +172,8 @@ class Sink:
         if self._boundary is not None:
             for part in parts:
                 self._boundary.feed(part)
-        self._emit(self, parts, size)
+        if framed := self._frame(self, parts, size):
+            (self._hold if last else self._send)(framed)
 
     @property
     def compressed(self) -> int | None:
@@ -211,6 +211,7 @@ class Sink:
             self.outcome = Outcome.CANCELLED
             return False
         if self._framing is Framing.SIZED and self._remaining:
+            self._send(())
             self.abort()
             return False
         if self._heartbeat is not None and (rest := self._heartbeat.rest()):
@@ -227,7 +228,7 @@ class Sink:
             self.body_bytes += 1
             self._send((self._last_byte,))
         else:
-            self._flush_head()
+            self._send(())
         return True
 
     def abort(self) -> None:
@@ -326,7 +327,7 @@ class Sink:
 
     def _insert(self, event: bytes) -> None:
         """Send what is not the function's."""
-        self._emit(self, (event,), len(event))
+        self._send(self._frame(self, (event,), len(event)))
 
     @property
     def _alive(self) -> bool:
@@ -350,39 +351,38 @@ class Sink:
         self._keep_alive = False
 
     def _reset(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
+        self._held = ()
         if self._transport is not None and self._alive:
             reset_on_close(self._transport)
             self._transport.abort()
 
-    # How body bytes leave: `_emit` is one of these, chosen once for each response.
+    # How body bytes are framed: `_frame` is one of these, chosen once for each response.
 
-    def _send_plain(self, parts: Sequence[bytes], _: int) -> None:
-        self._send(parts)
+    def _as_they_are(self, parts: Sequence[bytes], _: int) -> Sequence[bytes]:
+        return parts
 
-    def _send_chunk(self, parts: Sequence[bytes], size: int) -> None:
-        self._send((b"%x\r\n" % size, *parts, b"\r\n"))
+    def _as_chunk(self, parts: Sequence[bytes], size: int) -> Sequence[bytes]:
+        return (b"%x\r\n" % size, *parts, b"\r\n")
 
-    def _send_coded(self, parts: Sequence[bytes], _: int) -> None:
-        if self._gzip is not None and (coded := self._gzip.feed(parts)):
-            self._send_chunk((coded,), len(coded))  # one of no bytes would be the clean end
+    def _as_coded_chunk(self, parts: Sequence[bytes], _: int) -> Sequence[bytes]:
+        coded = b"" if self._gzip is None else self._gzip.feed(parts)
+        # A chunk of no bytes would be the clean end.
+        return self._as_chunk((coded,), len(coded)) if coded else ()
 
-    def _send(self, parts: Iterable[bytes]) -> None:
-        if self._head:
-            parts = (self._take_head(), *parts)
-        if self._transport is not None and self._alive:
+    def _hold(self, parts: Sequence[bytes]) -> None:
+        """Let bytes wait for those that follow in this turn of the loop: each write is a system call."""
+        self._held = (*self._held, *parts)
+        if self._flusher is None:
+            self._flusher = self._loop.call_soon(self._send, ())
+
+    def _send(self, parts: Sequence[bytes]) -> None:
+        if self._held:
+            parts, self._held = (*self._held, *parts), ()
+        if self._flusher is not None:
+            self._flusher.cancel()
+            self._flusher = None
+        if parts and self._transport is not None and self._alive:
             write_parts(self._transport, parts)
-
-    def _flush_head(self) -> None:
-        if self._head:
-            self._send(())
-
-    def _take_head(self) -> bytes:
-        head, self._head = self._head, b""
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-        return head
 
     def _within_length(self, parts: Sequence[bytes], *, last: bool) -> Sequence[bytes]:
         """Cut what exceeds the promised length: it would be read as the next response.

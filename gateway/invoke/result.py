@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -28,6 +27,9 @@ if TYPE_CHECKING:
 
 _JSON_TYPE = (b"content-type", b"application/json")
 _RECEIPT_KEY = "dialback"
+_RECEIPT_BEGINS = b'{"dialback":'
+# Nearly every receipt is smaller, and whatever so few bytes hold may be decoded at once.
+_SMALL = 1024
 # A head of 48 KiB may be written in escapes, six characters for one or two bytes, with quotes around.
 _HEAD_JSON_MAX = 8 * MAX_HEAD_SIZE
 _STATUS = re.compile(rb'("?)([2-5][0-9]{2})\1')
@@ -37,8 +39,7 @@ _SHOWN_MAX = 61
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class BufferedResponse:
+class BufferedResponse(msgspec.Struct, frozen=True):
     """A whole HTTP response.
 
     Attributes:
@@ -53,8 +54,7 @@ class BufferedResponse:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class PossibleReceipt:
+class PossibleReceipt(msgspec.Struct, frozen=True):
     """An object whose only key is ``dialback``: `protocol.receipt` decides whether it is a receipt.
 
     Attributes:
@@ -128,6 +128,10 @@ def parse_result(
         return plain_json(payload)
     try:
         payload.decode()
+        if payload.startswith(_RECEIPT_BEGINS) and len(payload) <= _SMALL:
+            value = msgspec.json.decode(payload)
+            if len(value) == 1 and isinstance(value[_RECEIPT_KEY], dict):
+                return PossibleReceipt(value, payload)
         _ANY.decode(payload)
         result = _decoded(_RESULT, payload)
         if result is not None and result.statusCode:

@@ -166,8 +166,9 @@ class Worker:
         self._call = self._unreported = call
         self._request_id = call.request_id
         self.state = State.RUNNING
-        self._process.thaw()
+        # In this order it is woken once, and finds its invocation.
         self._api.send(call.head(self._head, timeout), call.invocation.event)
+        self._process.thaw()
         call.started = time.monotonic()
         self._pool.patience.begin(self)
         self._line(f"START RequestId: {call.request_id} Version: $LATEST")

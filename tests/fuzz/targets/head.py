@@ -130,7 +130,7 @@ def require_rendered(status: int, checked: HeaderList, asked: Asked) -> None:
 async def _render(status: int, checked: HeaderList, asked: Asked) -> bytes:
     sink = Sink(cast("web.BaseRequest", asked), "0" * 32)
     sink.begin(status, checked, length=None)
-    return sink._head
+    return b"".join(sink._held)
 
 
 def _require_understood(head: bytes, checked: HeaderList) -> None:

@@ -15,6 +15,8 @@ from tests.gateway.edge.serving import PLAIN, Client, answer, edge, get, sized, 
 from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gateway.messages import EdgeRequest, ResponseSink
     from tests.gateway.edge.serving import Serve
 
@@ -178,6 +180,45 @@ async def test_head_and_first_bytes_share_a_packet() -> None:
         client.send(get())
         packet = await asyncio.wait_for(client.reader.read(65536), PATIENCE)
     assert b"\r\n\r\n5\r\nfirst\r\n" in packet
+
+
+@pytest.mark.parametrize("length", [None, 5])
+async def test_what_leaves_in_one_turn_is_one_write(
+    length: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[bytes] = []
+
+    def write_parts(transport: asyncio.WriteTransport, parts: Sequence[bytes]) -> None:
+        written.append(b"".join(parts))
+        transport.write(written[-1])
+
+    async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
+        sink.begin(200, PLAIN, length=length)
+        sink.write([b"hello"], last=True)
+        assert not sink.blocked
+        sink.end()
+
+    monkeypatch.setattr("gateway.edge.response.write_parts", write_parts)
+    async with edge(serve) as it:
+        answer = await it.ask(get())
+    assert written == [answer]
+    assert body_of(answer) == (b"hello" if length else b"5\r\nhello\r\n0\r\n\r\n")
+
+
+async def test_the_last_bytes_leave_at_once_when_no_end_follows_yet() -> None:
+    ending = asyncio.Event()
+
+    async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
+        sink.begin(200, PLAIN, length=None)
+        sink.write([b"hello"], last=True)
+        await ending.wait()
+        sink.end()
+
+    async with edge(serve) as it, Client(it.port) as client:
+        client.send(get())
+        await client.until(b"5\r\nhello\r\n")
+        ending.set()
+        assert await client.rest() == b"0\r\n\r\n"
 
 
 async def test_a_header_that_would_split_the_response_is_refused() -> None:
