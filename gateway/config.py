@@ -19,6 +19,7 @@ from gateway.address import Address, Network
 from gateway.callback_url import fill_in
 from gateway.config_checks import CERTIFICATES, check
 from gateway.config_lines import Lines
+from gateway.config_texts import meaning, seconds
 from gateway.errors import ConfigError
 from gateway.route_settings import (
     AuthMode,
@@ -52,17 +53,6 @@ MEMORY_BUDGET = 512 * MIB
 """Two thousand streams whose readers are slow, at their first window."""
 
 ENV_PREFIX = "DIALBACK_"
-
-LISTS = frozenset({"admin_names", "token_keys", "trusted_proxies"})
-"""Settings that are lists; in a variable with commas between."""
-
-NUMBERS = {
-    "connections": "connections",
-    "connections_per_address": "connections",
-    "memory_budget": "bytes",
-    "workers": "workers",
-}
-"""Settings that are whole numbers, and of what."""
 
 TEXT_VARIABLE = "DIALBACK_TOML"
 """Holds the file's text where there is no file: containers of ECS have variables, and no mounted settings."""
@@ -225,19 +215,11 @@ def from_environment(settings: GatewaySettings, environ: Mapping[str, str]) -> G
             key = ENVIRONMENT.get(name)
             if key is None:
                 raise ConfigError(f"{name}: no such setting{_nearest(name, list(ENVIRONMENT))}")
-            value: Any = environ[name]
             if key in Timing.__struct_fields__:
-                value = _timing(settings.timing, key, name, value)
-                key = "timing"
-            if key in LISTS:
-                value = [part for part in value.split(",") if part]
-            elif key in NUMBERS:
-                value = _whole_number(name, value, key)
-            elif key == "drain_deadline":
-                value = _number(name, value)
-            elif key == "log_query":
-                value = _yes_or_no(name, value)
-            settings = _set(settings, key, value, name, Path())
+                timing = _timing(settings.timing, key, name, environ[name])
+                settings = replace(settings, timing=timing)
+            else:
+                settings = _set(settings, key, meaning(key, name, environ[name]), name, Path())
     return settings
 
 
@@ -376,29 +358,9 @@ def with_workers(settings: GatewaySettings, count: int, where: str) -> GatewaySe
     return _set(settings, "workers", count, where, Path())
 
 
-def _whole_number(name: str, text: str, key: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ConfigError(f"{name}: {text!r} is not a number of {NUMBERS[key]}") from None
-
-
-def _yes_or_no(name: str, text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ConfigError(f"{name}: {text!r} is neither true nor false")
-    return text == "true"
-
-
-def _number(name: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ConfigError(f"{name}: {text!r} is not a number of seconds") from None
-
-
 def _timing(timing: Timing, key: str, name: str, text: str) -> Timing:
     try:
-        return msgspec.convert({**msgspec.structs.asdict(timing), key: _number(name, text)}, Timing)
+        return msgspec.convert({**msgspec.structs.asdict(timing), key: seconds(name, text)}, Timing)
     except msgspec.ValidationError as error:
         problem = _explain(str(error)).removeprefix(f"{key}: ")
         raise ConfigError(f"{name}: {problem}") from None

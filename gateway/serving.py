@@ -74,24 +74,32 @@ async def serve(
         calm_collector()
         sweeper = asyncio.create_task(sweep(app.connections))
         stack.callback(sweeper.cancel)
-        factories = app.factories()
-        for one in sockets.values():
-            one.listen(BACKLOG)
-        listeners = {
-            name: Listener(name, one, factories[name], app.shed) for name, one in sockets.items()
-        }
-        for listener in listeners.values():
-            stack.callback(listener.close)
+        edge = _listen(app, sockets, stack)["edge"]
         app.accepting()
         ready()
         await stop.begun.wait()
-        listeners["edge"].close()
+        edge.close()
         app.refuse(drain_deadline)
         finished = await first(app.finished(), stop.at_once.wait(), drain_deadline)
         if finished is not True:
             log.warning("breaking off what is left")
             await app.cut()
     return 0 if finished is True else UNFINISHED
+
+
+def _listen(
+    app: App, sockets: Mapping[str, socket.socket], stack: AsyncExitStack
+) -> dict[str, Listener]:
+    """Listen on all of them; the listeners are closed with the stack."""
+    factories = app.factories()
+    for one in sockets.values():
+        one.listen(BACKLOG)
+    listeners = {
+        name: Listener(name, one, factories[name], app.shed) for name, one in sockets.items()
+    }
+    for listener in listeners.values():
+        stack.callback(listener.close)
+    return listeners
 
 
 async def first(
