@@ -82,9 +82,12 @@ class CallbackEndpoint:
             return socket
         protocol = request.protocol
         writer = FrameWriter(transport, lambda: protocol.writing_paused, request.writer.drain)
-        await Pump(
-            socket, writer, self._store, self._telemetry, self._limits, self.connections
-        ).run()
+        try:
+            await Pump(
+                socket, writer, self._store, self._telemetry, self._limits, self.connections
+            ).run()
+        finally:
+            _let_go(socket)
         return socket
 
     def _refuse(self, request: web.BaseRequest) -> web.Response | None:
@@ -120,6 +123,13 @@ class CallbackEndpoint:
             log.info("callback refused before the upgrade: %s", error)
             return _error(401, UNAUTHORIZED)  # a stranger learns nothing from the difference
         return None
+
+
+def _let_go(socket: web.WebSocketResponse) -> None:
+    """Forget why a socket could not be closed: the frames in that traceback hold the socket, in a circle."""
+    error = socket.exception()
+    if error is not None:
+        error.__traceback__ = error.__context__ = None
 
 
 def _error(status: int, reason: str) -> web.Response:

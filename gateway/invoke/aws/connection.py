@@ -94,7 +94,8 @@ class Connection(asyncio.Protocol):
             if self._patience is not None:
                 self._patience.end(self)
             reading, self._reading = self._reading, None
-            if reading is not None and reading.reusable and self._is_drained:
+            reusable = reading is not None and reading.let_go()
+            if reusable and self._is_drained:
                 self.since = self._loop.time()
                 self._keep(self)
             else:
@@ -173,14 +174,10 @@ class _Head(NamedTuple):
 
 
 class _Reading:
-    """An answer that comes; to aiohttp's parser it is the protocol that it reads for.
-
-    Attributes:
-        reusable: it has come to its end, and another may follow on its connection.
-    """
+    """An answer that comes; to aiohttp's parser it is the protocol that it reads for."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, bodiless: bool) -> None:
-        self._parser = HttpResponseParser(
+        self._parser: HttpResponseParser | None = HttpResponseParser(
             cast("BaseProtocol", self),
             loop,
             ANSWER_MAX,
@@ -189,7 +186,7 @@ class _Reading:
             auto_decompress=False,
         )
         self._head: _Head | None = None
-        self.reusable = False
+        self._reusable = False
 
     def feed(self, data: bytes) -> Answer | None:
         """Take bytes; return the answer once it is whole.
@@ -199,6 +196,7 @@ class _Reading:
             ConnectionError: it is more than one, or its body is malformed.
             FunctionFailed: it is too large.
         """
+        assert self._parser is not None  # noqa: S101 - it has not been let go
         messages, upgraded, _ = self._parser.feed_data(data)
         if upgraded:
             raise ConnectionError("an upgrade that nobody asked for")
@@ -208,7 +206,7 @@ class _Reading:
             if message.code >= 200:
                 self._head = _Head(message, body)
         answer = self._whole()
-        self.reusable = answer is not None and not answer.closes
+        self._reusable = answer is not None and not answer.closes
         return answer
 
     def feed_eof(self) -> Answer | None:
@@ -217,8 +215,18 @@ class _Reading:
         Raises:
             HttpProcessingError: it is cut off.
         """
+        assert self._parser is not None  # noqa: S101 - see `feed`
         self._parser.feed_eof()
         return self._whole()
+
+    def let_go(self) -> bool:
+        """Let go of the parser, which holds this: what is in a circle stays until somebody looks for garbage.
+
+        Returns:
+            Whether the answer has come to its end, and another may follow on its connection.
+        """
+        self._parser = self._head = None
+        return self._reusable
 
     def _whole(self) -> Answer | None:
         if self._head is None:

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 
 from gateway.edge.compression import Gzip
 from gateway.edge.response import Sink
@@ -52,6 +53,15 @@ async def breaks_off(peer: Peer) -> Any:
     return {}
 
 
+async def is_cut_off(peer: Peer) -> Any:
+    await peer.dial()
+    await peer.start(200, EVENT_STREAM)
+    await peer.write(b"data: x\n\n")
+    await peer.attached()
+    await peer.cut()
+    return {}
+
+
 async def waits(peer: Peer) -> Any:
     await peer.dial()
     await peer.start(200, EVENT_STREAM)
@@ -69,12 +79,12 @@ def no_collector() -> Iterator[None]:
 
 def here() -> Counter[str]:
     """Count what belongs to one exchange each."""
-    kinds = (ExchangeRun, Sink, Gzip)
+    kinds = (ExchangeRun, Sink, Gzip, web.WebSocketResponse)
     return Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, kinds))
 
 
 @pytest.mark.parametrize("body", [b"", bytes(500), bytes(100_000)], ids=["none", "inline", "sent"])
-@pytest.mark.parametrize("function", [streams, answers_inline, fails, breaks_off])
+@pytest.mark.parametrize("function", [streams, answers_inline, fails, breaks_off, is_cut_off])
 async def test_what_is_over_is_gone_at_once(
     function: Callable[[Peer], Awaitable[Any]], body: bytes, no_collector: None
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import socket
 import ssl
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
+from aiohttp.http import HttpResponseParser
 from typing_extensions import override
 
 from gateway.errors import FunctionFailed, InvokeNotSent
@@ -107,6 +109,18 @@ async def test_answers_are_read_and_their_connections_kept(
             for _ in range(2):
                 assert (await ask(origin)).payload == body
                 assert len(origin.idle) == 1
+
+
+async def test_an_answer_that_was_read_is_gone_without_a_collector() -> None:
+    async with serving(says(OK)) as url:
+        with closing(HttpClient()) as client:
+            gc.collect()
+            gc.disable()
+            try:
+                await ask(client.origin(url))
+                assert not [one for one in gc.get_objects() if type(one) is HttpResponseParser]
+            finally:
+                gc.enable()
 
 
 @pytest.mark.parametrize(
