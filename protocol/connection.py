@@ -265,7 +265,7 @@ class GatewayConnection(Connection):
             RemoteProtocolError: close the connection with its code.
         """
         if isinstance(frame, _OF_A_RESPONSE) and frame.sid == self.active:  # nearly all frames
-            self.heard(now)
+            self._heard, self._pinged = now, None
             return frame
         rest = self._receive_common(frame, now)
         if rest is None:

@@ -237,17 +237,22 @@ class GatewayStream(RequestHalf):
         record: Record | None = None
         match frame:
             case Data():
-                record = self._wanted(self._response.on_data(frame))
+                record = self._response.on_data(frame)
             case Window() | EndAck():
                 self._on_upload_answer(frame)
             case Head():
-                record = self._wanted(self._response.on_head(frame))
+                record = self._response.on_head(frame)
             case End():
-                record = self._wanted(self._on_end(frame))
+                record = self._on_end(frame)
             case Reset():
-                record = self._on_reset(frame)
+                return self._on_reset(frame)
             case _:
                 raise RemoteProtocolError(f"a function never sends this: {frame}")
+        if record is not None and self.terminal is not None:
+            self.dropped += (
+                1  # nobody reads it; it was followed all the same, for a truthful END_ACK
+            )
+            return None
         return record
 
     def _on_upload_answer(self, frame: Window | EndAck) -> None:
@@ -257,13 +262,6 @@ class GatewayStream(RequestHalf):
             self._upload.body.acknowledge(frame.ack, frame.max)
         else:
             self._upload.on_end_ack(frame)
-
-    def _wanted(self, record: Record | None) -> Record | None:
-        """Drop what nobody reads any more; it was followed all the same, for a truthful END_ACK."""
-        if record is None or self.terminal is None:
-            return record
-        self.dropped += 1
-        return None
 
     def _on_end(self, frame: End) -> End | None:
         record = self._response.on_end(frame)

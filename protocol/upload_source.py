@@ -13,20 +13,21 @@ class UploadSource:
     Attributes:
         body: offsets, credit and replay buffer; no credit before a function is attached.
         acknowledged: the function has the whole body.
+        streamed: there is such a body.
     """
 
-    __slots__ = ("_end_sent", "_streamed", "acknowledged", "body")
+    __slots__ = ("_end_sent", "acknowledged", "body", "streamed")
 
     def __init__(self, max_frame: int, *, streamed: bool) -> None:
         self.body = Sender(max_frame, 0)
         self.acknowledged = False
-        self._streamed = streamed
+        self.streamed = streamed
         self._end_sent = False
 
     @property
     def nothing_follows(self) -> bool:
         """Whether the function need not wait for bytes or an END."""
-        return self.acknowledged or not self._streamed
+        return self.acknowledged or not self.streamed
 
     def keeps(self, offset: int) -> bool:
         """Whether the body can go on at this offset."""
@@ -112,4 +113,5 @@ class RequestHalf:
 
     def _forget_upload(self) -> None:
         """Drop the request bytes that were kept for resending: nobody asks for them any more."""
-        self._upload = UploadSource(self._max_frame, streamed=False)
+        if self._upload.streamed:
+            self._upload = UploadSource(self._max_frame, streamed=False)
