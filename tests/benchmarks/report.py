@@ -120,11 +120,19 @@ def aims(results: Results) -> str:
         count += aim.reached(measured)
         said = "reached" if aim.reached(measured) else "**not reached**"
         limit = f"{'≤' if aim.at_most else '≥'} {number(aim.limit, aim.unit)}"
-        found.append([aim.what, aim.against or "", limit, number(measured, aim.unit)])
+        found.append([aim.what, aim.against or "", limit, _beside(measured, aim)])
         found[-1] += [_range(aim.rounds(results)), *_figures(aim, results), said]
     missing = len(AIMS) - len(measured_aims)
     left = f"; **{missing} more were not measured**" if missing else ""
     return f"{markdown(found)}\n\n{count} of {len(measured_aims)} reached{left}."
+
+
+def _beside(measured: float | None, aim: Aim) -> str:
+    """What was measured, with a digit more where it would look like the aim that it is not."""
+    said = number(measured, aim.unit)
+    if measured is None or aim.reached(measured) or said != number(aim.limit, aim.unit):
+        return said
+    return f"{measured:.4g} {aim.unit}".strip()
 
 
 def _range(values: list[float]) -> str:

@@ -84,6 +84,13 @@ def test_a_ratio_stands_beside_what_it_is_made_of() -> None:
     assert cells[4:] == ["11 - 20", "1 ms", "0.05 ms", "**not reached**"]
 
 
+def test_an_aim_that_was_just_missed_does_not_look_reached() -> None:
+    results, row = Results(), Row("Bulk", "1 KiB chunks, 1 stream, chunks/s", "/s", False)
+    results.put(row, "nginx", 330_926)
+    results.put(row, "dialback", 395_835)
+    assert "| ≥ 1.2 x | 1.196 x |" in report.aims(results)
+
+
 def test_an_aim_that_was_missed_is_called_missed() -> None:
     times = aims.Aim("first byte", "", "direct", 20.0)
     rates = aims.Aim("chunks", "", "nginx", 0.5, at_most=False)
