@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partialmethod
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
@@ -22,7 +21,8 @@ THEIRS = (HttpProcessingError, web.RequestPayloadError, ClientPayloadError)
 class _Few(list[Any]):
     """Requests that wait on a connection, 32 at most: a deque takes 760 bytes when there is none."""
 
-    popleft = partialmethod(list.pop, 0)
+    def popleft(self) -> Any:
+        return self.pop(0)
 
 
 class QuietConnection(web.RequestHandler):

@@ -17,6 +17,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import os
 import secrets
 import struct
 from dataclasses import dataclass, field
@@ -121,7 +122,7 @@ class Tokens:
             self._audience,
             int(now),
             expires,
-            secrets.token_bytes(8),
+            os.urandom(8),
         )
         return _encode(body + _mac(ring.signing, body))
 

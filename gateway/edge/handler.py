@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
+import os
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -111,7 +111,7 @@ class EdgeHandler:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serve one request, whatever becomes of it."""
-        sink = Sink(request, secrets.token_hex(16), keep_alive=not self._draining)
+        sink = Sink(request, os.urandom(16).hex(), keep_alive=not self._draining)
         body = StreamedBody(request, lambda: sink.started, self._upload_grace)
         self._open[sink] = asyncio.current_task()
         self._idle.clear()

@@ -31,25 +31,37 @@ def with_trace(headers: HeaderList, exchange_id: str, now: float) -> tuple[Heade
         The headers, with both notations; and the value of ``X-Amzn-Trace-Id``.
     """
     found = {pair[0]: pair[1].strip() for pair in headers if pair[0] in _TRACE}
+    if not found:
+        return _begun(headers, exchange_id, now)
     amazon = _valid_amazon(found.get(b"x-amzn-trace-id", b""))
     w3c = _valid_w3c(found.get(b"traceparent", b""))
     if amazon is not None and w3c is not None:
         return headers, amazon.decode()
-    kept = tuple([pair for pair in headers if pair[0] not in _TRACE]) if found else headers
+    kept = tuple([pair for pair in headers if pair[0] not in _TRACE])
     if w3c is not None:
         time, rest, parent, flags = w3c.groups()
         sampled = int(flags, 16) & 1
         amazon = b"Root=1-%b-%b;Parent=%b;Sampled=%d" % (time, rest, parent, sampled)
         kept += tuple(pair for pair in headers if pair[0] in (b"traceparent", b"tracestate"))
+    elif amazon is None:
+        return _begun(kept, exchange_id, now)
     else:
-        if amazon is None:
-            amazon = b"Root=1-%08x-%b" % (int(now), exchange_id[:24].encode())
         root = _ROOT.search(amazon)
         digits = b"".join(root.groups()) if root else b""
         flags = b"00" if b"Sampled=0" in amazon else b"01"
         span = exchange_id[16:].encode()
         kept += ((b"traceparent", b"00-%b-%b-%b" % (digits, span, flags)),)
     return (*kept, (b"x-amzn-trace-id", amazon)), amazon.decode()
+
+
+def _begun(headers: HeaderList, exchange_id: str, now: float) -> tuple[HeaderList, str]:
+    time, rest, span = f"{int(now):08x}", exchange_id[:24], exchange_id[16:]
+    amazon = f"Root=1-{time}-{rest}"
+    ours = (
+        (b"traceparent", f"00-{time}{rest}-{span}-01".encode()),
+        (b"x-amzn-trace-id", amazon.encode()),
+    )
+    return headers + ours, amazon
 
 
 def _valid_amazon(value: bytes) -> bytes | None:

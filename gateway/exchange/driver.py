@@ -185,6 +185,8 @@ class Driver:
         """
         self._check_open()
         lane.check()
+        if request.body.length == 0:
+            return b"", True
         read = await _read_body(request, lane.route)
         self._check_open()
         return read
@@ -245,8 +247,6 @@ class Driver:
 async def _read_body(request: EdgeRequest, route: Route) -> tuple[bytes, bool]:
     """Return what goes into the event, and whether it is the whole body."""
     length, limit = request.body.length, route.inline_body_max
-    if length == 0:
-        return b"", True
     most = route.request_body_max
     if most is not None and length is not None and length > most:
         raise RequestBodyTooLarge.over(most)

@@ -52,7 +52,7 @@ class Lane:
         """
         seconds = self._breaker.wait(monotonic())
         if seconds is not None:
-            raise CalledInVain("the breaker is open", retry_after=math.ceil(seconds))
+            raise self._in_vain(seconds)
 
     async def enter(self) -> Trial:
         """Take a place at the gate, waiting for one if the queue has room; `gate.leave` gives it back.
@@ -67,15 +67,12 @@ class Lane:
             await self.gate.enter()
         finally:
             self.telemetry.queue_depth -= 1
-        try:
-            self.check()
-        except CalledInVain:
-            self.gate.leave()
-            raise
-        trial = self._breaker.admit(monotonic())
+        now = monotonic()
+        trial = self._breaker.admit(now)
         if trial is None:
-            raise AssertionError("the breaker changed its mind")
-        self.telemetry.queue_wait.observe(monotonic() - begun)
+            self.gate.leave()
+            raise self._in_vain(self._breaker.wait(now))
+        self.telemetry.queue_wait.observe(now - begun)
         return trial
 
     def count_attach(self, exchange: Exchange) -> None:
@@ -87,6 +84,9 @@ class Lane:
             self.telemetry.attach.observe(now - exchange.invoked)
         exchange.attaches += 1
         exchange.detached = None
+
+    def _in_vain(self, seconds: float | None) -> CalledInVain:
+        return CalledInVain("the breaker is open", retry_after=math.ceil(seconds or 0.0))
 
     def _on_breaker(self, state: BreakerState, pause: float) -> None:
         self.telemetry.breaker_state = int(state)

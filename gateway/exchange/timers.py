@@ -21,13 +21,13 @@ class Timers:
 
     def __init__(self, happen: Callable[[Event, GatewayError], None]) -> None:
         self._happen = happen
-        self._loop = asyncio.get_running_loop()
         self._running: dict[Event, asyncio.TimerHandle] = {}
 
     def arm(self, event: Event, seconds: float, failure: GatewayError) -> None:
         """Let an event happen in so many seconds, instead of whenever it was to happen."""
         self.disarm(event)
-        self._running[event] = self._loop.call_later(seconds, self._happen, event, failure)
+        loop = asyncio.get_running_loop()
+        self._running[event] = loop.call_later(seconds, self._happen, event, failure)
 
     def disarm(self, event: Event) -> None:
         """An event does not happen by itself any more."""

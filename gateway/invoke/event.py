@@ -90,7 +90,8 @@ def _context(request: EdgeRequest, headers: dict[str, str]) -> dict[str, Any]:
 def _joined_headers(request: EdgeRequest) -> dict[str, str]:
     joined: dict[str, str] = {}
     for raw_name, raw_value in request.headers:
-        name, value = raw_name.decode("latin-1"), header_text(raw_value)
+        name = raw_name.decode("latin-1")
+        value = raw_value.decode() if raw_value.isascii() else header_text(raw_value)
         if name not in joined:
             joined[name] = value
         else:
