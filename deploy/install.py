@@ -57,6 +57,8 @@ class Progress:
     def __str__(self) -> str:
         if self._chosen:
             return f"unpacked {_installed() - self._before} of {self._chosen} packages"
+        if not self._found:
+            return "reading what is wanted"
         return f"fetched {self._found} packages{self._last}"
 
 

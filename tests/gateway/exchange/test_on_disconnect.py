@@ -46,6 +46,19 @@ async def ask_and_leave(running: GatewayUnderTest, until: asyncio.Event) -> None
     await eventually(lambda: running.driver.exchanges()[0].client_left)
 
 
+def stopped(ready: asyncio.Event, codes: list[int]) -> Behaviour:
+    """A function that writes nothing, and notes with which code it was told to stop."""
+
+    async def function(peer: Peer) -> Any:
+        await peer.dial()
+        await peer.attached()
+        ready.set()
+        codes.append(await peer.cancelled())
+        return peer.receipt()
+
+    return function
+
+
 @pytest.mark.parametrize("begun", [True, False], ids=["in mid-stream", "before the head"])
 async def test_the_function_writes_on_to_its_end(
     begun: bool, caplog: pytest.LogCaptureFixture
@@ -194,14 +207,8 @@ async def test_a_function_that_fails_without_its_client_is_in_the_log(
 
 
 async def test_it_ends_with_the_routes_timeout() -> None:
-    async def function(peer: Peer) -> Any:
-        await peer.dial()
-        await peer.attached()
-        ready.set()
-        codes.append(await peer.cancelled())
-        return peer.receipt()
-
     ready, codes = asyncio.Event(), list[int]()
+    function = stopped(ready, codes)
     async with going_on(function, timeout=1.0) as running:
         await ask_and_leave(running, ready)
         await eventually(lambda: codes == [CancelCode.TIMEOUT])
@@ -210,14 +217,8 @@ async def test_it_ends_with_the_routes_timeout() -> None:
 
 
 async def test_a_drain_waits_for_it_and_then_cuts_it() -> None:
-    async def function(peer: Peer) -> Any:
-        await peer.dial()
-        await peer.attached()
-        ready.set()
-        codes.append(await peer.cancelled())
-        return peer.receipt()
-
     ready, codes = asyncio.Event(), list[int]()
+    function = stopped(ready, codes)
     async with going_on(function) as running:
         await ask_and_leave(running, ready)
         running.handler.drain()
@@ -284,14 +285,8 @@ async def test_a_client_that_waits_for_a_place_and_leaves_starts_nothing() -> No
 async def test_half_an_upload_stops_the_function_all_the_same() -> None:
     """What it was called with can never be complete."""
 
-    async def function(peer: Peer) -> Any:
-        await peer.dial()
-        await peer.attached()
-        ready.set()
-        codes.append(await peer.cancelled())
-        return peer.receipt()
-
     ready, codes = asyncio.Event(), list[int]()
+    function = stopped(ready, codes)
     async with going_on(function, request_body="stream") as running:
         _, writer = await connect(
             running, b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf"
