@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lambda_client.reactor import Handle, Loop
+    from lambda_client.event_loop import Handle, Loop
 
     Address = tuple[socket.AddressFamily, tuple[object, ...]]
 
@@ -42,6 +42,7 @@ class Connecting:
         self._loop = loop
         self._tell = tell
         self._seconds = seconds
+        self._share = 0.0
         self._addresses: list[Address] = []
         self._socket: socket.socket | None = None
         self._turn: Handle | None = None
@@ -50,7 +51,7 @@ class Connecting:
             found = socket.getaddrinfo(
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
             )
-        except socket.gaierror:
+        except (socket.gaierror, UnicodeError):
             # A daemon: a name server that does not answer must not keep the process from its end.
             look_up = threading.Thread(
                 target=self._look_up, args=(host, port), name="dialback-dns", daemon=True
@@ -82,6 +83,7 @@ class Connecting:
             return
         assert isinstance(found, list)  # noqa: S101 - what getaddrinfo returns
         self._addresses = [(family, address) for family, *_, address in found]
+        self._share = max(TURN_MIN, self._seconds / max(1, len(found)))
         self._next(OSError(errno.EADDRNOTAVAIL, "the name has no address"))
 
     def _next(self, why: Exception) -> None:
@@ -89,7 +91,6 @@ class Connecting:
         if not self._addresses:
             self._finish(why)
             return
-        share = self._seconds / len(self._addresses)
         family, address = self._addresses.pop(0)
         try:
             made = self._socket = socket.socket(family, socket.SOCK_STREAM)
@@ -105,7 +106,7 @@ class Connecting:
         self._loop.add_writer(made.fileno(), self._on_writable)
         if self._addresses:
             slow = TimeoutError(errno.ETIMEDOUT, "no answer in time")
-            self._turn = self._loop.call_later(max(TURN_MIN, share), lambda: self._next(slow))
+            self._turn = self._loop.call_later(self._share, lambda: self._next(slow))
 
     def _on_writable(self) -> None:
         made = self._socket

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lambda_client.reactor import Handle, Loop
+    from lambda_client.event_loop import Handle, Loop
 
 
 class Ticker:

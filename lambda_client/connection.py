@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from websockets.uri import WebSocketURI
 
-    from lambda_client.reactor import Loop
+    from lambda_client.event_loop import Loop
     from lambda_client.transport import Transport
     from protocol.frames import Frame, StreamFrame
 
@@ -153,6 +153,13 @@ class Connection:
         self.closed = True
         if self._transport is not None:
             self._transport.abort()
+
+    def forsake(self) -> None:
+        """Close this process's copy of the socket, and nothing else: it is another process's connection."""
+        self.closed = True
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.forsake()
 
     def untouched(self) -> bool:
         """Whether nothing, not even a goodbye, waits to be read. Callable on any thread.

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from lambda_client.event_loop import Handle
     from lambda_client.loop import Io
-    from lambda_client.reactor import Handle
     from protocol.limits import Limits
 
 REFUSED_FOR_GOOD = frozenset({301, 302, 303, 307, 308, 400, 401, 403, 404})

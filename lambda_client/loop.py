@@ -14,6 +14,7 @@ from weakref import WeakSet
 
 from lambda_client.clock import Ticker
 from lambda_client.reactor import Reactor
+from lambda_client.running import running_session
 
 if TYPE_CHECKING:
     import socket
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from lambda_client.connection import Connection
     from lambda_client.dial import Dial, DialError
-    from lambda_client.reactor import Handle, Loop
+    from lambda_client.event_loop import Handle, Loop
     from lambda_client.waiting import Gate
 
 
@@ -161,14 +162,24 @@ class Io:
                 return None
             parked = self._parked.pop(url)
         connection = parked.connection
+        try:
+            good = self._is_good(parked, idle)
+        except BaseException:  # a signal's handler raised
+            self.submit(connection.abort)
+            raise
+        if not good:
+            self.submit(connection.abort)
+            return None
+        return connection
+
+    def _is_good(self, parked: _Parked, idle: float) -> bool:
+        """Whether a connection that waited may serve."""
+        connection = parked.connection
         # A frozen environment's clocks may disagree about how long it was: the longer one counts.
         waited = max(self._monotonic() - parked.monotonic, self._wall() - parked.wall)
         # Half of its time may have passed on the gateway's clock before the freeze ended.
         longest = min(idle, connection.state.limits.park_ttl_ms / 2000)
-        if waited > longest or not connection.untouched():
-            self.submit(connection.abort)
-            return None
-        return connection
+        return waited <= longest and connection.untouched()
 
     def adopt(self, dial: Dial) -> None:
         """Care for a dial whose invocation was answered without it: the next one may need it."""
@@ -194,7 +205,7 @@ class IoThread(Io):
         self.pid = os.getpid()
         self._reactor = reactor = Reactor(self._interrupted)
         super().__init__(reactor)
-        self.give = reactor.give  # type: ignore[method-assign]  # a call less on the way of each chunk
+        self.give = reactor.give  # type: ignore[method-assign,assignment]  # a call less on the way of each chunk
         self.hurry = reactor.hurry  # type: ignore[method-assign]
         self.wake = reactor.wake  # type: ignore[method-assign]
         self.linger = reactor.linger  # type: ignore[method-assign]
@@ -208,13 +219,22 @@ class IoThread(Io):
         if not self._reactor.lead(lambda: gate.opened):
             gate.wait()
 
+    def forsake(self) -> None:
+        """This process is a fork of the one whose thread it is: leave to that one what is its own."""
+        self._reactor.forsake()
+        for connection in tuple(self.live):
+            connection.forsake()
+
     def _interrupted(self) -> None:
         """An exception has broken off what a thread of the user's was doing here.
 
-        Anything may be half done. What travels over a new connection is whole again.
+        Anything may be half done, so nothing of it is used any more: what may have a hole is nobody's response.
         """
         for connection in tuple(self.live):
             connection.abort()
+        session = running_session()
+        if session is not None:
+            session.interrupted()
 
 
 _thread: IoThread | None = None
@@ -226,3 +246,15 @@ def io_thread() -> IoThread:
     if _thread is None or _thread.pid != os.getpid():
         _thread = IoThread()
     return _thread
+
+
+def _after_fork() -> None:
+    """The child has no thread, but every socket: not a byte may come from here, and none be taken."""
+    if _thread is not None:
+        _thread.forsake()
+    session = running_session()
+    if session is not None:
+        session.forsake()
+
+
+os.register_at_fork(after_in_child=_after_fork)

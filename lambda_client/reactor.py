@@ -15,12 +15,14 @@ import heapq
 import logging
 import os
 import select
+import signal
 import threading
 import time
+from _signal import getsignal  # type: ignore[import-not-found]  # a fifth of what `signal`'s costs
 from collections import deque
 from contextlib import suppress
 from itertools import count
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,53 +33,13 @@ NAP_SECONDS = 0.005
 """So long a job waits at most for something to go along with, and an answer for somebody who waits for it.
 Nobody sees it, and most handlers have written something by then, or are done."""
 
+LEADER_SECONDS = 1.0
+"""So often the thread looks whether somebody leads indeed while it hears no socket itself."""
 
-class Handle(Protocol):
-    """Something that will be done, unless it is cancelled."""
-
-    def cancel(self) -> None:
-        """Do not do it. Harmless afterwards."""
-        ...
-
-
-class Loop(Protocol):
-    """What connections need of a loop: a part of what asyncio's loops have."""
-
-    def time(self) -> float:
-        """Return monotonic seconds."""
-        ...
-
-    def call_soon(self, job: Callable[[], object], /) -> object:
-        """Run `job` after what is being done now. Called on the loop."""
-        ...
-
-    def call_soon_threadsafe(self, job: Callable[[], object], /) -> object:
-        """Run `job` soon, after every job given before it. Callable anywhere."""
-        ...
-
-    def call_at(self, when: float, job: Callable[[], object], /) -> Handle:
-        """Run `job` at `when`."""
-        ...
-
-    def call_later(self, seconds: float, job: Callable[[], object], /) -> Handle:
-        """Run `job` in so many seconds."""
-        ...
-
-    def add_reader(self, fd: int, job: Callable[[], object], /) -> object:
-        """Run `job` whenever a descriptor is readable, or has failed."""
-        ...
-
-    def add_writer(self, fd: int, job: Callable[[], object], /) -> object:
-        """Run `job` whenever a descriptor is writable, or has failed."""
-        ...
-
-    def remove_reader(self, fd: int, /) -> object:
-        """Care no more whether it is readable."""
-        ...
-
-    def remove_writer(self, fd: int, /) -> object:
-        """Care no more whether it is writable."""
-        ...
+_NAMES = ("SIGALRM", "SIGVTALRM", "SIGPROF", "SIGHUP", "SIGUSR1", "SIGUSR2")
+INTERRUPTING = tuple(int(getattr(signal, name)) for name in _NAMES)
+"""Signals that user code has sent to itself: for a timeout, most of all. Their handlers raise anywhere in the main
+thread, so that one does no I/O while one of them has a handler. After SIGINT and SIGTERM a process ends."""
 
 
 class Timer:
@@ -112,6 +74,10 @@ class Reactor:
 
     Everything but `give`, `hurry`, `wake`, `linger`, `lead`, `nudge` and `call_soon_threadsafe` is called within
     a turn.
+
+    Attributes:
+        give: leaves a job, to be run after every one left before it. Then say when, by `hurry`, `wake` or `linger`.
+            One call of C: it is done, or has not begun, whenever a signal's handler raises.
     """
 
     time = staticmethod(time.monotonic)
@@ -120,11 +86,13 @@ class Reactor:
         """Wait for nothing yet; `run` is for a thread of its own.
 
         Args:
-            interrupted: called in the next turn after one that an exception from outside (a signal's
-                handler, say) has broken off: what was half done may be broken.
+            interrupted: called in the next turn after one that an exception from outside (Ctrl-C, or no
+                stack left) has broken off: anything may be half done, and is not done again.
         """
         self._turn = threading.Lock()
+        self._main = threading.main_thread().ident
         self._jobs: deque[Callable[[], object]] = deque()
+        self.give: Callable[[Callable[[], object]], None] = self._jobs.append
         self._timers: list[tuple[float, int, Timer]] = []
         self._timer_numbers = count()
         self._interrupted = interrupted
@@ -151,14 +119,13 @@ class Reactor:
 
     # ------------------------------------------------------------ jobs, from any thread
 
-    def give(self, job: Callable[[], object]) -> None:
-        """Leave a job, to be run after every one left before it. Then say when, by one of the next three."""
-        self._jobs.append(job)
-
     def hurry(self) -> None:
         """Do what was left now; whoever has the turn does it otherwise, before he gives it back."""
         # So whoever gives it back looks again: somebody may just have found it taken.
         while self._jobs and not self._turn.locked():
+            if self._may_be_interrupted():
+                self.wake()
+                return
             with self._turn:
                 self._run_turn()
 
@@ -193,6 +160,11 @@ class Reactor:
                 self._run_turn(sockets=not self._deaf, timers=True)
             self.hurry()
 
+    def _may_be_interrupted(self) -> bool:
+        """Whether an exception may be raised at any point of what this thread does."""
+        main = threading.get_ident() == self._main
+        return main and any(map(callable, map(getsignal, INTERRUPTING)))
+
     def _sleep(self) -> None:
         """Sleep until something happens, or a timer is due, or a nap is over that nobody wants prolonged."""
         seconds = self._doze()
@@ -215,9 +187,13 @@ class Reactor:
             if self._lingers or (self._deaf and self._leader is None):
                 self._lingers = False
                 until = min(until, self.time() + NAP_SECONDS)
+            elif self._deaf:
+                until = min(until, self.time() + LEADER_SECONDS)
             self._sleeps_until = until
-            if self._jobs:  # looked at after that was said: so `linger` wakes, or its job is seen
-                return 0.0
+        # Looked at after that was said, and after the turn was given back: so `linger` wakes, and `hurry` finds
+        # nobody at it, or the job is seen.
+        if self._jobs:
+            return 0.0
         return max(0.0, until - self.time()) if until < float("inf") else -1.0
 
     @property
@@ -244,18 +220,22 @@ class Reactor:
         Whoever brings `done` about on another thread calls `nudge`.
 
         Returns:
-            False at once when another thread leads already.
+            False at once when another thread leads already, or this one may be interrupted.
         """
         me = threading.get_ident()
         if self._leader == me:  # a signal's handler waits, in the middle of a wait
             self._lead(done)
             return True
+        if self._may_be_interrupted():
+            self.hurry()
+            return False
         try:
             with self._turn:
-                if self._leader is not None:
-                    return False
-                self._leader = me
-            self.hurry()
+                if self._leader is None:
+                    self._leader = me
+            self.hurry()  # somebody may just have found the turn taken
+            if self._leader != me:
+                return False
             if not done():
                 self._deafen()
                 self._lead(done)
@@ -272,6 +252,7 @@ class Reactor:
                 self._lingers = True
             else:
                 self._listen()
+        self.hurry()
 
     def _lead(self, done: Callable[[], bool]) -> None:
         while not done():
@@ -289,13 +270,24 @@ class Reactor:
         """Have the thread hear at once what comes: whoever waits for it does not lead."""
         if self._deaf:
             self.give(self._listen)
-            self.hurry()
+        self.hurry()
 
     def look_away(self) -> None:
         """Do not wake the thread for what comes in the next moment. Within a turn."""
         if self._naps and threading.get_ident() != self._thread:
             self._lingers = True
             self._deafen()
+
+    def forsake(self) -> None:
+        """Do nothing any more: this is the copy that a fork has made, and the sockets are another process's."""
+        self._turn = threading.Lock()
+        self._turn.acquire()  # for good
+        self._bell_rung = True
+        for fd in (self._elbow, self._bell):
+            os.close(fd)
+        self._sockets.close()
+        self._doorstep.close()
+        self._jobs.clear()
 
     # ------------------------------------------------------------ what asyncio's loops have too
 
@@ -341,8 +333,7 @@ class Reactor:
             if timers:
                 self._ring_timers()
             while jobs:
-                self._do(jobs[0])
-                jobs.popleft()  # only now: one that was interrupted is done again
+                self._do(jobs.popleft())
         except BaseException:
             jobs.appendleft(self._interrupted)
             self.wake()
@@ -351,6 +342,10 @@ class Reactor:
     def _do(self, job: Callable[[], object]) -> None:
         try:
             job()
+        except (RecursionError, MemoryError):  # where user code is deep, nothing is wrong here
+            if threading.get_ident() != self._thread:
+                raise
+            logger.exception("out of memory, or of stack")
         except Exception:
             logger.exception("a bug of dialback's, please report it")
 

@@ -10,26 +10,34 @@ halves, with a wait for `settled` between them, in whatever way the caller can w
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import threading
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from lambda_client.errors import ClientGone, DeadlineReached, GatewayUnreachable, StreamClosed
+from lambda_client.errors import (
+    ClientGone,
+    DeadlineReached,
+    StreamClosed,
+    StreamLost,
+)
 from lambda_client.loop import io_thread
 from lambda_client.outcome import report
 from lambda_client.shared import Phase, Shared
 from lambda_client.upload import Upload
-from lambda_client.waiting import let_cancellation_come
+from lambda_client.waiting import Waiters, let_cancellation_come, running_task
 from protocol.errors import LocalProtocolError, ResetCode
-from protocol.limits import INLINE_ANSWER_MAX, RECEIPT_BODY_MAX
+from protocol.limits import INLINE_ANSWER_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
+    from lambda_client.connection import Connection
     from lambda_client.invocation import Invocation
     from lambda_client.loop import Io
     from lambda_client.pump import Pump
     from lambda_client.timing import Timing
     from protocol.envelope import Envelope
+    from protocol.frames import Attach
     from protocol.headers import HeaderList
 
 PAUSE = 0.0005
@@ -65,7 +73,7 @@ class Session(Shared):
         self.upload = Upload(self)
         self._io = io
         self._pump: Pump | None = None
-        self._halfway = False  # a chunk of which some bytes were taken waits for credit
+        self._halfway: object = None  # who waits for credit, of whose chunk some bytes were taken
         self._job_waits = False  # one was given to the I/O that has not come to it yet
         self._job_lingers = False  # and it waits for something to go along with
 
@@ -86,40 +94,48 @@ class Session(Shared):
 
     def open(self) -> None:
         """Begin to dial, or attach on the parked connection. Harmless when done before."""
-        if self.phase is not Phase.IDLE:
-            return
         io = self._io = self._io or io_thread()
-        parked, attach = io.take_parked(self.envelope.urls, self.timing.idle), None
-        with self.lock:
-            self.phase = Phase.DIALLING
-            self._job_waits = True
-            if parked is not None:
-                # Attached here and now, so that the first write already counts as streamed.
-                attach = self.attach(io.next_sid())
-                self._job_lingers = True
-
-        def start() -> None:
-            user_done = self._job_begins()
-            if self._pump is None:  # else it was interrupted, and is done again
-                try:
-                    from lambda_client.pump import Pump  # brings websockets and msgpack
-                except ImportError as error:
-                    self.unreachable(f"cannot dial back: {error}")
+        parked: Connection | None = None
+        attach: Attach | None = None
+        ours = False
+        try:
+            with self.lock:
+                if self.phase is not Phase.IDLE:
                     return
-                self._pump = Pump(io, self)
-                if parked is not None and attach is not None:
-                    self._pump.reuse(parked, attach)
-                    io.look_away()
+                self.phase, self._job_waits, ours = Phase.DIALLING, True, True
+            parked = io.take_parked(self.envelope.urls, self.timing.idle)
+            if parked is not None:
+                with self.lock:
+                    # Attached here and now, so that the first write already counts as streamed.
+                    attach = self.attach(io.next_sid())
+                    self._job_lingers = True
+        finally:  # a signal's handler may have raised: whoever goes on waits for this
+            if ours:
+                io.give(lambda: self._begin(io, parked, attach))
+                if attach is None:
+                    io.wake()
                 else:
-                    self._pump.dial()
-            if user_done:
-                self._pump.user_done()
+                    io.linger()
 
-        io.give(start)
-        if parked is None:
-            io.wake()
+    def _begin(self, io: Io, parked: Connection | None, attach: Attach | None) -> None:
+        """Be carried from now on: the first job of the exchange."""
+        user_done = self._job_begins()
+        try:
+            from lambda_client.pump import Pump  # brings websockets and msgpack
+        except ImportError as error:
+            self.unreachable(f"cannot dial back: {error}")
+            return
+        pump = self._pump = Pump(io, self)
+        if parked is not None and attach is not None:
+            pump.reuse(parked, attach)
+            io.look_away()
         else:
-            io.linger()
+            if parked is not None:  # broken off in between
+                parked.abort()
+                self.without_connection(Phase.DIALLING)
+            pump.dial()
+        if user_done:
+            pump.user_done()
 
     def start(self, status: int, headers: HeaderList) -> None:
         """Give the head; it travels with the first bytes, or at `flush`."""
@@ -132,11 +148,9 @@ class Session(Shared):
         with self.lock:
             if not self._pump_idle:
                 return  # whoever is busy will look by himself
+            self._leave_job()
             self._job_lingers = True
-            given = self._note_job()
         if self._io is not None:
-            if given:
-                self._io.give(self._look)
             self._io.linger()
 
     def write(self, data: bytes) -> None:
@@ -144,22 +158,27 @@ class Session(Shared):
         size = len(data)
         if self.phase is _IDLE and size > min(self.stream.room, INLINE_ANSWER_MAX):
             self.open()
-        rest = self._put(data, size)
-        while rest:
-            with self._turn(rest, size) as came:
-                self.wait(came)
-            rest = self._put(rest, size)
+        try:
+            rest = self._put(data, size, get_ident)
+            while rest:
+                self.wait(self._may_go_on(get_ident))
+                rest = self._put(rest, size, get_ident)
+        except BaseException:
+            self._break_off_write(get_ident)
+            raise
 
     async def write_async(self, data: bytes) -> None:
         """Take body bytes; suspend the task while there is no credit."""
+        size = len(data)
         try:
-            rest, size = self._put(data, len(data)), len(data)
+            rest = self._put(data, size, running_task)
             while rest:
-                with self._turn(rest, size) as came:
-                    await self.wait_async(came)
-                rest = self._put(rest, size)
-        except (ClientGone, DeadlineReached):
-            await let_cancellation_come()
+                await self.wait_async(self._may_go_on(running_task))
+                rest = self._put(rest, size, running_task)
+        except BaseException as error:
+            self._break_off_write(running_task)
+            if isinstance(error, ClientGone | DeadlineReached):
+                await let_cancellation_come()
             raise
 
     def end(self) -> None:
@@ -170,17 +189,20 @@ class Session(Shared):
             self.stream.end()
         self.flush()
 
-    def _put(self, data: bytes | memoryview, size: int) -> bytes | memoryview:
+    def _put(
+        self, data: bytes | memoryview, size: int, who: Callable[[], object]
+    ) -> bytes | memoryview:
         """Hand over as much as credit allows; return the rest, which is no copy.
 
         Args:
             data: what is left of a chunk.
             size: of the whole chunk. No other one begins while it is half-way.
+            who: tells who writes.
         """
         with self.lock:
             if self.failure is not None or self.phase is _SETTLED:
                 self.check()
-            if self._halfway and len(data) == size:
+            if self._halfway is not None and len(data) == size:
                 return data
             try:
                 accepted = self.stream.write(data)
@@ -190,32 +212,34 @@ class Session(Shared):
                 ) from error
             left = len(data) - accepted
             if left and self.phase is Phase.UNREACHABLE:
-                self._refuse_large_body()
-            if left or self._halfway:
-                self._set_halfway(halfway=0 < left < size)
+                self.refuse_large_body()
+            if left or self._halfway is not None:
+                self._set_halfway(who() if 0 < left < size else None)
             news = (self._pump_idle or self._job_lingers) and accepted > 0
             if news:
+                self._leave_job()
                 self._job_lingers = False
-                given = self._note_job()
         if news:
-            self._send(given=given)
+            self._send()
         return memoryview(data)[accepted:] if left else b""
 
-    @contextmanager
-    def _turn(self, rest: bytes | memoryview, size: int) -> Iterator[Callable[[], bool]]:
-        """Give what tells that the rest of a chunk may go on, for a wait that may be broken off."""
-        ours = len(rest) < size
-        try:
-            yield lambda: self.over or (self.stream.room > 0 and (ours or not self._halfway))
-        except BaseException:
-            with self.lock:
-                if ours:
-                    self._set_halfway(halfway=False)  # the rest will not come
-            raise
+    def _may_go_on(self, who: Callable[[], object]) -> Callable[[], bool]:
+        """Return what tells whether the rest of a chunk may go on."""
+        me = who()
+        return lambda: self.over or (self.stream.room > 0 and self._halfway in (None, me))
 
-    def _set_halfway(self, *, halfway: bool) -> None:
-        before, self._halfway = self._halfway, halfway
-        if before and not halfway:
+    def _break_off_write(self, who: Callable[[], object]) -> None:
+        """Something was raised in the middle of a write: the rest will not come, but what was taken leaves."""
+        with self.lock:
+            if self._halfway is not None and self._halfway == who():
+                self._set_halfway(None)
+            self._leave_job()
+        if self._io is not None:
+            self._io.wake()
+
+    def _set_halfway(self, who: object) -> None:
+        before, self._halfway = self._halfway, who
+        if before is not None and who is None:
             self.waiters.notify()
 
     def check(self) -> None:
@@ -225,26 +249,18 @@ class Session(Shared):
         if self.phase is _SETTLED:
             raise StreamClosed("write after end" if self.stream.ended else "the response is over")
 
-    def _refuse_large_body(self) -> None:
-        self.failure = GatewayUnreachable(
-            f"{self.dial_failure}; and without it a function cannot return a body of more than"
-            f" {RECEIPT_BODY_MAX} bytes"
-        )
-        raise self.failure
-
-    def _note_job(self) -> bool:
-        """Note that the I/O is to look; tell whether it must be given a job for it. The lock is held."""
-        given, self._job_waits = not self._job_waits, True
+    def _leave_job(self) -> None:
+        """See that the I/O will look. The lock is held."""
+        if not self._job_waits and self._io is not None:
+            self._io.give(self._look)
+        self._job_waits = True  # only now: a signal's handler may raise in between
         self._pump_idle = False
-        return given
 
-    def _send(self, *, given: bool) -> None:
+    def _send(self) -> None:
         """Have what was written sent: now, or in a flood by the I/O thread."""
         io = self._io
         if io is None:
             return
-        if given:
-            io.give(self._look)
         if io.loop.time() - self._sent_at < PAUSE:
             io.wake()
         else:
@@ -252,8 +268,7 @@ class Session(Shared):
 
     def wait(self, ready: Callable[[], bool]) -> None:
         """Block until `ready()`, which is asked with the lock held."""
-        with self.lock:
-            self.waiters.wait(ready, self._io)
+        self.waiters.wait(ready, self._io)
 
     async def wait_async(self, ready: Callable[[], bool]) -> None:
         """As `wait`, suspending the task instead of blocking the thread."""
@@ -276,6 +291,19 @@ class Session(Shared):
             self._pump.user_done()
         else:
             self._pump.flush()
+
+    def interrupted(self) -> None:
+        """The I/O was broken off in the middle: what was sent may have a hole, and must not pass for whole."""
+        self.tear(StreamLost("an exception came in the middle of sending"))
+        if self._pump is not None:
+            self._pump.settle()
+
+    def forsake(self) -> None:
+        """This process is a fork of the one that streams, which goes on."""
+        self.lock = threading.Lock()
+        self.waiters = Waiters(self.lock)
+        self._io = self._pump = self._stop = None
+        self.tear(StreamLost("this process is a fork of the one that streams"))
 
     # ------------------------------------------------------------ how user code is stopped
 
@@ -350,6 +378,7 @@ class Session(Shared):
         if self.stream.inline_answer() is None:
             return False
         self.phase = Phase.SETTLED
+        self.waiters.notify()  # a thread of the handler's may still read
         return True
 
     def _user_is_done(self) -> None:
@@ -357,10 +386,9 @@ class Session(Shared):
             self.user_done = True
             if self.phase is Phase.IDLE:
                 self.phase = Phase.SETTLED
-            given = self._note_job()
+                self.waiters.notify()
+            self._leave_job()
         if self._io is not None:
-            if given:
-                self._io.give(self._look)
             self._io.hurry()
 
     def _wait_until_settled(self) -> None:

@@ -13,15 +13,21 @@ from __future__ import annotations
 import logging
 import threading
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from lambda_client import chance, timing
-from lambda_client.errors import ClientGone, DeadlineReached, StreamClosed, StreamLost
+from lambda_client.errors import (
+    ClientGone,
+    DeadlineReached,
+    GatewayUnreachable,
+    StreamClosed,
+    StreamLost,
+)
 from lambda_client.waiting import Waiters
 from protocol.errors import ResetCode
 from protocol.frames import Attached, Cancel, Data
 from protocol.function_stream import FunctionState, FunctionStream
-from protocol.limits import Limits
+from protocol.limits import RECEIPT_BODY_MAX, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,6 +158,14 @@ class Shared:
         self.stream.reset(code, message)
         self._urgent = True
 
+    def refuse_large_body(self) -> NoReturn:
+        """Raise that the rest would fit no receipt, and nothing else can carry it."""
+        self.failure = GatewayUnreachable(
+            f"{self.dial_failure}; and without it a function cannot return a body of more than"
+            f" {RECEIPT_BODY_MAX} bytes"
+        )
+        raise self.failure
+
     def _close(self, failure: StreamClosed) -> None:
         if self.failure is None and not self.stream.end_acknowledged:
             self.failure = failure
@@ -226,6 +240,14 @@ class Shared:
         with self.lock:
             if not self.stream.returnable:
                 self._close(StreamLost(reason))
+
+    def tear(self, failure: StreamClosed) -> None:
+        """Carry nothing any more: nobody knows what was sent."""
+        with self.lock:
+            self._close(failure)
+            self.stream.reset(ResetCode.LOST, str(failure))
+            self.phase = Phase.SETTLED
+            self.waiters.notify()
 
     def settle(self) -> None:
         """The stream is over on its connection, for better or worse."""

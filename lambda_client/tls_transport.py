@@ -35,6 +35,7 @@ class TlsTransport:
         self._user = user
         self._tcp: Transport
         self._shaken = False
+        self._closed = False  # nothing is sent, or handed on, any more
         self._why: Exception | None = None
 
     # ------------------------------------------------------------ what TCP tells
@@ -52,7 +53,8 @@ class TlsTransport:
     def eof_received(self) -> None:
         """TCP ends: with close_notify before it or without, WebSocket has its own goodbye."""
         if self._shaken:
-            self._user.eof_received()
+            if not self._closed:
+                self._user.eof_received()
         elif self._why is None:
             self._why = ConnectionError("closed in the middle of the TLS handshake")
 
@@ -79,7 +81,7 @@ class TlsTransport:
                 self._shaken = True
                 self._flush()
                 self._user.connection_made(self)
-            while data := self._tls.read(PLAIN_SIZE):
+            while not self._closed and (data := self._tls.read(PLAIN_SIZE)):
                 self._user.data_received(data)
             self._end()
         except ssl.SSLWantReadError:
@@ -87,14 +89,15 @@ class TlsTransport:
         except ssl.SSLZeroReturnError:
             self._end()
         except ssl.SSLError as error:
-            self._why = error
+            self._why, self._closed = error, True
             self._flush()  # the alert that says why
             self._tcp.close()
 
     def _end(self) -> None:
         """The peer said that nothing follows."""
-        self._user.eof_received()
-        self.close()
+        if not self._closed:
+            self._user.eof_received()
+            self.close()
 
     def _flush(self) -> None:
         data = self._outgoing.read()
@@ -105,7 +108,7 @@ class TlsTransport:
 
     def writelines(self, parts: Sequence[bytes]) -> None:
         """Encrypt and send."""
-        if self._why is not None:
+        if self._closed:
             return
         view = memoryview(b"".join(parts))  # else each part would be a record
         while view:
@@ -126,6 +129,9 @@ class TlsTransport:
 
     def close(self) -> None:
         """Say close_notify, and close once everything is sent."""
+        if self._closed:
+            return
+        self._closed = True
         with suppress(ssl.SSLError):  # it wants to read the peer's
             self._tls.unwrap()
         self._flush()
@@ -133,4 +139,10 @@ class TlsTransport:
 
     def abort(self) -> None:
         """Close now."""
+        self._closed = True
         self._tcp.abort()
+
+    def forsake(self) -> None:
+        """See `Transport`."""
+        self._closed = True
+        self._tcp.forsake()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lambda_client.reactor import Loop
+    from lambda_client.event_loop import Loop
 
 logger = logging.getLogger("dialback")
 
@@ -78,6 +78,10 @@ class Transport(Protocol):
 
     def abort(self) -> None:
         """Close now."""
+        ...
+
+    def forsake(self) -> None:
+        """Close this process's copy of the socket, and touch nothing else: a fork's parent goes on with it."""
         ...
 
 
@@ -198,6 +202,8 @@ class TcpTransport:
             else:
                 self._user.eof_received()
                 self.close()
+        except (RecursionError, MemoryError):  # where user code is deep, nothing is wrong here
+            raise
         except Exception as error:
             logger.exception("a bug of dialback's, please report it; the connection is closed")
             self._fail(error)
@@ -216,6 +222,12 @@ class TcpTransport:
     def abort(self) -> None:
         """Close now."""
         self._fail(None)
+
+    def forsake(self) -> None:
+        """See `Transport`."""
+        self._closing = True
+        self._waits.clear()
+        self._sock.close()
 
     def _fail(self, error: Exception | None) -> None:
         if self._closing and not self._waits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lambda_client.errors import ClientGone, DeadlineReached, StreamClosed
@@ -26,7 +27,8 @@ class Upload:
             StreamClosed: the rest will never come.
         """
         if self._pieces:
-            return self._pieces.popleft()
+            with suppress(IndexError):  # another thread was quicker
+                return self._pieces.popleft()
         session = self._session
         session.open()
         while (data := self._take()) is None:
@@ -56,12 +58,14 @@ class Upload:
                 if session.settled:
                     raise StreamClosed(f"no request body: {session.dial_failure or 'it is over'}")
                 return None
+            ended = session.stream.upload_ended
             news = session.stream.credit_is_news
-        if not self._pieces:
-            return b""
         if news:
             session.flush()
-        return self._pieces.popleft()
+        try:
+            return self._pieces.popleft()
+        except IndexError:  # another thread was quicker, or there was none
+            return b"" if ended else None
 
     def _ready(self) -> bool:
         session = self._session

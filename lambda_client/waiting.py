@@ -29,9 +29,10 @@ class Gate:
         self._lock.acquire()
 
     def open(self) -> None:
-        """Let whoever waits go on. Once."""
-        self.opened = True
-        self._lock.release()
+        """Let whoever waits go on."""
+        if not self.opened:
+            self.opened = True
+            self._lock.release()
 
     def wait(self) -> None:
         """Block until it is open."""
@@ -50,22 +51,23 @@ class Waiters:
         self._waiting: list[tuple[Callable[[], bool], Callable[[], object]]] = []
 
     def wait(self, ready: Callable[[], bool], io: Io | None) -> None:
-        """Block until `ready()`, which must not block. The lock is held.
+        """Block until `ready()`, which must not block and is asked with the lock held. It is not held now.
 
         Args:
             ready: what is waited for.
             io: what brings it about, and may use this thread for it meanwhile; None if only a thread does.
         """
-        while not ready():
+        while True:
             gate = Gate()
             waiter = (ready, gate.open if io is None else partial(_open, gate, io))
-            self._waiting.append(waiter)
-            self._lock.release()
             try:
+                with self._lock:
+                    if ready():
+                        return
+                    self._waiting.append(waiter)
                 gate.wait() if io is None else io.block(gate)
             finally:
-                self._lock.acquire()
-                with suppress(ValueError):  # woken, and so not in it any more
+                with self._lock, suppress(ValueError):  # woken, and so not in it any more
                     self._waiting.remove(waiter)
 
     async def suspend(self, ready: Callable[[], bool], io: Io | None = None) -> None:
@@ -77,7 +79,7 @@ class Waiters:
                 return
             loop = asyncio.get_running_loop()
             future = loop.create_future()
-            waiter = (ready, lambda: loop.call_soon_threadsafe(_resolve, future))
+            waiter = (ready, partial(_tell, loop, future))
             self._waiting.append(waiter)
         if io is not None:
             io.attend()
@@ -91,14 +93,11 @@ class Waiters:
         """Wake whoever is ready, now that all has changed. The lock is held."""
         if not self._waiting:
             return
-        waiting, self._waiting = self._waiting, []
-        for waiter in waiting:
+        for waiter in tuple(self._waiting):
             ready, wake = waiter
-            if not ready():
-                self._waiting.append(waiter)
-                continue
-            with suppress(RuntimeError):  # user code closed its loop: nobody waits there any more
+            if ready():
                 wake()
+                self._waiting.remove(waiter)
 
 
 def _open(gate: Gate, io: Io) -> None:
@@ -106,9 +105,24 @@ def _open(gate: Gate, io: Io) -> None:
     io.nudge()
 
 
+def _tell(loop: asyncio.AbstractEventLoop, future: asyncio.Future[None]) -> None:
+    try:
+        loop.call_soon_threadsafe(_resolve, future)
+    except RuntimeError:
+        if not loop.is_closed():  # by user code: nobody waits there any more
+            raise
+
+
 def _resolve(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+def running_task() -> object:
+    """Return the task that runs."""
+    import asyncio
+
+    return asyncio.current_task()
 
 
 async def let_cancellation_come() -> None:

@@ -366,8 +366,9 @@ class FunctionStream:
         large = self._response.body.written > INLINE_ANSWER_MAX
         if large or not self.ended or self.head_committed or self._closed:
             return None
+        receipt = self.receipt()
         self.state = _DONE
-        return self.receipt()
+        return receipt
 
     def receipt(self, dial: str | None = None) -> Receipt:
         """Return what the handler should return to the invoke now.

@@ -96,11 +96,13 @@ class Sender:
         if self._waiting is _NOTHING:
             self._waiting, self._in_flight = deque(), deque()
         if type(data) is bytes and size == len(data) <= self.max_frame:
-            self._waiting.append(data)
+            self._waiting += (
+                data,
+            )  # no call: a signal's handler cannot raise before it is counted
         else:  # cut once, not anew for every frame
             view = memoryview(data)[:size]
             parts = (view[at : at + self.max_frame] for at in range(0, size, self.max_frame))
-            self._waiting.extend(parts if _may_be_kept(view.obj) else map(bytes, parts))
+            self._waiting += tuple(parts if _may_be_kept(view.obj) else map(bytes, parts))
         self.written += size
         return size
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from lambda_client import loop, timing
+from lambda_client import loop, reactor, timing
 from tests.lambda_client.gateway import Gateway
 
 if TYPE_CHECKING:
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 class Hurry(Protocol):
     def __call__(self, **changes: float) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def trusted_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pytest's own SIGALRM ends a test: the main thread may do I/O all the same."""
+    monkeypatch.setattr(reactor, "INTERRUPTING", ())
 
 
 @pytest.fixture

@@ -23,8 +23,7 @@ def test_a_blocked_thread_is_not_woken_in_vain() -> None:
         return state[0] == 2
 
     def wait() -> int:
-        with lock:
-            waiters.wait(ready, None)
+        waiters.wait(ready, None)
         return threading.get_ident()
 
     with ThreadPoolExecutor(1) as threads:

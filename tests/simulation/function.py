@@ -16,8 +16,8 @@ from lambda_client.session import Session
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lambda_client.event_loop import Handle
     from lambda_client.invocation import Invocation
-    from lambda_client.reactor import Handle
     from tests.simulation.loop import VirtualLoop
     from tests.simulation.network import Network
     from tests.simulation.scenario import Deed
