@@ -141,6 +141,8 @@ class TcpTransport:
             sent = self._sock.sendmsg(parts)
         except (BlockingIOError, InterruptedError):
             return parts
+        except (BrokenPipeError, ConnectionResetError):
+            return ()  # what the peer said before it left, a goodbye say, is read yet, and behind it its end
         except OSError as error:
             self._fail(error)
             return ()
