@@ -215,10 +215,7 @@ class FunctionStream:
     # ------------------------------------------------------------------ the connection
 
     def attach(self, sid: int) -> Attach:
-        """Bind to a new connection; whatever still comes from an older one is ignored.
-
-        Returns:
-            The frame to send first.
+        """Bind to a new connection, ignore what older ones say, and return the frame to send first.
 
         Raises:
             LocalProtocolError: the stream is done.
