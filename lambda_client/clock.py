@@ -10,6 +10,7 @@ fires too early looks when the next is due. Between invocations it is left to fi
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,23 +20,27 @@ if TYPE_CHECKING:
 
 
 class Ticker:
-    """The one timer of an event loop, for the alarms of every clock on it."""
+    """The one timer of an event loop, for the alarms of every clock on it.
+
+    Attributes:
+        due: when it will look at them; infinite: never.
+    """
 
     def __init__(self, loop: Loop) -> None:
         self.now = loop.time
+        self.due = inf
         self._loop = loop
         self._clocks: set[Clock] = set()
         self._timer: Handle | None = None
-        self._due = 0.0
 
     def expect(self, clock: Clock, when: float) -> None:
         """Look at a clock at `when`, or before."""
         self._clocks.add(clock)
+        if when >= self.due:
+            return
         if self._timer is not None:
-            if self._due <= when:
-                return
             self._timer.cancel()
-        self._due = when
+        self.due = when
         self._timer = self._loop.call_at(when, self._tick)
 
     def forget(self, clock: Clock) -> None:
@@ -44,7 +49,7 @@ class Ticker:
 
     def _tick(self) -> None:
         # A loop may be early by the resolution of its clock.
-        due, self._timer = max(self._due, self.now()), None
+        due, self.due, self._timer = max(self.due, self.now()), inf, None
         try:
             for clock in tuple(self._clocks):
                 clock.ring(due)
@@ -54,7 +59,13 @@ class Ticker:
 
 
 class Clock:
-    """The alarms of one session."""
+    """The alarms of one session.
+
+    Attributes:
+        now: the time.
+        late: seconds too late that mean a freeze.
+        alarms: all there are.
+    """
 
     def __init__(self, ticker: Ticker, late: float, thawed: Callable[[], None]) -> None:
         """Start with no alarm.
@@ -65,56 +76,49 @@ class Clock:
             thawed: called after a freeze, once all alarms are set again.
         """
         self.now = ticker.now
+        self.late = late
+        self.alarms: list[Alarm] = []
         self._ticker = ticker
-        self._late = late
+        self._known = False  # the ticker looks at this one
         self._thawed = thawed
-        self._alarms: list[Alarm] = []
-
-    def alarm(self, then: Callable[[], None], *, awake: bool = True) -> Alarm:
-        """Return a new alarm that calls `then` when it rings.
-
-        Args:
-            then: what happens.
-            awake: count awake time; False for what somebody else's clock brings about.
-        """
-        alarm = Alarm(self, then, awake=awake)
-        self._alarms.append(alarm)
-        return alarm
 
     def expect(self, when: float) -> None:
         """An alarm rings at `when`."""
+        if self._known and when >= self._ticker.due:
+            return
+        self._known = True
         self._ticker.expect(self, when)
 
     def ring(self, now: float) -> None:
         """Let every alarm ring that is due, each once, the earliest first."""
-        due = [(alarm.when, alarm) for alarm in self._alarms if alarm.due(now)]
+        due = [(alarm.when, alarm) for alarm in self.alarms if alarm.due(now)]
         for _, alarm in sorted(due, key=lambda one: one[0] or 0.0):
             if alarm.due(now):  # none before it has cleared or moved it
                 alarm.ring()
 
     def wind(self) -> None:
         """See that the earliest alarm will ring."""
-        when = min((alarm.when for alarm in self._alarms if alarm.when is not None), default=None)
+        when = min((alarm.when for alarm in self.alarms if alarm.when is not None), default=None)
         if when is None:
-            self._ticker.forget(self)
+            self._forget()
         else:
-            self._ticker.expect(self, when)
-
-    def slept(self, alarm: Alarm) -> bool:
-        """Tell whether an alarm should have rung long ago, had anything run."""
-        return alarm.awake and alarm.when is not None and self.now() - alarm.when > self._late
+            self.expect(when)
 
     def thaw(self) -> None:
         """Set every alarm again: nothing that they wait for could come while nothing ran."""
-        for alarm in self._alarms:
+        for alarm in self.alarms:
             if alarm.awake and alarm.when is not None:
                 alarm.restart()
         self._thawed()
 
     def stop(self) -> None:
         """Let nothing ring any more."""
-        for alarm in self._alarms:
+        for alarm in self.alarms:
             alarm.when = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._known = False
         self._ticker.forget(self)
 
 
@@ -129,19 +133,27 @@ class Alarm:
 
     __slots__ = ("_clock", "_length", "awake", "then", "when")
 
-    def __init__(self, clock: Clock, then: Callable[[], None], *, awake: bool) -> None:
+    def __init__(self, clock: Clock, then: Callable[[], None], *, awake: bool = True) -> None:
+        """Make one that is not set.
+
+        Args:
+            clock: whose it is.
+            then: what happens.
+            awake: count awake time; False for what somebody else's clock brings about.
+        """
         self.then = then
         self.awake = awake
         self.when: float | None = None
         self._clock = clock
         self._length = 0.0
+        clock.alarms.append(self)
 
     def set(self, seconds: float) -> None:
         """Ring in so many seconds, instead of whenever it was set to."""
-        slept = self._clock.slept(self)
-        self._length = max(0.0, seconds)
+        before, self._length = self.when, seconds if seconds > 0 else 0.0
         self.restart()
-        if slept:  # whoever sets it came before the alarm itself, on the first turn after a freeze
+        if before is not None and self._slept(before):
+            # Whoever sets it came before the alarm itself, on the first turn after a freeze.
             self._clock.thaw()
 
     def set_once(self, seconds: float) -> None:
@@ -164,8 +176,12 @@ class Alarm:
 
     def ring(self) -> None:
         """Make it happen, unless nothing ran for long."""
-        if self._clock.slept(self):
+        if self.when is not None and self._slept(self.when):
             self._clock.thaw()
             return
         self.when = None
         self.then()
+
+    def _slept(self, when: float) -> bool:
+        """Tell whether it should have rung long ago, had anything run."""
+        return self.awake and self._clock.now() - when > self._clock.late

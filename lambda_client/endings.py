@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lambda_client.clock import Alarm
+
 if TYPE_CHECKING:
     from lambda_client.pump import Pump
     from lambda_client.shared import Shared
@@ -20,16 +22,16 @@ class Endings:
         self._session = session
         self._pump = pump
         self._late = False
-        self._cancel = pump.clock.alarm(self._abandon_user)
-        self._end_ack = pump.clock.alarm(self._unacknowledged)
-        self._flush = pump.clock.alarm(pump.settle)
+        self._cancel = Alarm(pump.clock, self._abandon_user)
+        self._end_ack = Alarm(pump.clock, self._unacknowledged)
+        self._flush = Alarm(pump.clock, pump.settle)
         self._flush_seconds = times.flush
         if session.deadline is None or session.remaining is None:
             return
         early = min(times.deadline, times.deadline_share * session.remaining)
         self._flush_seconds = min(times.flush, early / 2)
         # Lambda counts a stopped process's time as well: this one alarm is never set anew.
-        deadline = pump.clock.alarm(self._out_of_time, awake=False)
+        deadline = Alarm(pump.clock, self._out_of_time, awake=False)
         deadline.set(session.deadline - early - pump.clock.now())
 
     # ------------------------------------------------------------ what happens

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lambda_client.clock import Clock
+from lambda_client.clock import Alarm, Clock
 from lambda_client.endings import Endings
 from lambda_client.reach import Reach
 from protocol.errors import CloseCode, ProtocolError, RemoteProtocolError, StreamFailed
@@ -36,8 +36,8 @@ class Pump:
         self._connection: Connection | None = None
         self._leaving: Connection | None = None
         self._attached_at = 0.0
-        self._tick = self.clock.alarm(self._on_tick)
-        self._unanswered = self.clock.alarm(self._on_silence)
+        self._tick = Alarm(self.clock, self._on_tick)
+        self._unanswered = Alarm(self.clock, self._on_silence)
         self._reach = Reach(io, session, self)
         self._endings = Endings(session, self)
 

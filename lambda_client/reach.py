@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from lambda_client.clock import Alarm
 from lambda_client.dial import Dial, DialError
 from lambda_client.errors import ClientGone
 from lambda_client.reconnect import Route
@@ -40,10 +41,10 @@ class Reach:
         self._clock = pump.clock
         self._route = Route(session.envelope.urls, session.timing)
         self._dial: Dial | None = None
-        self._next = pump.clock.alarm(self._attempt)
-        self._patience = pump.clock.alarm(self._on_impatience)
-        self._tail = pump.clock.alarm(self._on_tail_due)
-        self._grace = pump.clock.alarm(self._on_grace_over)
+        self._next = Alarm(pump.clock, self._attempt)
+        self._patience = Alarm(pump.clock, self._on_impatience)
+        self._tail = Alarm(pump.clock, self._on_tail_due)
+        self._grace = Alarm(pump.clock, self._on_grace_over)
         self._impatient = False
         self._tail_due = False
         self._reused = False

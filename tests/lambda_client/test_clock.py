@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lambda_client.clock import Clock, Ticker
+from lambda_client.clock import Alarm, Clock, Ticker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ def freeze(seconds: float) -> None:
 async def test_alarms_ring_once_and_can_be_moved_and_cleared() -> None:
     rung: list[str] = []
     clock = Clock(Ticker(asyncio.get_running_loop()), 2.0, lambda: rung.append("thaw"))
-    first, second = (clock.alarm(lambda name=name: rung.append(name)) for name in "ab")  # type: ignore[misc]
+    first, second = (Alarm(clock, lambda name=name: rung.append(name)) for name in "ab")  # type: ignore[misc]
     first.set(0.01)
     first.set(0.03)
     second.set_once(0.02)
@@ -47,7 +47,7 @@ async def test_after_a_freeze_every_alarm_has_its_full_length_again() -> None:
     rung: list[str] = []
     clock = Clock(Ticker(asyncio.get_running_loop()), 0.1, lambda: rung.append("thaw"))
     short, long, unset = (
-        clock.alarm(lambda name=name: rung.append(name))  # type: ignore[misc]
+        Alarm(clock, lambda name=name: rung.append(name))  # type: ignore[misc]
         for name in ("short", "long", "unset")
     )
     short.set(0.5)
@@ -69,8 +69,8 @@ async def test_after_a_freeze_every_alarm_has_its_full_length_again() -> None:
 async def test_the_time_of_others_is_not_given_back() -> None:
     rung: list[str] = []
     clock = Clock(Ticker(asyncio.get_running_loop()), 0.1, lambda: rung.append("thaw"))
-    clock.alarm(lambda: rung.append("deadline"), awake=False).set(0.15)
-    patient = clock.alarm(lambda: rung.append("patient"))
+    Alarm(clock, lambda: rung.append("deadline"), awake=False).set(0.15)
+    patient = Alarm(clock, lambda: rung.append("patient"))
     patient.set(0.05)
     freeze(0.4)
     await asyncio.sleep(0.01)
@@ -81,7 +81,7 @@ async def test_the_time_of_others_is_not_given_back() -> None:
 async def test_a_little_late_is_no_freeze() -> None:
     rung: list[str] = []
     clock = Clock(Ticker(asyncio.get_running_loop()), 5.0, lambda: rung.append("thaw"))
-    clock.alarm(lambda: rung.append("late")).set(0.01)
+    Alarm(clock, lambda: rung.append("late")).set(0.01)
     freeze(0.1)
     await asyncio.sleep(0.01)
     assert rung == ["late"]
@@ -90,7 +90,7 @@ async def test_a_little_late_is_no_freeze() -> None:
 async def test_a_freeze_is_seen_by_whoever_sets_an_alarm_first() -> None:
     rung: list[str] = []
     clock = Clock(Ticker(asyncio.get_running_loop()), 0.1, lambda: rung.append("thaw"))
-    moved, other = (clock.alarm(lambda name=name: rung.append(name)) for name in "ab")  # type: ignore[misc]
+    moved, other = (Alarm(clock, lambda name=name: rung.append(name)) for name in "ab")  # type: ignore[misc]
     moved.set(0.05)
     other.set(0.2)
     freeze(0.4)
@@ -108,7 +108,7 @@ async def test_one_timer_stands_for_all_alarms(monkeypatch: pytest.MonkeyPatch) 
     ticker = Ticker(loop)
     clocks = [Clock(ticker, 2.0, lambda: rung.append("thaw")) for _ in range(2)]
     first, *others = (
-        clock.alarm(lambda name=name: rung.append(name))  # type: ignore[misc]
+        Alarm(clock, lambda name=name: rung.append(name))  # type: ignore[misc]
         for name, clock in zip("abcd", clocks * 2, strict=True)
     )
     timers: list[float] = []
@@ -140,8 +140,8 @@ async def test_an_alarm_that_raises_keeps_no_other_from_ringing() -> None:
         raise KeyError
 
     clock = Clock(Ticker(loop), 2.0, lambda: rung.append("thaw"))
-    clock.alarm(bug).set(0.01)
-    clock.alarm(lambda: rung.append("next")).set(0.01)
+    Alarm(clock, bug).set(0.01)
+    Alarm(clock, lambda: rung.append("next")).set(0.01)
     while not rung:
         await asyncio.sleep(0.01)
     assert rung == ["next"]
