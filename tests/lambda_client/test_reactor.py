@@ -251,7 +251,7 @@ def test_the_thread_sleeps_while_somebody_leads(
 
 
 def test_what_a_first_dial_needs_has_no_asyncio() -> None:
-    """Its import takes 40 ms of a cold start, of one whole processor."""
+    """Nothing of it runs in a sync handler, so nobody waits for its import."""
     code = (
         "import lambda_client, lambda_client.pump, lambda_client.address, lambda_client.probe, sys\n"
         "raise SystemExit('asyncio' in sys.modules)"
