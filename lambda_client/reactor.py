@@ -36,6 +36,9 @@ Nobody sees it, and most handlers have written something by then, or are done.""
 LEADER_SECONDS = 1.0
 """So often the thread looks whether somebody leads indeed while it hears no socket itself."""
 
+SLEEP_MAX = 24 * 3600.0
+"""So long the thread sleeps at most: poll(2) counts milliseconds, and takes 24 days of them."""
+
 _NAMES = ("SIGALRM", "SIGVTALRM", "SIGPROF", "SIGHUP", "SIGUSR1", "SIGUSR2")
 INTERRUPTING = tuple(int(getattr(signal, name)) for name in _NAMES)
 """Signals that user code has sent to itself: for a timeout, most of all. Their handlers raise anywhere in the main
@@ -72,8 +75,8 @@ class _Watch:
 class Reactor:
     """See above. Whatever it calls has the turn, and so is alone; it must not block.
 
-    Everything but `give`, `hurry`, `wake`, `linger`, `lead`, `nudge` and `call_soon_threadsafe` is called within
-    a turn.
+    Everything but `give`, `hurry`, `wake`, `linger`, `lead`, `nudge`, `attend` and `call_soon_threadsafe` is
+    called within a turn.
 
     Attributes:
         give: leaves a job, to be run after every one left before it. Then say when, by `hurry`, `wake` or `linger`.
@@ -100,18 +103,14 @@ class Reactor:
         self._sockets = select.epoll()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._bell_rung = False
-        self._doorstep = (
-            select.epoll()
-        )  # where the thread waits: for sockets, unless somebody leads
+        self._doorstep = select.epoll()  # where the thread waits: for sockets, unless it is deaf
         self._doorstep.register(self._sockets.fileno(), select.EPOLLIN)
         self._doorstep.register(self._bell, select.EPOLLIN)
-        self._bed = (
-            select.poll()
-        )  # unlike epoll it sleeps on when the process was stopped (signal(7))
+        self._bed = select.poll()  # unlike epoll it sleeps on when it was stopped (signal(7))
         self._bed.register(self._doorstep.fileno(), select.POLLIN)
         self._sleeps_until = 0.0
         self._lingers = False
-        self._deaf = False  # sockets do not wake the thread: somebody leads, or will soon
+        self._deaf, self._deaf_until = False, 0.0  # no socket wakes it: somebody leads, or will
         self._leader: int | None = None
         self._thread: int | None = None
         self._elbow = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -155,7 +154,7 @@ class Reactor:
             self._sleep()
             with self._turn:
                 self._bell_rung = False
-                if not self._lingers:
+                if self._is_deaf_for_long:
                     self._listen()
                 self._run_turn(sockets=not self._deaf, timers=True)
             self.hurry()
@@ -168,9 +167,10 @@ class Reactor:
     def _sleep(self) -> None:
         """Sleep until something happens, or a timer is due, or a nap is over that nobody wants prolonged."""
         seconds = self._doze()
-        while not self._bed.poll(seconds if seconds < 0 else seconds * 1000):
+        while not self._bed.poll(seconds * 1000):
             until = self.time() + NAP_SECONDS
-            if not self._lingers or self._jobs or (self._timers and self._timers[0][0] < until):
+            due = self._jobs or (self._timers and self._timers[0][0] < until)
+            if not self._lingers or due or self._is_deaf_for_long:
                 return
             # No turn for this: whoever has it would only be disturbed.
             self._lingers, self._sleeps_until, seconds = False, until, NAP_SECONDS
@@ -178,23 +178,21 @@ class Reactor:
             os.eventfd_read(self._bell)
 
     def _doze(self) -> float:
-        """Return how many seconds the thread may sleep; -1: until it is woken."""
+        """Return how many seconds the thread may sleep, unless it is woken."""
         with self._turn:
             timers = self._timers
             while timers and timers[0][2].job is None:
                 heapq.heappop(timers)
-            until = timers[0][0] if timers else float("inf")
+            longest = SLEEP_MAX
             if self._lingers or (self._deaf and self._leader is None):
-                self._lingers = False
-                until = min(until, self.time() + NAP_SECONDS)
+                self._lingers, longest = False, NAP_SECONDS
             elif self._deaf:
-                until = min(until, self.time() + LEADER_SECONDS)
-            self._sleeps_until = until
+                longest = LEADER_SECONDS
+            until = self.time() + longest
+            self._sleeps_until = until = min(until, timers[0][0]) if timers else until
         # Looked at after that was said, and after the turn was given back: so `linger` wakes, and `hurry` finds
         # nobody at it, or the job is seen.
-        if self._jobs:
-            return 0.0
-        return max(0.0, until - self.time()) if until < float("inf") else -1.0
+        return 0.0 if self._jobs else max(0.0, until - self.time())
 
     @property
     def _naps(self) -> bool:
@@ -206,6 +204,10 @@ class Reactor:
         if self._deaf and self._leader is None:
             self._doorstep.modify(self._sockets.fileno(), select.EPOLLIN)
             self._deaf = False
+
+    @property
+    def _is_deaf_for_long(self) -> bool:
+        return self._deaf and self._leader is None and self._deaf_until <= self.time()
 
     def _deafen(self) -> None:
         if not self._deaf:
@@ -249,7 +251,7 @@ class Reactor:
         """Nobody leads any more. Whoever did may be back before the thread has missed anything."""
         with self._turn:
             if self._naps:
-                self._lingers = True
+                self._lingers, self._deaf_until = True, self.time() + NAP_SECONDS
             else:
                 self._listen()
         self.hurry()
@@ -275,7 +277,7 @@ class Reactor:
     def look_away(self) -> None:
         """Do not wake the thread for what comes in the next moment. Within a turn."""
         if self._naps and threading.get_ident() != self._thread:
-            self._lingers = True
+            self._lingers, self._deaf_until = True, self.time() + NAP_SECONDS
             self._deafen()
 
     def forsake(self) -> None:

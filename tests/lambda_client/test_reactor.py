@@ -250,6 +250,41 @@ def test_the_thread_sleeps_while_somebody_leads(
     assert len([who for who in served if who != threading.get_ident()]) <= 1
 
 
+def test_a_thread_that_looks_away_hears_again_although_more_and_more_lingers(
+    reactor: Reactor,
+    pair: tuple[socket.socket, socket.socket],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    near, far = pair
+    read: list[bytes] = []
+    reactor.give(lambda: reactor.add_reader(near.fileno(), lambda: read.append(near.recv(10))))
+    reactor.hurry()
+    at_every_moment = property(lambda _: True, lambda _, value: None)
+    monkeypatch.setattr(Reactor, "_lingers", at_every_moment, raising=False)
+    reactor.wake()
+
+    def looks_away() -> bool:
+        deaf: list[bool] = []
+        reactor.give(reactor.look_away)
+        reactor.give(lambda: deaf.append(reactor._deaf))
+        reactor.hurry()
+        return deaf == [True]
+
+    eventually(looks_away)
+    far.send(b"!")
+    eventually(lambda: read)
+    assert read == [b"!"]
+
+
+def test_a_timer_may_be_farther_away_than_the_kernel_can_count(reactor: Reactor) -> None:
+    ran = threading.Event()
+    reactor.give(lambda: reactor.call_later(2**53, ran.set))
+    reactor.wake()
+    eventually(lambda: reactor._sleeps_until > reactor.time() + 1)  # it sleeps, or is about to
+    reactor.call_soon_threadsafe(ran.set)
+    assert ran.wait(PATIENCE)
+
+
 def test_what_a_first_dial_needs_has_no_asyncio() -> None:
     """Nothing of it runs in a sync handler, so nobody waits for its import."""
     code = (
