@@ -48,13 +48,15 @@ class Deadlines(Generic[T]):
             self._timer = None
 
     def _look(self) -> None:
-        """Call those that are due; the timer was set for one that may have ended meanwhile."""
+        """Call the first if it is due; the timer was set for one that may have ended meanwhile."""
         self._timer = None
-        now = self._loop.time()
-        while self._due:
-            one, due = next(iter(self._due.items()))
-            if due > now:
-                self._timer = self._loop.call_at(due, self._look)
-                return
+        if not self._due:
+            return
+        one, due = next(iter(self._due.items()))
+        expired = due <= self._loop.time()
+        if expired:
             del self._due[one]
+        if self._due:  # before it is called: it may fail, and those behind it are due all the same
+            self._timer = self._loop.call_at(next(iter(self._due.values())), self._look)
+        if expired:
             self._expired(one)

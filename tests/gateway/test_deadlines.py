@@ -6,6 +6,7 @@ import asyncio
 
 from gateway.deadlines import Deadlines
 from tests.gateway.exchange.in_memory import SteeredLoop
+from tests.patience import PATIENCE
 
 
 def run(*steps: float | str) -> list[tuple[str, float]]:
@@ -24,7 +25,7 @@ def run(*steps: float | str) -> list[tuple[str, float]]:
                 (deadlines.end if step[0] == "-" else deadlines.begin)(step.lstrip("-"))
             else:
                 loop.ahead += step
-                for _ in range(3):
+                for _ in range(5):  # each that is due has a turn of its own
                     await asyncio.sleep(0)
         assert len([one for one in loop._scheduled if not one.cancelled()]) <= 1  # type: ignore[attr-defined]
         deadlines.close()
@@ -61,3 +62,24 @@ def test_nobody_is_called_after_the_close() -> None:
 
     asyncio.run(play())
     assert called == []
+
+
+async def test_one_that_fails_does_not_cost_those_behind_it_their_deadline() -> None:
+    called: list[str] = []
+    behind = asyncio.Event()
+
+    def expired(one: str) -> None:
+        called.append(one)
+        if one == "b":
+            behind.set()
+            return
+        raise RuntimeError(one)
+
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    deadlines: Deadlines[str] = Deadlines(0.01, expired)
+    for one in "ab":
+        deadlines.begin(one)
+    async with asyncio.timeout(PATIENCE):
+        await behind.wait()
+    assert called == ["a", "b"]
+    deadlines.close()
