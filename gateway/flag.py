@@ -42,3 +42,12 @@ class Flag:
             await waiter
         finally:
             self._waiters = tuple(one for one in self._waiters if one is not waiter)
+
+    async def within(self, seconds: float) -> bool:
+        """Wait so long at most; whether it has happened."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.wait()
+        except TimeoutError:
+            return False
+        return True

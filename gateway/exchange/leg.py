@@ -80,7 +80,12 @@ class InvokeLeg:
     def _call(self) -> None:
         self._exchange.calls += 1
         assert self._run.invocation is not None  # noqa: S101 - else it would have run
-        self._go_on_after(self._invoker.invoke(self._run.invocation), self._called)
+        try:
+            call = self._invoker.invoke(self._run.invocation)
+        except Exception as error:  # noqa: BLE001 - a bug of the invoker is one however it shows
+            call = asyncio.get_running_loop().create_future()
+            call.set_exception(error)
+        self._go_on_after(call, self._called)
 
     def cancel(self) -> None:
         """Give up: nobody is told an outcome any more."""
@@ -95,7 +100,7 @@ class InvokeLeg:
     def _called(self, call: asyncio.Future[InvokeResult]) -> None:
         refusal = None if call.cancelled() else call.exception()
         if isinstance(refusal, NotInvoked) and self._attempt < RETRIES:
-            pause = self._run.over_within(self._pause(self._attempt))
+            pause = self._run.over.within(self._pause(self._attempt))
             self._attempt += 1
             self._go_on_after(pause, partial(self._paused, refusal))
         else:

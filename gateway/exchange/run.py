@@ -51,6 +51,7 @@ class ExchangeRun:
     """Drives one admitted exchange to its terminal state. It is the reader of its journal.
 
     Attributes:
+        over: whether it has come to its terminal state, or cannot come to one.
         journal: the bytes on their way.
         invocation: what the function is called with, as long as it may not have been.
     """
@@ -73,7 +74,6 @@ class ExchangeRun:
         self._loop = asyncio.get_running_loop()
         self._begun = False
         self._bug: Exception | None = None  # what kept the response from beginning
-        self._over = Flag()
         self._timers = Timers(self.happen)
         self._forwarder: Forwarder | Onward | None = None
         self._upload: asyncio.Task[None] | None = None
@@ -81,6 +81,7 @@ class ExchangeRun:
         self._returned = False  # the invoke leg has ended
         self._cancelled: float | None = None  # when the function was told to stop
         self.invocation: Invocation | None = None
+        self.over = Flag()
         self.journal: MemoryJournal
 
     def open_journal(self, offer: CallbackOffer, grant: Grant, *, upload: bool) -> MemoryJournal:
@@ -170,18 +171,9 @@ class ExchangeRun:
             For how many seconds the function had been told to stop.
         """
         self._returned = True
-        if self._over.is_set():
+        if self.over.is_set():
             self._trial.over()
         return 0.0 if self._cancelled is None else monotonic() - self._cancelled
-
-    async def over_within(self, seconds: float) -> bool:
-        """Wait so long, or until the exchange is over: then True."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._over.wait()
-                return True
-        except TimeoutError:
-            return False
 
     def _take_answer(self, answer: BufferedResponse) -> None:
         if self._response_began():
@@ -244,7 +236,7 @@ class ExchangeRun:
         """
         self._lane.patience.begin(self)
         try:
-            await self._over.wait()
+            await self.over.wait()
         except asyncio.CancelledError:
             await self._client_left()
             raise
@@ -261,8 +253,8 @@ class ExchangeRun:
     def happen(self, event: Event, failure: GatewayError | None = None) -> None:
         """Let an event move the exchange."""
         self._exchange.on(self._as_seen(event), monotonic(), failure)
-        if self._exchange.state.terminal and not self._over.is_set():
-            self._over.set()
+        if self._exchange.state.terminal and not self.over.is_set():
+            self.over.set()
             if event is not Event.FLUSHED:
                 self._cancel(event)
             if event is Event.ATTACH_EXPIRED:
@@ -283,7 +275,7 @@ class ExchangeRun:
             self._go_on(Event.CLIENT_GONE)
         try:
             if self._left is not None:
-                await self._over.wait()
+                await self.over.wait()
         finally:
             self.happen(Event.CLIENT_GONE)
 
@@ -326,7 +318,7 @@ class ExchangeRun:
             self._begin_response(self.journal.head)
         except Exception as error:  # noqa: BLE001 - `drive` raises it, where the edge answers
             self._bug = error
-            self._over.set()
+            self.over.set()
 
     def _begin_response(self, head: Head) -> None:
         bodiless = self._bodiless(head.status)

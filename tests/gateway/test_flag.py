@@ -41,3 +41,12 @@ async def test_who_is_cancelled_is_forgotten_and_keeps_nobody_from_going_on() ->
         await second
     assert first.cancelled() or first.cancelling()
     assert not flag._waiters
+
+
+async def test_who_waits_for_so_long_at_most_is_told_whether_it_has_happened() -> None:
+    flag = Flag()
+    assert not await flag.within(0.01)
+    waiter = asyncio.create_task(flag.within(60.0))
+    await asyncio.sleep(0)
+    flag.set()
+    assert await waiter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
@@ -19,12 +19,21 @@ from tests.gateway.exchange.asking import answer_of, eventually, get
 from tests.gateway.exchange.peer import GatewayUnderTest, Peer, gateway, inline
 from tests.patience import PATIENCE
 
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from gateway.invoke.base import Invocation
+
 QUICK = Timing(retry_pause=0.01, attach_timeout=0.05, cancel_grace=0.05, breaker_pause=0.1)
 NOT_RUN = [Throttled("429"), InvokeNotSent("connection refused")]
 
 
 async def status_of(running: GatewayUnderTest) -> int:
     return (await get(running.url))[0].status
+
+
+async def inline_hello(peer: Peer) -> Any:
+    return inline(peer, 200, b"hello")
 
 
 # ---------------------------------------------------------------- tries of a call that did not run
@@ -55,6 +64,20 @@ async def test_after_the_third_try_it_is_a_503_that_says_when_to_come_back(
         response, _ = await get(running.url)
         assert (response.status, response.headers["retry-after"]) == (503, "1")
         assert running.invoker.invocations == 3
+
+
+async def test_an_invoker_that_fails_at_once_gives_its_place_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(invocation: Invocation) -> Awaitable[InvokeResult]:
+        raise RuntimeError("a bug")
+
+    async with gateway(inline_hello, concurrency=1) as running:
+        with monkeypatch.context() as patched:
+            patched.setattr(running.invoker, "invoke", broken)
+            assert await status_of(running) == 502
+        assert await running.driver.returned(PATIENCE)
+        assert await status_of(running) == 200
 
 
 async def test_nobody_is_called_again_for_a_client_that_left() -> None:
