@@ -79,3 +79,4 @@ class TlsClient(TlsLayer):
             self._proven.set_result(None)
         else:
             self._proven.set_exception(error)
+            self._proven.exception()  # who gave up meanwhile does not ask: that is no bug to be logged

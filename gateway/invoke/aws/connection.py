@@ -206,7 +206,8 @@ class _Reading:
             if message.code >= 200:
                 self._head = _Head(message, body)
         answer = self._whole()
-        self._reusable = answer is not None and not answer.closes
+        if answer is not None and not answer.closes:
+            self._reusable = self._parser.feed_eof() is None  # else another answer has begun
         return answer
 
     def feed_eof(self) -> Answer | None:

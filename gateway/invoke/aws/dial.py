@@ -84,6 +84,7 @@ class Dialler:
         if asyncio.get_running_loop().time() >= self._until:
             if self._lookup is None or self._lookup.done():
                 self._lookup = asyncio.create_task(self._look_up())
+                self._lookup.add_done_callback(_forgive)
             await asyncio.shield(self._lookup)
         self._addresses.append(self._addresses.pop(0))  # the next caller begins with another
         return self._addresses[:]
@@ -95,6 +96,12 @@ class Dialler:
         )
         self._addresses = cast("list[AddrInfoType]", list(found))
         self._until = loop.time() + NAME_SECONDS
+
+
+def _forgive(lookup: asyncio.Task[None]) -> None:
+    """Whoever wanted to know why it failed may have given up waiting: that is no bug to be logged."""
+    if not lookup.cancelled():
+        lookup.exception()
 
 
 def _keepalive_socket(address: AddrInfoType) -> socket.socket:

@@ -127,7 +127,10 @@ class Origin:
     async def _connect(self) -> Connection:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                return await self._dialler.dial(lambda: Connection(self._keep))
+                connection = await self._dialler.dial(lambda: Connection(self._keep))
+            if not connection.usable:
+                raise ConnectionError("it hung up at once")
+            return connection
         except OSError as error:  # TimeoutError among them
             why = str(error) or f"not within {CONNECT_SECONDS:g} s"
             raise InvokeNotSent(f"{self._host} was not reached: {why}") from error

@@ -3,84 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
-import os
-import socket
-import ssl
-from contextlib import asynccontextmanager, closing
-from typing import TYPE_CHECKING, Any
+from contextlib import closing
 
 import pytest
-import trustme
 from aiohttp.http import HttpResponseParser
-from typing_extensions import override
 
-from gateway.errors import FunctionFailed, InvokeNotSent
-from gateway.invoke.aws import dial, http
+from gateway.errors import FunctionFailed
+from gateway.invoke.aws import http
 from gateway.invoke.aws.address import target_of
-from gateway.invoke.aws.answer import ANSWER_MAX, Answer
-from gateway.invoke.aws.http import HttpClient, Origin
+from gateway.invoke.aws.answer import ANSWER_MAX
+from gateway.invoke.aws.http import HttpClient
 from gateway.invoke.base import InvokeOutcomeUnknown
+from tests.gateway.invoke.aws.talks import OK, ask, request, says, serving
 from tests.patience import PATIENCE
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
-    Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-
-
-@asynccontextmanager
-async def serving(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """A server that reads each request's head and body, and lets `talk` answer."""
-    tasks = set[asyncio.Task[Any]]()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        ended = ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError
-        with contextlib.suppress(*ended):
-            await talk(reader, writer)
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
-    port = server.sockets[0].getsockname()[1]
-    async with server:
-        yield f"{'https' if tls else 'http'}://localhost:{port}"
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def says(*pieces: bytes, close: bool = False) -> Talk:
-    """Answer every request with these pieces."""
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await request(reader):
-            for piece in pieces:
-                writer.write(piece)
-                await writer.drain()
-                await asyncio.sleep(0)
-            if close:
-                return
-
-    return talk
-
-
-async def request(reader: asyncio.StreamReader) -> bytes:
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
-    return head + await reader.readexactly(int(length or b"0"))
-
-
-async def ask(origin: Origin, method: str = "POST", body: bytes = b"{}", **more: Any) -> Answer:
-    wanted = {"silence": PATIENCE, **more}
-    async with asyncio.timeout(PATIENCE):
-        sent = await origin.send(method, "/x?y=1", [("A", "b")], body, **wanted)
-        return await sent.answer()
 
 
 @pytest.mark.parametrize(
@@ -237,6 +173,15 @@ async def test_a_kept_connection_that_says_something_or_ends_is_not_used() -> No
     assert len(ports) == 2
 
 
+@pytest.mark.parametrize("more", [b"H", b"HTTP/1.1 2", b"HTTP/1.1 200 OK\r\nX: "])
+async def test_a_connection_that_says_more_than_its_answer_is_not_kept(more: bytes) -> None:
+    async with serving(says(OK + more)) as url:
+        with closing(HttpClient()) as client:
+            origin = client.origin(url)
+            assert (await ask(origin)).payload == b"{}"
+            assert origin.idle == []
+
+
 async def test_idle_connections_are_closed_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "IDLE_SECONDS", 0.05)
     gone = asyncio.Event()
@@ -280,102 +225,6 @@ async def test_a_header_cannot_begin_another() -> None:
                 await client.origin("http://localhost:1").send(
                     "POST", "/", [("x", value)], b"", silence=1.0
                 )
-
-
-async def test_a_name_is_asked_for_once_for_all_who_come_together() -> None:
-    asked = []
-    loop = asyncio.get_running_loop()
-
-    class Counting(dial.Dialler):
-        @override
-        async def _look_up(self) -> None:
-            asked.append(loop.time())
-            await super()._look_up()
-
-    async with serving(says(OK)) as url:
-        port = int(url.rpartition(":")[2])
-        origin = Origin("localhost", Counting("localhost", port, None))
-        answers = await asyncio.gather(*(ask(origin) for _ in range(20)))
-        origin.close()
-    assert [answer.status for answer in answers] == [200] * 20
-    assert len(asked) == 1
-
-
-async def test_a_name_that_is_none_is_not_reached() -> None:
-    unreached = pytest.raises(InvokeNotSent, match=r"nowhere\.invalid was not reached")
-    with closing(HttpClient()) as client, unreached:
-        await ask(client.origin("http://nowhere.invalid/"))
-
-
-# ---------------------------------------------------------------- TLS
-
-
-@pytest.fixture
-def authority(monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
-    """The one that every client of this test trusts."""
-    made, trust = trustme.CA(), ssl.create_default_context()
-    made.configure_trust(trust)
-    monkeypatch.setattr(ssl, "create_default_context", lambda: trust)
-    return made
-
-
-def proof(authority: trustme.CA, name: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(name).configure_cert(context)
-    return context
-
-
-async def test_tls_is_spoken_with_who_proves_its_name(authority: trustme.CA) -> None:
-    async with serving(says(OK), proof(authority, "localhost")) as url:
-        with closing(HttpClient()) as client:
-            origin = client.origin(url)
-            for body in (b"", bytes(1 << 20)):
-                assert (await ask(origin, body=body)).payload == b"{}"
-            assert len(origin.idle) == 1
-
-
-async def test_nothing_is_sent_to_who_proves_another_name(authority: trustme.CA) -> None:
-    async with serving(says(OK), proof(authority, "other.example")) as url:
-        unproven = pytest.raises(InvokeNotSent, match="CERTIFICATE_VERIFY_FAILED")
-        with closing(HttpClient()) as client, unproven:
-            await ask(client.origin(url))
-
-
-async def test_nothing_is_sent_to_who_speaks_no_tls_or_hangs_up() -> None:
-    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(10)
-
-    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"220 mail.example ESMTP\r\n")
-        await reader.read()
-
-    for talk, why in ((greet, "WRONG_VERSION_NUMBER"), (hang_up, "TLS handshake|reset")):
-        async with serving(talk) as url:
-            unproven = pytest.raises(InvokeNotSent, match=why)
-            with closing(HttpClient()) as client, unproven:
-                await ask(client.origin(url.replace("http:", "https:")))
-
-
-@pytest.mark.parametrize("clean", [True, False])
-async def test_an_answer_up_to_the_end_of_tls_is_whole_if_tls_ended(
-    authority: trustme.CA, *, clean: bool
-) -> None:
-    async def until_the_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await request(reader)
-        writer.write(b"HTTP/1.1 200 OK\r\n\r\nto the end")
-        await writer.drain()
-        if not clean:
-            raw = writer.get_extra_info("socket")
-            with socket.socket(fileno=os.dup(raw.fileno())) as same:
-                same.shutdown(socket.SHUT_WR)
-
-    async with serving(until_the_end, proof(authority, "localhost")) as url:
-        with closing(HttpClient()) as client:
-            if clean:
-                assert (await ask(client.origin(url))).payload == b"to the end"
-            else:
-                with pytest.raises(InvokeOutcomeUnknown, match="without its end"):
-                    await ask(client.origin(url))
 
 
 @pytest.mark.parametrize(
