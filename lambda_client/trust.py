@@ -32,8 +32,10 @@ def client_context() -> ssl.SSLContext:
 @lru_cache(maxsize=1)
 def _context(ca_file: str | None, *_: str | None) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=ca_file or None)
+        context = ssl.create_default_context(cafile=ca_file or None)
     except ssl.SSLError as error:
         raise TrustError(f"{CA_FILE}: {ca_file} holds no certificate in PEM") from error
     except OSError as error:
         raise TrustError(f"{CA_FILE}: {ca_file}: {error.strerror}") from error
+    context.options |= ssl.OP_NO_RENEGOTIATION  # a write would have to wait for what the peer says
+    return context

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import socket
 import ssl
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,9 +13,13 @@ import trustme
 from aiohttp import web
 
 from lambda_client import loop, streaming
-from tests.certificates import authority, serving, write_authority
+from lambda_client.tls_transport import TlsTransport
+from lambda_client.transport import TcpTransport
+from lambda_client.trust import client_context
+from tests.certificates import authority, serving, write_authority, write_certificate
 from tests.lambda_client.gateway import Gateway, eventually
 from tests.lambda_client.handlers import call, warm
+from tests.lambda_client.test_transport import User
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,3 +133,30 @@ def test_a_parked_connection_that_broke_just_now_is_not_taken(
         io.submit(break_and_look)
         eventually(lambda: found)
     assert found == [False]
+
+
+def test_a_peer_that_wants_another_handshake_loses_the_connection_and_no_write_is_dropped(
+    ca_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one is under way (TLS 1.2 only) OpenSSL takes no bytes; a connection that is lost is resumed."""
+    monkeypatch.setenv("DIALBACK_CA_FILE", str(ca_file))
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    write_certificate(chain, key)
+    options = ("-accept", "127.0.0.1:0", "-cert", chain, "-key", key, "-tls1_2")
+    io, user = loop.io_thread(), User()
+    with subprocess.Popen(
+        ("openssl", "s_server", *options), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as server:
+        assert server.stdin is not None and server.stdout is not None
+        said = next(line for line in server.stdout if line.startswith(b"ACCEPT"))
+        near = socket.create_connection(("127.0.0.1", int(said.rpartition(b":")[2])))
+        near.setblocking(False)
+        tls = TlsTransport(client_context(), "127.0.0.1", user)
+        io.submit(TcpTransport(io.loop, near, tls).start)
+        eventually(lambda: tls._shaken)
+        server.stdin.write(b"R\n")  # a command of its: renegotiate
+        server.stdin.flush()
+        try:
+            eventually(lambda: user.told == ["lost"])
+        finally:
+            server.kill()
