@@ -119,12 +119,12 @@ class _Probe:
         def look_up() -> None:
             try:
                 answer.give(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-            except OSError as error:
+            except (OSError, UnicodeError) as error:  # the second: no name at all
                 answer.give(error)
 
         threading.Thread(target=look_up, name="dialback-dns", daemon=True).start()
         found = answer.wait()
-        if isinstance(found, OSError):
+        if isinstance(found, Exception):
             raise found
         assert isinstance(found, list)  # noqa: S101 - what getaddrinfo returns
         addresses = sorted({str(entry[4][0]) for entry in found})

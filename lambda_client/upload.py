@@ -1,4 +1,4 @@
-"""The streamed request body of one session, as user code takes it: never more than a window."""
+"""The streamed request body of one session, as user code takes it: what was taken at one time, and a window behind it."""
 
 from __future__ import annotations
 

@@ -122,11 +122,14 @@ def test_a_gateway_that_is_not_there(site: Site) -> None:
     assert "upgrade" not in told
 
 
-def test_a_name_that_nobody_knows(site: Site) -> None:
-    site.write(local("aware"), gateway='callback_url = "wss://gateway.invalid"')
+@pytest.mark.parametrize(
+    ("name", "why"), [("gateway.invalid", ""), ("a" * 64 + ".example", ".*label.* too long")]
+)
+def test_a_name_that_nobody_knows(site: Site, name: str, why: str) -> None:
+    site.write(local("aware"), gateway=f'callback_url = "wss://{name}"')
     code, told = site.doctor()
     assert code == 1
-    assert re.search(r"FAIL +dns ", told)
+    assert re.search(rf"FAIL +dns {why}", told)
     assert "try: callback_url must be a name that the function's network knows" in told
 
 
