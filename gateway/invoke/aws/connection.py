@@ -165,7 +165,8 @@ class Connection(asyncio.Protocol):
             theirs = isinstance(error, HttpProcessingError)
             what = type(error).__name__ if theirs else repr(error)
             error = InvokeOutcomeUnknown(f"the invoke leg broke: {what}")
-        self._waiter.set_exception(error)
+        # Its frames know the waiter, which knows the error, and what came: a circle of megabytes.
+        self._waiter.set_exception(error.with_traceback(None))
 
 
 class _Head(NamedTuple):
