@@ -1,7 +1,7 @@
 """The HTTP client of the invoke leg: it keeps connections, and while a call lasts nothing else.
 
 A call lasts as long as its function streams, and there may be thousands. A general client keeps what it
-sent, what it is, and what it will need for an answer: 11 KiB for each call, five times what waits here.
+sent, what it is, and what it will need for an answer: 14 KiB for each call, five times what waits here.
 aiohttp's parser reads the answers.
 
 Nothing is sent twice: whatever becomes of a call, who made it decides about another.
