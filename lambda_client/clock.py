@@ -38,10 +38,11 @@ class Ticker:
         self._clocks.add(clock)
         if when >= self.due:
             return
-        if self._timer is not None:
-            self._timer.cancel()
+        # In this order: whatever an exception from outside breaks off, a timer is there.
+        before, self._timer = self._timer, self._loop.call_at(when, self._tick)
         self.due = when
-        self._timer = self._loop.call_at(when, self._tick)
+        if before is not None:
+            before.cancel()
 
     def forget(self, clock: Clock) -> None:
         """Nothing of a clock is set any more."""
@@ -84,10 +85,9 @@ class Clock:
 
     def expect(self, when: float) -> None:
         """An alarm rings at `when`."""
-        if self._known and when >= self._ticker.due:
-            return
-        self._known = True
-        self._ticker.expect(self, when)
+        if not self._known or when < self._ticker.due:
+            self._ticker.expect(self, when)
+            self._known = True
 
     def ring(self, now: float) -> None:
         """Let every alarm ring that is due, each once, the earliest first."""

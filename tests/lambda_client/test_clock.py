@@ -146,3 +146,22 @@ async def test_an_alarm_that_raises_keeps_no_other_from_ringing() -> None:
         await asyncio.sleep(0.01)
     assert rung == ["next"]
     assert [type(one) for one in raised] == [KeyError]
+
+
+async def test_a_timer_that_could_not_be_set_keeps_no_later_one_from_ringing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop, rung = asyncio.get_running_loop(), list[str]()
+    clock = Clock(Ticker(loop), 2.0, lambda: rung.append("thaw"))
+    first, second = (Alarm(clock, lambda name=name: rung.append(name)) for name in "ab")  # type: ignore[misc]
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(loop, "call_at", interrupted)
+        first.set(0.01)
+    second.set(0.02)
+    while "b" not in rung:
+        await asyncio.sleep(0.01)
+    assert rung == ["a", "b"]
