@@ -18,8 +18,8 @@ FUNCTION = "tests/soak/figures/send_function.py:handler"
 HOW = """\
 {rounds} requests, one after the other, to a warm ASGI application that streams. The time is from its call of
 `send` with the first body bytes until the kernel has taken bytes from the function's socket; and, beside it,
-until the client's socket had them, with the gateway between. The application then waits for its next piece. One
-that computes instead keeps the interpreter from the thread that sends, for up to its switch interval of 5 ms."""
+until the client's socket had them, with the gateway between. The application then waits for its next piece, or
+computes, which would keep the interpreter from another thread for up to its switch interval of 5 ms."""
 
 
 @dataclass
