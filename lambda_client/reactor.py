@@ -81,6 +81,7 @@ class Reactor:
     Attributes:
         give: leaves a job, to be run after every one left before it. Then say when, by `hurry`, `wake` or `linger`.
             One call of C: it is done, or has not begun, whenever a signal's handler raises.
+        call_soon: the same within a turn, as asyncio calls it.
     """
 
     time = staticmethod(time.monotonic)
@@ -96,6 +97,7 @@ class Reactor:
         self._main = threading.main_thread().ident
         self._jobs: deque[Callable[[], object]] = deque()
         self.give: Callable[[Callable[[], object]], None] = self._jobs.append
+        self.call_soon = self.give
         self._timers: list[tuple[float, int, Timer]] = []
         self._timer_numbers = count()
         self._interrupted = interrupted
@@ -120,13 +122,14 @@ class Reactor:
 
     def hurry(self) -> None:
         """Do what was left now; whoever has the turn does it otherwise, before he gives it back."""
-        # So whoever gives it back looks again: somebody may just have found it taken.
-        while self._jobs and not self._turn.locked():
-            if self._may_be_interrupted():
-                self.wake()
-                return
+        if not self._jobs or self._turn.locked():
+            return
+        if not self._may_be_interrupted():
             with self._turn:
                 self._run_turn()
+        # Somebody may just have found the turn taken; and what has come meanwhile need not keep this thread.
+        if self._jobs:
+            self.wake()
 
     def wake(self) -> None:
         """Have the thread do what was left."""
@@ -157,7 +160,6 @@ class Reactor:
                 if self._is_deaf_for_long:
                     self._listen()
                 self._run_turn(sockets=not self._deaf, timers=True)
-            self.hurry()
 
     def _may_be_interrupted(self) -> bool:
         """Whether an exception may be raised at any point of what this thread does."""
@@ -293,10 +295,6 @@ class Reactor:
 
     # ------------------------------------------------------------ what asyncio's loops have too
 
-    def call_soon(self, job: Callable[[], object]) -> None:
-        """Run `job` after what is being done now."""
-        self._jobs.append(job)
-
     def call_later(self, seconds: float, job: Callable[[], object]) -> Timer:
         """Run `job` in so many seconds."""
         return self.call_at(self.time() + seconds, job)
@@ -334,7 +332,8 @@ class Reactor:
                 self._serve_sockets()
             if timers:
                 self._ring_timers()
-            while jobs:
+            # What these leave waits for the next turn, as in asyncio: sockets and timers come first.
+            for _ in range(len(jobs)):
                 self._do(jobs.popleft())
         except BaseException:
             jobs.appendleft(self._interrupted)

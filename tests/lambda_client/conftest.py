@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import sys
+import threading
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from lambda_client import loop, reactor, timing
+from lambda_client import loop, timing
+from lambda_client import reactor as reactor_module
+from lambda_client.reactor import Reactor
 from tests.lambda_client.gateway import Gateway
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +25,7 @@ class Hurry(Protocol):
 @pytest.fixture(autouse=True)
 def trusted_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     """pytest's own SIGALRM ends a test: the main thread may do I/O all the same."""
-    monkeypatch.setattr(reactor, "INTERRUPTING", ())
+    monkeypatch.setattr(reactor_module, "INTERRUPTING", ())
 
 
 @pytest.fixture
@@ -31,6 +37,22 @@ def gateway() -> Iterator[Gateway]:
     parked, thread._parked = thread._parked, {}
     for one in parked.values():
         thread.submit(one.connection.abort)
+
+
+@pytest.fixture
+def reactor() -> Iterator[Reactor]:
+    """One whose thread runs."""
+    made = Reactor(lambda: None)
+
+    def run() -> None:
+        with suppress(SystemExit):
+            made.run()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    yield made
+    made.call_soon_threadsafe(sys.exit)
+    thread.join(PATIENCE)
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,32 +21,34 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-@pytest.fixture
-def reactor() -> Iterator[Reactor]:
-    """One whose thread runs."""
-    made = Reactor(lambda: None)
+@dataclass
+class Heard:
+    """What a reactor reads.
 
-    def run() -> None:
-        with suppress(SystemExit):
-            made.run()
+    Attributes:
+        far: what is sent here it hears.
+        read: the bytes of each read, and the thread that read them.
+    """
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    yield made
-    made.call_soon_threadsafe(sys.exit)
-    thread.join(PATIENCE)
+    far: socket.socket
+    read: list[tuple[bytes, int]] = field(default_factory=list)
 
-
-def more_than(number: int, read: list[Any]) -> bool:
-    return len(read) > number
+    def has(self, number: int) -> bool:
+        return len(self.read) >= number
 
 
 @pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+def heard(reactor: Reactor) -> Iterator[Heard]:
     near, far = socket.socketpair()
     near.setblocking(False)
     with near, far:
-        yield near, far
+        made = Heard(far)
+
+        def read() -> None:
+            made.read.append((near.recv(10), threading.get_ident()))
+
+        reactor.call_soon_threadsafe(lambda: reactor.add_reader(near.fileno(), read))
+        yield made
 
 
 def test_jobs_of_many_threads_run_once_in_order_and_one_at_a_time(reactor: Reactor) -> None:
@@ -98,31 +100,22 @@ def test_what_lingers_goes_along_with_what_is_in_a_hurry(reactor: Reactor) -> No
     assert [what for what, _ in ran] == ["lingers", "hurries"]
 
 
-def test_whoever_leads_does_the_io(
-    reactor: Reactor, pair: tuple[socket.socket, socket.socket]
-) -> None:
-    near, far = pair
-    read: list[tuple[bytes, int]] = []
-    reactor.call_soon_threadsafe(
-        lambda: reactor.add_reader(
-            near.fileno(), lambda: read.append((near.recv(10), threading.get_ident()))
-        )
-    )
+def test_whoever_leads_does_the_io(reactor: Reactor, heard: Heard) -> None:
     with ThreadPoolExecutor(1) as threads:
         leading = threads.submit(
-            lambda: (reactor.lead(lambda: len(read) == 50), threading.get_ident())
+            lambda: (reactor.lead(lambda: heard.has(50)), threading.get_ident())
         )
         eventually(lambda: reactor._deaf)
         assert not reactor.lead(lambda: False)
         for number in range(50):
-            far.send(b"%d" % number)
-            eventually(partial(more_than, number, read))
+            heard.far.send(b"%d" % number)
+            eventually(partial(heard.has, number + 1))
         led, leader = leading.result(PATIENCE)
     assert led
-    assert {who for _, who in read} == {leader}
-    far.send(b"more")
-    eventually(lambda: read[-1][0] == b"more")
-    assert read[-1][1] != leader
+    assert {who for _, who in heard.read} == {leader}
+    heard.far.send(b"more")
+    eventually(lambda: heard.read[-1][0] == b"more")
+    assert heard.read[-1][1] != leader
 
 
 def test_whoever_leads_is_told_that_it_is_over(reactor: Reactor) -> None:
@@ -136,35 +129,27 @@ def test_whoever_leads_is_told_that_it_is_over(reactor: Reactor) -> None:
 
 
 def test_what_comes_while_the_thread_looks_away_is_heard_soon(
-    reactor: Reactor, pair: tuple[socket.socket, socket.socket]
+    reactor: Reactor, heard: Heard
 ) -> None:
-    near, far = pair
-    read: list[bytes] = []
-    reactor.give(lambda: reactor.add_reader(near.fileno(), lambda: read.append(near.recv(10))))
     reactor.hurry()
     for number in range(20):
         reactor.give(lambda: None)
         reactor.linger()
         reactor.give(reactor.look_away)
         reactor.hurry()
-        far.send(b"%d" % number)
-        eventually(partial(more_than, number, read))
-    assert read == [b"%d" % number for number in range(20)]
+        heard.far.send(b"%d" % number)
+        eventually(partial(heard.has, number + 1))
+    assert [data for data, _ in heard.read] == [b"%d" % number for number in range(20)]
 
 
-def test_whoever_suspends_has_the_thread_listen(
-    reactor: Reactor, pair: tuple[socket.socket, socket.socket]
-) -> None:
-    near, far = pair
-    read: list[bytes] = []
-    reactor.give(lambda: reactor.add_reader(near.fileno(), lambda: read.append(near.recv(10))))
+def test_whoever_suspends_has_the_thread_listen(reactor: Reactor, heard: Heard) -> None:
     reactor.linger()
     reactor.give(reactor._deafen)
     reactor.hurry()
     reactor.attend()
     assert not reactor._deaf
-    far.send(b"!")
-    eventually(lambda: read)
+    heard.far.send(b"!")
+    eventually(lambda: heard.read)
 
 
 def test_timers_ring_in_order_however_long_the_thread_meant_to_sleep(reactor: Reactor) -> None:
@@ -182,6 +167,26 @@ def test_timers_ring_in_order_however_long_the_thread_meant_to_sleep(reactor: Re
     reactor.hurry()
     assert done.wait(PATIENCE)
     assert rung == ["a", "b"]
+
+
+def test_whoever_leaves_jobs_without_end_keeps_nothing_else_from_being_done(
+    reactor: Reactor, heard: Heard
+) -> None:
+    rung = threading.Event()
+
+    def again() -> None:
+        if not (rung.is_set() and heard.read):
+            reactor.give(again)
+
+    def start() -> None:
+        reactor.call_later(0.01, rung.set)
+        again()
+
+    reactor.give(start)
+    reactor.hurry()  # which comes back although there is more
+    heard.far.send(b"!")
+    assert rung.wait(PATIENCE)
+    eventually(lambda: heard.read)
 
 
 def test_a_job_that_raises_is_reported_and_keeps_no_other_from_running(
@@ -221,12 +226,7 @@ def test_after_a_job_that_is_broken_off_the_thread_is_told_and_goes_on() -> None
     assert order == ["job", "interrupted"]
 
 
-def test_the_thread_sleeps_while_somebody_leads(
-    reactor: Reactor, pair: tuple[socket.socket, socket.socket]
-) -> None:
-    near, far = pair
-    read: list[bytes] = []
-    reactor.give(lambda: reactor.add_reader(near.fileno(), lambda: read.append(near.recv(10))))
+def test_the_thread_sleeps_while_somebody_leads(reactor: Reactor, heard: Heard) -> None:
     reactor.hurry()
     served: list[int] = []
     original = reactor._serve_sockets
@@ -240,24 +240,21 @@ def test_the_thread_sleeps_while_somebody_leads(
     def feed() -> None:
         eventually(lambda: reactor._deaf)
         for number in range(20):
-            far.send(b"%d" % number)
-            eventually(partial(more_than, number, read))
+            heard.far.send(b"%d" % number)
+            eventually(partial(heard.has, number + 1))
 
     feeding = threading.Thread(target=feed)
     feeding.start()
-    assert reactor.lead(lambda: len(read) == 20)
+    assert reactor.lead(lambda: heard.has(20))
     feeding.join()
     assert len([who for who in served if who != threading.get_ident()]) <= 1
 
 
 def test_a_thread_that_looks_away_hears_again_although_more_and_more_lingers(
     reactor: Reactor,
-    pair: tuple[socket.socket, socket.socket],
+    heard: Heard,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    near, far = pair
-    read: list[bytes] = []
-    reactor.give(lambda: reactor.add_reader(near.fileno(), lambda: read.append(near.recv(10))))
     reactor.hurry()
     at_every_moment = property(lambda _: True, lambda _, value: None)
     monkeypatch.setattr(Reactor, "_lingers", at_every_moment, raising=False)
@@ -271,9 +268,9 @@ def test_a_thread_that_looks_away_hears_again_although_more_and_more_lingers(
         return deaf == [True]
 
     eventually(looks_away)
-    far.send(b"!")
-    eventually(lambda: read)
-    assert read == [b"!"]
+    heard.far.send(b"!")
+    eventually(lambda: heard.read)
+    assert [data for data, _ in heard.read] == [b"!"]
 
 
 def test_a_timer_may_be_farther_away_than_the_kernel_can_count(reactor: Reactor) -> None:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import socket
 import struct
-import sys
-import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lambda_client.reactor import Reactor
 from lambda_client.transport import TcpTransport, Transport
 from tests.lambda_client.gateway import eventually
-from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from lambda_client.reactor import Reactor
 
 AT_ONCE = struct.pack("ii", 1, 0)
 """SO_LINGER: a close is a reset."""
@@ -47,21 +44,6 @@ class User:
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.told.append("lost")
-
-
-@pytest.fixture
-def reactor() -> Iterator[Reactor]:
-    made = Reactor(lambda: None)
-
-    def run() -> None:
-        with suppress(SystemExit):
-            made.run()
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    yield made
-    made.call_soon_threadsafe(sys.exit)
-    thread.join(PATIENCE)
 
 
 @pytest.fixture
