@@ -7,6 +7,7 @@ those of `tests.benchmarks.functions.streamed`, below a base URL.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -59,9 +60,9 @@ class Round:
 
 
 def percentile(values: list[float], percent: float) -> float:
-    """The value that `percent` of the values do not exceed."""
+    """The smallest value that `percent` of the values do not exceed (nearest rank)."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(percent / 100 * len(ordered)))]
+    return ordered[max(0, math.ceil(percent / 100 * len(ordered)) - 1)]
 
 
 async def first_bytes(client: Client, *, requests: int, at_once: int, stay_ms: int = 0) -> Round:

@@ -34,7 +34,7 @@ class Sizes:
 
     Attributes:
         requests: for first bytes; at many at once no fewer than ten times as many.
-        ticks: chunks of each stream, one every 10 ms.
+        ticks: chunks of one stream, one every 10 ms; of each of several a quarter, since together they are more.
         bulk: bytes in chunks of 64 KiB; of smaller ones so many less that it takes no longer.
     """
 
@@ -43,9 +43,9 @@ class Sizes:
     bulk: int
 
 
-FULL = Sizes(requests=400, ticks=100, bulk=256 * MIB)
-QUICK = Sizes(requests=150, ticks=40, bulk=192 * MIB)
-TINY = Sizes(requests=20, ticks=10, bulk=16 * MIB)
+FULL = Sizes(requests=400, ticks=400, bulk=256 * MIB)
+QUICK = Sizes(requests=150, ticks=160, bulk=192 * MIB)
+TINY = Sizes(requests=20, ticks=40, bulk=16 * MIB)
 
 
 def measures(sizes: Sizes) -> list[Measure]:
@@ -110,8 +110,10 @@ def first_bytes(
 
 
 def chunks(sizes: Sizes, streams: int, *, kinds: tuple[Kind, ...] = PROXIES) -> Measure:
+    ticks = sizes.ticks if streams == 1 else sizes.ticks // 4
+
     async def run(client: Client) -> Round:
-        return await load.chunk_ages(client, streams=streams, ticks=sizes.ticks)
+        return await load.chunk_ages(client, streams=streams, ticks=ticks)
 
     word, section, of = placed(kinds, sections.CHUNKS)
     many = f"{streams} stream{'s' if streams > 1 else ''}"

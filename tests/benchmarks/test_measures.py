@@ -9,7 +9,7 @@ import pytest
 from tests.benchmarks import aims, report
 from tests.benchmarks.contenders import Contender, Gateway, NotStreamedError
 from tests.benchmarks.counts import Counts
-from tests.benchmarks.load import Round
+from tests.benchmarks.load import Round, percentile
 from tests.benchmarks.measures import selected, take_turns
 from tests.benchmarks.results import Results, Row
 from tests.benchmarks.servers import contenders
@@ -98,3 +98,11 @@ def test_an_aim_that_was_missed_is_called_missed() -> None:
     assert [rates.reached(0.5), rates.reached(0.49)] == [True, False]
     assert times.reached(None) is False
     assert all(aim.measured(Results()) is None for aim in aims.AIMS)
+
+
+@pytest.mark.parametrize(
+    ("percent", "expected"), [(1, 1), (50, 50), (99, 99), (99.5, 100), (100, 100)]
+)
+def test_a_percentile_is_the_value_of_the_nearest_rank(percent: float, expected: int) -> None:
+    assert percentile([float(value) for value in range(100, 0, -1)], percent) == expected
+    assert percentile([7.0], percent) == 7.0
