@@ -15,7 +15,7 @@ from gateway.edge.origin import Proxies
 from gateway.edge.refusal import check_request_head
 from gateway.edge.request import StreamedBody, read_request
 from gateway.edge.response import Outcome, Sink
-from gateway.edge.sent import SENT, SENT_LAST
+from gateway.edge.sent import LINGER_SECONDS, SENT, SENT_LAST, half_close
 from gateway.edge.slices import SlicingSink
 from gateway.errors import Draining, GatewayError
 
@@ -32,10 +32,6 @@ log = logging.getLogger("dialback.edge")
 DISCARD_MAX = 64 * 1024
 """Bytes of an unwanted request body that are read to keep a connection: a new one costs about as
 much as these (nginx and Go's net/http stop at 64 and 256 KiB)."""
-
-LINGER_SECONDS = 1.0
-"""How long a client that is still sending may take to notice the answer. Closing at once would
-reset the connection, and on many systems the reset overtakes the answer (RFC 9112 section 9.6)."""
 
 RETRY_AFTER_SECONDS = 1
 """For a refusal that comes with no better advice."""
@@ -244,12 +240,7 @@ async def _settle(request: web.BaseRequest, body: StreamedBody, sink: Sink) -> N
     except (TimeoutError, GatewayError) as error:
         log.debug("unread request body: %s", error)
     sink.close_after()
-    transport = request.transport
-    if transport is not None and not transport.is_closing() and transport.can_write_eof():
-        try:
-            transport.write_eof()
-        except OSError:  # the client reset it, and the loop has yet to hear of it
-            return
+    if half_close(request.transport):
         await _linger(body)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from gateway.edge.compression import negotiate
 from gateway.edge.head import (
@@ -23,7 +23,7 @@ from gateway.edge.head import (
     render_head,
 )
 from gateway.edge.heartbeat import COMMENT, Heartbeat
-from gateway.edge.sent import reset_on_close
+from gateway.edge.sent import LINGER_SECONDS, half_close, reset_on_close
 from gateway.edge.sse import EventBoundary
 from gateway.messages import Account
 from gateway.tls.transport import TlsTransport
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from gateway.edge.compression import Gzip
+    from gateway.edge.server import EdgeConnection
     from protocol.headers import HeaderList
 
 WRITE_HIGH_WATER = 128 * 1024
@@ -224,11 +225,11 @@ class Sink:
             self._send(
                 (b"%x\r\n" % len(rest), rest, b"\r\n", _LAST_CHUNK) if rest else (_LAST_CHUNK,)
             )
-        elif self._last_byte:
-            self.body_bytes += 1
-            self._send((self._last_byte,))
         else:
-            self._send(())
+            self.body_bytes += len(self._last_byte)
+            self._send((self._last_byte,) if self._last_byte else ())
+        if self._framing is Framing.CLOSE and self._transport is not None:
+            cast("EdgeConnection", self._request.protocol).end_cleanly(self._transport)
         return True
 
     def abort(self) -> None:
@@ -259,8 +260,8 @@ class Sink:
         # plain close is seen as well.
         if not taken or self._framing is Framing.CLOSE:
             self._reset()
-        elif self._transport.can_write_eof():
-            self._transport.write_eof()
+        else:
+            half_close(self._transport)
 
     def tell(self, public: str) -> bool:
         """Send an SSE error event in place of an end; False, and nothing is sent, where none fits.
@@ -290,10 +291,10 @@ class Sink:
         self.end()
 
     async def leave(self) -> None:
-        """Let a close be the clean end, where it is the end, once the kernel has all that comes before."""
+        """Send the end that is a FIN, where it is one, and hear the client out for a moment."""
         ended = self._framing is Framing.CLOSE and self.outcome is Outcome.COMPLETED
-        if ended and await self._emptied(None):
-            reset_on_close(self._transport, wanted=False)
+        if ended and await self._emptied(None) and half_close(self._transport):
+            await asyncio.sleep(LINGER_SECONDS)  # cut short by the client's own close
 
     def close(self) -> None:
         """Nothing more is sent, however it ended."""

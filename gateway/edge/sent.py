@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
     from aiohttp.abc import AbstractStreamWriter
 
+LINGER_SECONDS = 1.0
+"""How long a client that is still sending may take to notice the answer. Closing at once would
+reset the connection, and on many systems the reset overtakes the answer (RFC 9112 section 9.6)."""
+
 _LINGER_RESET = struct.pack("ii", 1, 0)
 _LINGER_NEVER = struct.pack("ii", 0, 0)
 
@@ -48,3 +52,14 @@ def reset_on_close(transport: asyncio.Transport | None, *, wanted: bool = True) 
     if raw is not None:
         linger = _LINGER_RESET if wanted else _LINGER_NEVER
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+
+def half_close(transport: asyncio.Transport | None) -> bool:
+    """Send a FIN behind what was written, and go on reading; False if there is nobody to send it to."""
+    if transport is None or transport.is_closing() or not transport.can_write_eof():
+        return False
+    try:
+        transport.write_eof()
+    except OSError:  # the client reset it, and the loop has yet to hear of it
+        return False
+    return True

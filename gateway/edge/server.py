@@ -115,18 +115,38 @@ class EdgeServer(CrowdServer):
 
     @override
     def __call__(self) -> web.RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
+        return EdgeConnection(self, loop=self._loop, **self._kwargs)
 
 
-class _Connection(QuietConnection):
-    """aiohttp's connection, mended in four places.
+class EdgeConnection(QuietConnection):
+    """aiohttp's connection, mended in five places.
 
     Its error page is text that repeats what the client sent; whoever reads a body that breaks the
     framing half-way is left waiting; one that gave up waiting for room cancels the wait of the next;
-    and a client that never sends a head may stay for ever.
+    a client that never sends a head may stay for ever; and it closes without asking whether a close is
+    the end of a body.
     """
 
     _first_head: asyncio.TimerHandle | None = None
+    _ended: asyncio.Transport | None = None
+
+    def end_cleanly(self, transport: asyncio.Transport) -> None:
+        """Let a close be a FIN, once the kernel has all: however it comes to that, and not before.
+
+        Args:
+            transport: of this connection, to which the last byte was written.
+        """
+        transport.set_write_buffer_limits(high=0)
+        if transport.get_write_buffer_size():
+            self._ended = transport  # aiohttp forgets it when it closes it
+        else:
+            reset_on_close(transport, wanted=False)
+
+    @override
+    def resume_writing(self) -> None:
+        if self._ended is not None:
+            reset_on_close(self._ended, wanted=False)
+        super().resume_writing()
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.gateway.edge import (
     test_broken_events,
     test_draining,
+    test_ends_by_close,
     test_request,
     test_response,
     test_server,
@@ -30,6 +31,12 @@ ONCE_MORE = {
         "where_a_close_would_look_like_an_end_a_reset_follows_the_event",
     ),
     test_draining: ("the_connection_of_a_response_that_is_under_way_closes_after_it",),
+    test_ends_by_close: (
+        "a_gateway_that_stops_waits_no_longer_and_yet_resets_nobody_who_takes_the_rest",
+        "what_is_not_taken_when_the_time_is_over_looks_cut_off",
+        "who_reads_late_gets_all",
+        "who_says_more_than_it_should_gets_all",
+    ),
     test_request: (
         "a_body_nobody_reads_is_never_asked_for",
         "a_body_of_known_length_arrives_byte_for_byte",

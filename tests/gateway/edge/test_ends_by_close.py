@@ -1,0 +1,130 @@
+"""A body whose end is that of its connection (HTTP/1.0): a slow client gets the whole of it, and then a FIN.
+
+A reset in place of the FIN destroys what the kernel still holds, and tells of a cut where there was none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.edge import response
+from gateway.edge.response import WRITE_HIGH_WATER, Sink
+from tests.gateway.edge.serving import PLAIN, connect, edge, get
+from tests.gateway.exchange.asking import eventually
+from tests.patience import PATIENCE
+from tests.settling import settle
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gateway.messages import EdgeRequest, ResponseSink
+    from tests.gateway.edge.serving import Edge
+
+PIECE = bytes(16_384)
+BUFFER = 32_768  # a size that is set does not grow: what the kernel did not take at once, it does not later
+
+
+class Slow:
+    """Asked for a response, and took nothing of it while the gateway had given all that there is.
+
+    Attributes:
+        edge: where it asked.
+        sent: bytes of the body.
+    """
+
+    def __init__(self, edge: Edge, connection: socket.socket, sent: int) -> None:
+        self.edge = edge
+        self.connection = connection
+        self.sent = sent
+
+    async def takes_all(self) -> None:
+        """Read to the end; a reset raises ConnectionResetError."""
+        received = await asyncio.to_thread(lambda: b"".join(iter(self._receive, b"")))
+        assert len(received.partition(b"\r\n\r\n")[2]) == self.sent
+
+    def _receive(self) -> bytes:
+        return self.connection.recv(65_536)
+
+
+@asynccontextmanager
+async def slow_client() -> AsyncIterator[Slow]:
+    """Have one whose response has ended while the transport held some of it."""
+    ended: list[int] = []
+
+    async def serve(request: EdgeRequest, sink: ResponseSink) -> None:
+        assert isinstance(sink, Sink)
+        assert sink._transport is not None
+        raw = sink._transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+        sink.begin(200, PLAIN, length=None)
+        written = 0
+        while sink.pending < WRITE_HIGH_WATER // 2:
+            sink.write([PIECE])
+            written += len(PIECE)
+            await settle()  # the kernel takes what it can
+        assert sink.end()
+        ended.append(written)
+
+    async with edge(serve) as it:
+        with await asyncio.to_thread(connect, it.port) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+            connection.sendall(get(version="1.0"))
+            await eventually(lambda: bool(ended))
+            await it.handler.idle()
+            yield Slow(it, connection, ended[0])
+
+
+async def test_who_reads_late_gets_all() -> None:
+    async with slow_client() as client:
+        await client.takes_all()
+
+
+@pytest.mark.fault(20)
+async def test_a_gateway_that_stops_waits_no_longer_and_yet_resets_nobody_who_takes_the_rest() -> (
+    None
+):
+    async with slow_client() as client:
+        await client.edge.server.shutdown(0.1)
+        await client.takes_all()
+
+
+async def test_what_is_not_taken_when_the_time_is_over_looks_cut_off() -> None:
+    async with slow_client() as client:
+        await client.edge.server.shutdown(0.1)
+        client.edge.server.reset()
+        await settle()
+        with pytest.raises((ConnectionResetError, ssl.SSLEOFError)):
+            await client.takes_all()
+
+
+async def test_what_is_thrown_away_looks_cut_off() -> None:
+    async with slow_client() as client:
+        (transport,) = client.edge.server._open.values()
+        transport.abort()
+        await settle()
+        with pytest.raises((ConnectionResetError, ssl.SSLEOFError)):
+            await client.takes_all()
+
+
+async def test_who_has_said_all_that_it_has_to_say_gets_all() -> None:
+    async with slow_client() as client:
+        client.connection.shutdown(socket.SHUT_WR)
+        await asyncio.sleep(0.05)  # however late it hears of it
+        await client.takes_all()
+
+
+async def test_who_says_more_than_it_should_gets_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing a socket with bytes that were not read is a reset, and so is what comes after."""
+    monkeypatch.setattr(response, "LINGER_SECONDS", PATIENCE)
+    async with slow_client() as client:
+        reading = asyncio.create_task(client.takes_all())
+        while not reading.done():
+            client.connection.send(b"\r\n")
+            await asyncio.sleep(0)
+        await reading
