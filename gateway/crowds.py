@@ -1,6 +1,8 @@
 """How many connections a listener holds: in all, and from one address.
 
-Beyond, a connection is reset as soon as it is accepted: that costs least, and a load balancer tries another
+Where room is short, the oldest go of those who have shown nothing yet, no request and no handshake: an honest
+client is done with that within a few round trips, and whoever says nothing grows old. If there are none, it is
+the newcomer that is reset as soon as it is accepted: that costs least, and a load balancer tries another
 gateway. What one that is let in may hold is limited by time, where it is read.
 """
 
@@ -9,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from aiohttp import web
 from typing_extensions import override
@@ -27,6 +29,13 @@ LOG_SECONDS = 10.0
 """So often a listener that is full says so; a line for each refusal would be one more thing to fill."""
 
 
+class Connection(Protocol):
+    """What a crowd counts; compared by identity."""
+
+    def give_way(self) -> None:
+        """End at once: others need the place, and nothing was said yet."""
+
+
 class Crowd:
     """The connections of one listener.
 
@@ -35,9 +44,6 @@ class Crowd:
         most: how many there may be.
         each: how many from one address; None for as many.
         trusts: tells whose address stands for many clients: a proxy's.
-
-    Attributes:
-        make_room: called when all places are taken; some may be held by who has yet to show something.
     """
 
     def __init__(
@@ -51,35 +57,41 @@ class Crowd:
         self._most = most
         self._each = each
         self._trusts = trusts
-        self._count = 0
+        self._addresses: dict[Connection, str] = {}
+        self._strangers: dict[Connection, None] = {}  # oldest first
         self._by_address: Counter[str] = Counter()
         self._silent_until = 0.0
-        self.make_room: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
         """Return how many there are."""
-        return self._count
+        return len(self._addresses)
 
-    def enter(self, transport: asyncio.BaseTransport) -> str | None:
-        """Count a connection; return what `leave` wants to know, or None if it may not stay."""
+    def enter(self, connection: Connection, transport: asyncio.BaseTransport) -> bool:
+        """Count one more, a stranger; return whether it may stay."""
         peer = transport.get_extra_info("peername")
         address = peer[0] if peer else ""
         if self._is_greedy(address):
             self.tell(f"{address} has {self._each} connections open; more are refused")
-            return None
-        if self._count >= self._most:
-            self.make_room()
-        if self._count >= self._most:
-            self.tell(f"{self._count} connections are open; more are refused")
-            return None
-        self._count += 1
+            return False
+        if len(self) >= self._most and not self._make_room():
+            self.tell(f"{len(self)} connections are open; more are refused")
+            return False
+        self._addresses[connection] = address
+        self._strangers[connection] = None
         if self._each is not None:
             self._by_address[address] += 1
-        return address
+        return True
 
-    def leave(self, address: str) -> None:
-        """A connection that was counted is no more."""
-        self._count -= 1
+    def knows(self, connection: Connection) -> None:
+        """One has shown what it is here for, and gives way to nobody any more."""
+        self._strangers.pop(connection, None)
+
+    def leave(self, connection: Connection) -> None:
+        """One is no more; told more than once, or of one that was not let in, it is nothing."""
+        address = self._addresses.pop(connection, None)
+        if address is None:
+            return
+        self._strangers.pop(connection, None)
         if self._each is not None:
             self._by_address[address] -= 1
             if not self._by_address[address]:
@@ -96,6 +108,15 @@ class Crowd:
         enough = self._each is not None and self._by_address[address] >= self._each
         return enough and not self._trusts(address)
 
+    def _make_room(self) -> bool:
+        oldest = next(iter(self._strangers), None)
+        if oldest is None:
+            return False
+        self.tell(f"{len(self)} connections are open; the oldest that sent no request yet go")
+        self.leave(oldest)
+        oldest.give_way()
+        return True
+
 
 class CrowdServer(web.Server):
     """aiohttp's server, for no more connections than a crowd has room for, and quiet ones.
@@ -109,7 +130,6 @@ class CrowdServer(web.Server):
     def __init__(self, handler: Handler, crowd: Crowd, **settings: Any) -> None:
         super().__init__(handler, **settings)
         self.crowd = crowd
-        self._addresses: dict[web.RequestHandler, str] = {}
 
     @override
     def __call__(self) -> web.RequestHandler:
@@ -118,17 +138,12 @@ class CrowdServer(web.Server):
     @override
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
-        address = self.crowd.enter(transport)
-        if address is None:
+        if not self.crowd.enter(cast("QuietConnection", handler), transport):
             transport.abort()
-        else:
-            self._addresses[handler] = address
 
     @override
     def connection_lost(
         self, handler: web.RequestHandler, exc: BaseException | None = None
     ) -> None:
         super().connection_lost(handler, exc)
-        address = self._addresses.pop(handler, None)
-        if address is not None:
-            self.crowd.leave(address)
+        self.crowd.leave(cast("QuietConnection", handler))

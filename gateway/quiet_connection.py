@@ -34,6 +34,11 @@ class QuietConnection(web.RequestHandler):
         super().__init__(*args, **settings)
         self._messages = cast("deque[Any]", _Few())
 
+    def give_way(self) -> None:
+        """End at once (see `gateway.crowds`)."""
+        if self.transport is not None:
+            self.transport.abort()
+
     @override
     def log_exception(self, *args: Any, **kw: Any) -> None:
         error = kw.get("exc_info")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from gateway.callback.connections import PARKED_MAX, UNATTACHED_MAX
 from gateway.crowds import Crowd, CrowdServer
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from aiohttp import web
+
     from gateway.crowds import Handler
+    from gateway.quiet_connection import QuietConnection
 
 log = logging.getLogger("dialback.callback")
 
@@ -27,10 +32,15 @@ class CallbackServer(CrowdServer):
     """
 
     def __init__(self, handler: Handler, exchanges: int, patience: float) -> None:
-        most = 2 * exchanges + PARKED_MAX + UNATTACHED_MAX
+        crowd = Crowd("callback", 2 * exchanges + PARKED_MAX + UNATTACHED_MAX)
+
+        def handle(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+            crowd.knows(cast("QuietConnection", request.protocol))
+            return handler(request)
+
         super().__init__(
-            handler,
-            Crowd("callback", most),
+            handle,
+            crowd,
             access_log=None,
             logger=log,
             keepalive_timeout=patience,

@@ -179,6 +179,8 @@ class EdgeConnection(QuietConnection):
         super().data_received(data)
         if self._first_head is not None and self._messages:
             self._stop_waiting_for_head()
+            if isinstance(self._manager, EdgeServer):
+                self._manager.crowd.knows(self)
         if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
             # The parser gave up: in the body of the request before, unless that had ended.
             if len(self._messages) > 1:

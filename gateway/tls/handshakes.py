@@ -1,8 +1,4 @@
-"""The handshakes that are under way on one listener: so many, and none keeps a newcomer out.
-
-Who has not shaken hands yet has shown nothing. So where room is short it is the oldest of them that goes:
-an honest client is done within two round trips, and whoever says nothing grows old.
-"""
+"""The handshakes that are under way on one listener: so many, and none keeps a newcomer out (see `gateway.crowds`)."""
 
 from __future__ import annotations
 
@@ -28,8 +24,7 @@ class Handshakes:
 
     def __init__(self, crowd: Crowd) -> None:
         self._crowd = crowd
-        self._under_way: dict[TlsConnection, str] = {}
-        crowd.make_room = self._cut_oldest
+        self._under_way: dict[TlsConnection, None] = {}
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -37,21 +32,16 @@ class Handshakes:
 
     def begin(self, connection: TlsConnection, transport: asyncio.BaseTransport) -> bool:
         """Count one more; return whether it may go on."""
-        address = self._crowd.enter(transport)
-        if address is None:
+        if not self._crowd.enter(connection, transport):
             return False
         if len(self._under_way) >= HANDSHAKES_MAX:
-            self._cut_oldest()
-        self._under_way[connection] = address
+            self._crowd.tell(f"{len(self)} TLS handshakes are under way; the oldest go")
+            next(iter(self._under_way)).give_way()
+        self._under_way[connection] = None
         return True
 
     def end(self, connection: TlsConnection) -> None:
         """One is done, or over; told more than once, it is so once."""
-        address = self._under_way.pop(connection, None)
-        if address is not None:
-            self._crowd.leave(address)
-
-    def _cut_oldest(self) -> None:
-        if self._under_way:
-            self._crowd.tell(f"{len(self._under_way)} TLS handshakes are under way; the oldest go")
-            next(iter(self._under_way)).give_way()
+        if connection in self._under_way:
+            del self._under_way[connection]
+            self._crowd.leave(connection)

@@ -36,6 +36,36 @@ async def answered(client: Client) -> bool:
         return False
 
 
+class Silent:
+    """Connections that send nothing, or no more than a part of a head; they leave with the context."""
+
+    def __init__(self, port: int, crowd: Crowd, says: bytes = b"") -> None:
+        self._port = port
+        self._says = says
+        self._crowd = crowd
+        self._open: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        for _, writer in self._open:
+            writer.transport.abort()
+
+    async def come(self, count: int) -> None:
+        """Have so many more, one after the other."""
+        for _ in range(count):
+            before = len(self._crowd)
+            self._open.append(await asyncio.open_connection("127.0.0.1", self._port))
+            self._open[-1][1].write(self._says)
+            await eventually(lambda before=before: len(self._crowd) == before + 1)
+
+    async def cut(self) -> list[bool]:
+        """Which of them were cut, oldest first."""
+        await settle()
+        return [reader.at_eof() for reader, _ in self._open]
+
+
 # ---------------------------------------------------------------- the edge
 
 
@@ -67,6 +97,29 @@ async def test_one_address_has_its_share_and_a_trusted_proxy_any(*, trusted: boo
         await eventually(lambda: len(crowd) == 1)
     await settle()
     assert crowd._by_address == {}
+
+
+@pytest.mark.fault(32)
+@pytest.mark.parametrize("says", [b"", KEPT[:-1]], ids=["nothing", "no whole head"])
+async def test_who_sends_no_request_keeps_nobody_out(
+    says: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    crowd = Crowd("edge", 3)
+    async with edge(sized(b"ok"), crowd=crowd) as it, Client(it.port) as known:
+        assert await answered(known)
+        with Silent(it.port, crowd, says) as silent:
+            await silent.come(2)
+            async with Client(it.port) as one:
+                assert await answered(one)
+                assert await silent.cut() == [True, False]
+                async with Client(it.port) as other:
+                    assert await answered(other)
+                    async with Client(
+                        it.port
+                    ) as late:  # all that are here have asked for something
+                        assert not await answered(late)
+                    assert await answered(known) and await answered(one)
+    assert caplog.text.count("3 connections are open; the oldest that sent no request yet go") == 1
 
 
 @pytest.mark.fault(32)
@@ -134,6 +187,22 @@ async def test_the_callback_listener_holds_so_many_and_no_more(
         await server.shutdown(1.0)
 
 
+async def test_who_sends_no_request_keeps_no_function_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.callback.server.PARKED_MAX", 0)
+    monkeypatch.setattr("gateway.callback.server.UNATTACHED_MAX", 0)
+    server = CallbackServer(ok, exchanges=1, patience=PATIENCE)
+    async with serving(server) as port:
+        with Silent(port, server.crowd) as silent:
+            await silent.come(2)
+            async with Client(port) as one:
+                assert await answered(one)
+                assert await silent.cut() == [True, False]
+                async with Client(port) as other, Client(port) as late:
+                    assert not await answered(other)  # who had yet to ask when another one came
+                    assert await answered(late) and await answered(one)
+        await server.shutdown(1.0)
+
+
 async def test_a_large_body_at_the_callback_is_not_read_for_long() -> None:
     server = CallbackServer(ok, exchanges=10, patience=PATIENCE)
     async with serving(server) as port, Client(port) as client:
@@ -172,38 +241,13 @@ def tls() -> Iterator[None]:
     over_tls.reset(token)
 
 
-class Silent:
-    """Connections that never begin their handshake; they leave with the context."""
-
-    def __init__(self, port: int, crowd: Crowd) -> None:
-        self._port = port
-        self._crowd = crowd
-        self._open: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        for _, writer in self._open:
-            writer.transport.abort()
-
-    async def come(self, count: int) -> None:
-        """Have so many more, one after the other."""
-        for _ in range(count):
-            before = len(self._crowd)
-            self._open.append(await asyncio.open_connection("127.0.0.1", self._port))
-            await eventually(lambda before=before: len(self._crowd) == before + 1)
-
-    async def cut(self) -> list[bool]:
-        """Which of them were cut, oldest first."""
-        await settle()
-        return [reader.at_eof() for reader, _ in self._open]
-
-
 @pytest.mark.usefixtures("tls")
-@pytest.mark.parametrize("room", ["handshakes", "connections"])
+@pytest.mark.parametrize(
+    ("room", "told"),
+    [("handshakes", "TLS handshakes are under way"), ("connections", "connections are open")],
+)
 async def test_silent_handshakes_keep_nobody_out(
-    room: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    room: str, told: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     if room == "handshakes":
         monkeypatch.setattr(handshakes, "HANDSHAKES_MAX", 3)
@@ -217,7 +261,7 @@ async def test_silent_handshakes_keep_nobody_out(
                 # Who has shaken hands holds a connection, and no handshake.
                 assert cut == [True, room == "connections", False]
         await eventually(lambda: len(crowd) == 0)
-    assert caplog.text.count("edge listener: 3 TLS handshakes are under way; the oldest go") == 1
+    assert caplog.text.count(f"edge listener: 3 {told}; the oldest") == 1
 
 
 @pytest.mark.usefixtures("tls")
