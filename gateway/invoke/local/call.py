@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from typing import TYPE_CHECKING
 
 from gateway.invoke.base import InvokeResult
@@ -35,7 +34,7 @@ class Call:
     ) -> None:
         self.invocation = invocation
         self.future = future
-        self.request_id = str(uuid.uuid4())
+        self.request_id = _uuid4(os.urandom(16).hex())
         self.tail: bytearray | None = bytearray() if want_log else None
         self.queued = time.monotonic()
         self.started = 0.0
@@ -45,28 +44,27 @@ class Call:
         """Whether nobody waits for the outcome any more."""
         return self.future.done()
 
-    def log(self, line: str) -> None:
-        """Note a line for the tail."""
+    def log(self, *lines: str) -> None:
+        """Note lines for the tail."""
         if self.tail is not None:
-            self.tail += line.encode("utf-8", "replace") + b"\n"
+            for line in lines:
+                self.tail += line.encode("utf-8", "replace") + b"\n"
             del self.tail[:-LOG_TAIL]
 
     def succeed(self, payload: bytes) -> None:
         """The handler returned this."""
-        self._resolve(InvokeResult(payload, None, self.request_id))
+        if not self.future.done():
+            self.future.set_result(InvokeResult(payload, None, self.request_id))
 
     def fail(self, payload: bytes) -> None:
         """The function failed; `payload` is AWS's error object."""
-        self._resolve(InvokeResult(payload, "Unhandled", self.request_id))
+        if not self.future.done():
+            self.future.set_result(InvokeResult(payload, "Unhandled", self.request_id))
 
     def refuse(self, error: Exception) -> None:
         """No result is to be expected."""
         if not self.future.done():
             self.future.set_exception(error)
-
-    def _resolve(self, result: InvokeResult) -> None:
-        if not self.future.done():
-            self.future.set_result(result)
 
     def head(self, constant: bytes, timeout: float) -> bytes:
         """Return the HTTP head that hands this invocation to the runtime.
@@ -76,14 +74,16 @@ class Call:
             timeout: seconds until the function is killed.
         """
         invocation = self.invocation
-        context = invocation.client_context
+        context, trace_id = invocation.client_context, invocation.trace_id or _new_root()
+        if "Parent=" not in trace_id:  # Lambda names the segment of the invocation
+            trace_id += f";Parent={os.urandom(8).hex()};Sampled=0"
         return (
             b"%bLambda-Runtime-Aws-Request-Id: %b\r\nLambda-Runtime-Deadline-Ms: %d\r\nLambda-Runtime-Trace-Id: %b\r\n%bContent-Length: %d\r\n\r\n"
             % (
                 constant,
                 self.request_id.encode(),
                 int((time.time() + timeout) * 1000),
-                _with_parent(invocation.trace_id or _new_root()).encode(),
+                trace_id.encode(),
                 b"Lambda-Runtime-Client-Context: %b\r\n" % context if context else b"",
                 len(invocation.event),
             )
@@ -94,8 +94,7 @@ def _new_root() -> str:
     return f"Root=1-{int(time.time()):08x}-{os.urandom(12).hex()}"
 
 
-def _with_parent(trace_id: str) -> str:
-    """Name the segment of the invocation, as Lambda does."""
-    if "Parent=" in trace_id:
-        return trace_id
-    return f"{trace_id};Parent={os.urandom(8).hex()};Sampled=0"
+def _uuid4(digits: str) -> str:
+    """Write 32 random hex digits as RFC 9562 section 5.4 has them; `uuid` takes ten times as long."""
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

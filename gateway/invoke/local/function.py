@@ -124,8 +124,7 @@ class LocalFunction(Invoker):
         await asyncio.gather(*(worker.closed for worker in self._workers))
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.patience.close()
-        if self._warm is not None and not self._warm.done():
-            self._warm.set_result("the gateway is shutting down")
+        self._tell_warm("the gateway is shutting down")
 
     @cached_property
     def patience(self) -> Deadlines[Worker]:
@@ -141,7 +140,8 @@ class LocalFunction(Invoker):
 
     def worker_idle(self, worker: Worker) -> None:
         """A worker asks for work: it gets a waiting call, or is frozen, or replaced."""
-        self._tell_warm(None)
+        if self._warm is not None:
+            self._tell_warm(None)
         if worker.stale or self._closing:
             worker.kill()
             self._review()
@@ -184,22 +184,18 @@ class LocalFunction(Invoker):
         return call
 
     def _place(self, call: Call) -> None:
-        if not self._run_on_idle(call):
+        while self._idle:  # the one that was used last: the others may be needed less and less
+            worker = self._idle.pop()
+            if worker.state is State.IDLE:
+                worker.run(call)
+                break
+        else:
             self._waiting.append(call)
             self._review()
         patience = call.invocation.timeout
         if call.started == 0.0 or patience < self.spec.timeout:
             timer = asyncio.get_running_loop().call_later(patience, self._give_up, call)
             call.future.add_done_callback(lambda _: timer.cancel())
-
-    def _run_on_idle(self, call: Call) -> bool:
-        """Run on the worker that was used last: the others may be needed less and less."""
-        while self._idle:
-            worker = self._idle.pop()
-            if worker.state is State.IDLE:
-                worker.run(call)
-                return True
-        return False
 
     def _review(self) -> None:
         """See that every waiting call has a worker on its way; refuse those that cannot have one."""
@@ -256,8 +252,9 @@ class LocalFunction(Invoker):
             call.fail(failure_payload(failure, call.request_id, worker.init_limit))
 
     def _tell_warm(self, failure: str | None) -> None:
-        if self._warm is not None and not self._warm.done():
-            self._warm.set_result(failure)
+        warm, self._warm = self._warm, None
+        if warm is not None and not warm.done():
+            warm.set_result(failure)
 
     def _give_up(self, call: Call) -> None:
         seconds = call.invocation.timeout

@@ -60,6 +60,10 @@ class RequestReader:
         self._buffer = bytearray()
         self._scanned = 0
         self._head: _Head | None = None
+        self._read_before = (
+            b""  # a read that was one request without a body: ``next``, always the same
+        )
+        self._found_before: list[Request] = []
 
     def feed(self, data: bytes) -> list[Request]:
         """Take bytes from the socket; return the requests that are complete now.
@@ -67,10 +71,16 @@ class RequestReader:
         Raises:
             BadHttp: these bytes are no request of a runtime.
         """
+        between = not self._buffer and self._head is None
+        if between and data == self._read_before:
+            return self._found_before
         self._buffer += data
-        requests = []
+        requests: list[Request] = []
         while self._buffer and (request := self._take()) is not None:
             requests.append(request)
+        alone = between and len(requests) == 1 and not self._buffer
+        if alone and requests[0].body == b"" and not self.expects_continue:
+            self._read_before, self._found_before = data, requests
         return requests
 
     def _take(self) -> Request | None:
@@ -80,18 +90,15 @@ class RequestReader:
             if head is None:
                 return None
         if head.oversized:
-            self._discard(head)
+            thrown = min(len(self._buffer), head.missing)
+            del self._buffer[:thrown]
+            head.missing -= thrown
         if len(self._buffer) < head.missing:
             return None
         body = None if head.oversized else bytes(memoryview(self._buffer)[: head.missing])
         del self._buffer[: head.missing]
         self._head = None
         return Request(head.method, head.path, body)
-
-    def _discard(self, head: _Head) -> None:
-        thrown = min(len(self._buffer), head.missing)
-        del self._buffer[:thrown]
-        head.missing -= thrown
 
     def _read_head(self) -> _Head | None:
         end = self._buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
@@ -103,9 +110,6 @@ class RequestReader:
         head = bytes(memoryview(self._buffer)[:end])
         del self._buffer[: end + 4]
         self._scanned = 0
-        return self._parse_head(head)
-
-    def _parse_head(self, head: bytes) -> _Head:
         words = head.partition(b"\r\n")[0].split(b" ")
         if len(words) != 3:
             raise BadHttp("the request line is malformed")

@@ -6,17 +6,24 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.invoke.local.limits import LOG_LINE_MAX
 from gateway.log import writer_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.log import LineWriter
 
-LogCallback = Callable[[str, str, str], None]
-"""Takes (function name, request id or "" outside invocations, one line without its end)."""
+
+class LogCallback(Protocol):
+    """Takes what functions and the emulated Lambda say of them."""
+
+    def __call__(self, function: str, request_id: str, /, *lines: str) -> None:
+        """Take lines without their ends; `request_id` is empty outside invocations."""
+        ...
+
 
 # awslambdaric joins the lines of a traceback by CR and indents them by no-break spaces, so that
 # CloudWatch keeps them together; people want to read them.
@@ -38,13 +45,21 @@ class LogPipe:
         self._read_end, self.write_end = os.pipe()
         os.set_blocking(self._read_end, False)
         self._open = True
-        asyncio.get_running_loop().add_reader(self._read_end, self._read)
+        asyncio.get_running_loop().add_reader(self._read_end, self.drain)
 
     def drain(self) -> None:
         """Hand on what was written before this moment."""
         for _ in range(_READS_AT_MOST):
-            if not self._open or not self._read():
+            if not self._open:
                 return
+            try:
+                data = os.read(self._read_end, _READ)
+            except BlockingIOError:
+                return
+            if data:
+                self._split(data)
+            else:
+                self._stop_reading()
 
     def flush(self) -> None:
         """Hand on what was written before this moment, the last line with or without its end."""
@@ -70,17 +85,6 @@ class LogPipe:
         self._open = False
         asyncio.get_running_loop().remove_reader(self._read_end)
         os.close(self._read_end)
-
-    def _read(self) -> bool:
-        try:
-            data = os.read(self._read_end, _READ)
-        except BlockingIOError:
-            return False
-        if not data:
-            self._stop_reading()
-            return False
-        self._split(data)
-        return True
 
     def _split(self, data: bytes) -> None:
         *lines, rest = _LINE_END.split(self._pending + data)
@@ -108,6 +112,7 @@ class StderrLog:
     def __init__(self, writer: LineWriter | None = None) -> None:
         self._writer = writer or writer_of(sys.stderr)
 
-    def __call__(self, function: str, request_id: str, line: str) -> None:
-        """Print one line of a function; it waits for nobody."""
-        self._writer.put(f"{function} {request_id[:8] or 'init':8} | {line}\n")
+    def __call__(self, function: str, request_id: str, *lines: str) -> None:
+        """Print lines of a function; it waits for nobody."""
+        start = f"{function} {request_id[:8] or 'init':8} | "
+        self._writer.put(start + f"\n{start}".join(lines) + "\n")

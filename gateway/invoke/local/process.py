@@ -80,10 +80,11 @@ class WorkerProcess:
     def peak_memory(self) -> int:
         """Return the most memory the process ever had resident, in MB."""
         if self._alive:
-            # A process that is just ending has no such line any more.
-            with contextlib.suppress(OSError, IndexError, ValueError):
+            try:
                 _, _, after = os.pread(self._status_file, 4096, 0).partition(b"VmHWM:")
                 self._peak_memory = int(after.split(None, 1)[0])
+            except (OSError, IndexError, ValueError):
+                pass  # a process that is just ending has no such line any more
         return -(-self._peak_memory // 1024)
 
     def _reap(self) -> None:

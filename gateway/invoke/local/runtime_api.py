@@ -19,6 +19,7 @@ else:
     from typing_extensions import override
 
 _PREFIX: Final = b"/2018-06-01/runtime/"
+_NEXT: Final = _PREFIX + b"invocation/next"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 # Up to this size head and event go out in one write; beyond it the copy costs more than a second.
 _JOIN_MAX: Final = 64 * 1024
@@ -53,16 +54,17 @@ class RuntimeListener(Protocol):
         """The runtime waits for an invocation; `RuntimeApi.send` reaches it from now on."""
         ...
 
-    def is_current(self, request_id: bytes) -> bool:
-        """Return whether this is the invocation that the worker has been given."""
-        ...
+    def answered(self, request_id: bytes, body: bytes | None, *, failed: bool) -> bool:
+        """The handler of an invocation returned, or raised.
 
-    def responded(self, body: bytes | None) -> None:
-        """The handler returned this; None: it was over the limit."""
-        ...
+        Args:
+            request_id: which invocation.
+            body: what it returned, or AWS's error object; None: it was over the limit.
+            failed: whether it raised.
 
-    def failed(self, body: bytes) -> None:
-        """The handler raised; `body` is AWS's error object."""
+        Returns:
+            Whether this is the invocation that the worker has been given; if not, nothing changed.
+        """
         ...
 
     def init_failed(self, body: bytes) -> None:
@@ -85,7 +87,7 @@ class RuntimeApi:
         self._listener = listener
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
-        self._waiting: _Connection | None = None
+        self._waiting: asyncio.Transport | None = None
         self.address = ""
 
     async def start(self) -> None:
@@ -102,9 +104,14 @@ class RuntimeApi:
 
     def send(self, head: bytes, event: bytes) -> None:
         """Answer the waiting ``GET /next``: `head` is the whole HTTP head of the answer."""
-        connection, self._waiting = self._waiting, None
-        if connection is not None:
-            connection.send(head, event)
+        transport, self._waiting = self._waiting, None
+        if transport is None:
+            return
+        if len(event) <= _JOIN_MAX:
+            transport.write(head + event)
+        else:
+            transport.write(head)
+            transport.write(event)
 
     def close(self) -> None:
         """Close the port and every connection."""
@@ -113,7 +120,7 @@ class RuntimeApi:
             self._server = None
         self._waiting = None
         for connection in tuple(self._connections):
-            connection.abort()
+            connection.transport.abort()
 
     def _connect(self) -> _Connection:
         return _Connection(self)
@@ -125,53 +132,47 @@ class RuntimeApi:
     def closed(self, connection: _Connection) -> None:
         """Forget a connection."""
         self._connections.discard(connection)
-        if connection is self._waiting:
+        if connection.transport is self._waiting:
             self._waiting = None
             self._listener.next_lost()
         if not self._connections:
             self._listener.disconnected()
 
-    def serve(self, connection: _Connection, request: Request) -> bytes | None:
+    def serve(self, transport: asyncio.Transport, request: Request) -> bytes | None:
         """Act on a request; return the whole HTTP answer, or None if it comes later."""
+        if request.path == _NEXT and request.method == b"GET":
+            self._waiting = transport
+            self._listener.next_requested()
+            return None
         if not request.path.startswith(_PREFIX):
             return _NOT_FOUND
         match request.method, request.path[len(_PREFIX) :].split(b"/"):
-            case b"GET", [b"invocation", b"next"]:
-                self._waiting = connection
-                self._listener.next_requested()
-                return None
             case b"POST", [b"invocation", request_id, (b"response" | b"error") as kind]:
-                return self._outcome(request_id, kind, request.body)
+                body = request.body
+                if not self._listener.answered(request_id, body, failed=kind == b"error"):
+                    return _INVALID_ID
+                return _TOO_LARGE if body is None else _ACCEPTED
             case b"POST", [b"init", b"error"]:
                 self._listener.init_failed(request.body or b"{}")
                 return _ACCEPTED
             case _:
                 return _NOT_FOUND
 
-    def _outcome(self, request_id: bytes, kind: bytes, body: bytes | None) -> bytes:
-        if not self._listener.is_current(request_id):
-            return _INVALID_ID
-        if kind == b"error" and body is not None:
-            self._listener.failed(body)
-        else:
-            self._listener.responded(body)
-        return _TOO_LARGE if body is None else _ACCEPTED
-
 
 class _Connection(asyncio.Protocol):
+    transport: asyncio.Transport
+
     def __init__(self, api: RuntimeApi) -> None:
         self._api = api
         self._reader = RequestReader(RESPONSE_MAX)
-        self._transport: asyncio.Transport | None = None
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
+        self.transport = cast("asyncio.Transport", transport)
         self._api.opened(self)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
         self._api.closed(self)
 
     @override
@@ -179,27 +180,12 @@ class _Connection(asyncio.Protocol):
         try:
             requests = self._reader.feed(data)
         except BadHttp:
-            self.abort()
+            self.transport.abort()
             return
         if self._reader.expects_continue:
             self._reader.expects_continue = False
-            self._write(_CONTINUE)
+            self.transport.write(_CONTINUE)
         for request in requests:
-            answer = self._api.serve(self, request)
+            answer = self._api.serve(self.transport, request)
             if answer is not None:
-                self._write(answer)
-
-    def send(self, head: bytes, body: bytes) -> None:
-        if len(body) <= _JOIN_MAX:
-            self._write(head + body)
-        else:
-            self._write(head)
-            self._write(body)
-
-    def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-
-    def _write(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
+                self.transport.write(answer)

@@ -171,7 +171,7 @@ class Worker:
         self._process.thaw()
         call.started = time.monotonic()
         self._pool.patience.begin(self)
-        self._line(f"START RequestId: {call.request_id} Version: $LATEST")
+        self._lines(call, f"START RequestId: {call.request_id} Version: $LATEST")
 
     def freeze(self) -> None:
         """Stop an idle worker until its next invocation."""
@@ -210,24 +210,23 @@ class Worker:
         self.state = State.IDLE
         self._pool.worker_idle(self)
 
-    def is_current(self, request_id: bytes) -> bool:
-        """Return whether the worker runs this invocation."""
-        running = self.state is State.RUNNING and self._call is not None
-        return running and request_id == self._request_id.encode()
-
-    def responded(self, body: bytes | None) -> None:
-        """The handler returned."""
-        if (call := self._answered()) is None:
-            return
-        if body is None:
-            call.fail(errors.response_too_large())
+    def answered(self, request_id: bytes, body: bytes | None, *, failed: bool) -> bool:
+        """The handler of an invocation returned, or raised; whether it was the one that runs here."""
+        call = self._call
+        if call is None or self.state is not State.RUNNING:
+            return False
+        if request_id != call.request_id.encode():
+            return False
+        self._call = None
+        self.state = State.RETURNING
+        self._since = time.monotonic()
+        if call.tail is not None:
+            self._report()
+        if failed or body is None:
+            call.fail(errors.response_too_large() if body is None else body)
         else:
             call.succeed(body)
-
-    def failed(self, body: bytes) -> None:
-        """The handler raised."""
-        if (call := self._answered()) is not None:
-            call.fail(body)
+        return True
 
     def init_failed(self, body: bytes) -> None:
         """The handler could not be imported."""
@@ -259,14 +258,6 @@ class Worker:
         finally:
             self._pipe.close_write_end()
         self._timer = self._loop.call_later(self.init_limit, self.time_out)
-
-    def _answered(self) -> Call | None:
-        call, self._call = self._call, None
-        self.state = State.RETURNING
-        self._since = time.monotonic()
-        if call is not None and call.tail is not None:
-            self._report()
-        return call
 
     def time_out(self) -> None:
         """The initialisation, the invocation, or the way back to ``/next`` took too long."""
@@ -339,16 +330,18 @@ class Worker:
         if not self._init_reported and self._init_duration is not None:
             self._init_reported = True
             init = f"Init Duration: {self._init_duration * 1000:.2f} ms\t"
-        self._line(f"END RequestId: {call.request_id}", call)
-        self._line(
+        self._lines(
+            call,
+            f"END RequestId: {call.request_id}",
             f"REPORT RequestId: {call.request_id}\tDuration: {duration:.2f} ms\t"
             f"Billed Duration: {math.ceil(duration)} ms\tMemory Size: {self._spec.memory} MB\t"
             f"Max Memory Used: {memory} MB\t{init}{status}".rstrip("\t"),
-            call,
         )
 
-    def _line(self, line: str, call: Call | None = None) -> None:
-        call = call or self._unreported
-        if call is not None:
-            call.log(line)
-        self._log(self._spec.name, self._request_id, line)
+    def _line(self, line: str) -> None:
+        self._lines(self._unreported, line)
+
+    def _lines(self, call: Call | None, *lines: str) -> None:
+        if call is not None and call.tail is not None:
+            call.log(*lines)
+        self._log(self._spec.name, self._request_id, *lines)

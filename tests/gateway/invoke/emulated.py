@@ -51,9 +51,9 @@ class Emulator:
         self._functions.append(function)
         return function
 
-    def _log(self, name: str, request_id: str, line: str) -> None:
+    def _log(self, name: str, request_id: str, *lines: str) -> None:
         assert name == "fn"
-        self.lines.append((request_id, line))
+        self.lines += [(request_id, line) for line in lines]
 
     def printed(self, text: str) -> bool:
         return any(text in line for _, line in self.lines)

@@ -26,6 +26,24 @@ def test_requests_arrive_in_pieces_of_any_size(size: int) -> None:
     ]
 
 
+def test_a_request_without_a_body_may_come_again_and_again() -> None:
+    reader = RequestReader(100)
+    get, post = Request(b"GET", b"/next", b""), Request(b"POST", b"/x", b"hello")
+    assert [reader.feed(GET) for _ in range(3)] == [[get]] * 3
+    assert reader.feed(POST) == [post]
+    assert reader.feed(GET + POST) == [get, post]
+    assert reader.feed(GET) == [get]
+    assert reader.feed(GET[:-2]) == []
+    assert reader.feed(GET[-2:]) == [get]
+
+
+def test_the_same_bytes_within_a_body_are_no_request() -> None:
+    reader = RequestReader(100)
+    reader.feed(GET)
+    assert reader.feed(b"POST /x HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(GET)) == []
+    assert reader.feed(GET) == [Request(b"POST", b"/x", GET)]
+
+
 def test_a_body_over_the_limit_is_counted_and_not_kept() -> None:
     reader = RequestReader(4)
     [oversized, after] = reader.feed(POST + GET)

@@ -61,7 +61,9 @@ def test_the_default_log_prefixes_lines() -> None:
     stream = io.StringIO()
     writer = LineWriter(stream)
     log = StderrLog(writer)
-    log("fn", "0123456789", "hello")
     log("fn", "", "importing")
+    log("fn", "0123456789", "hello", "world")
     writer.flush()
-    assert stream.getvalue() == "fn 01234567 | hello\nfn init     | importing\n"
+    assert stream.getvalue() == (
+        "fn init     | importing\nfn 01234567 | hello\nfn 01234567 | world\n"
+    )

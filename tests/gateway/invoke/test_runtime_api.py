@@ -26,14 +26,11 @@ class Recorder:
     def next_requested(self) -> None:
         self.heard.append("next")
 
-    def is_current(self, request_id: bytes) -> bool:
-        return request_id == b"id-1"
-
-    def responded(self, body: bytes | None) -> None:
-        self.heard.append(("response", body))
-
-    def failed(self, body: bytes) -> None:
-        self.heard.append(("error", body))
+    def answered(self, request_id: bytes, body: bytes | None, *, failed: bool) -> bool:
+        if request_id != b"id-1":
+            return False
+        self.heard.append(("error" if failed else "response", body))
+        return True
 
     def init_failed(self, body: bytes) -> None:
         self.heard.append(("init", body))
