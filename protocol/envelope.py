@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from protocol.errors import RemoteProtocolError
 from protocol.limits import (
@@ -20,6 +20,9 @@ from protocol.limits import (
     MIN_MAX_FRAME,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 #: The key under which envelope and receipt stand.
 KEY = "dialback"
 VERSION = 1
@@ -28,11 +31,16 @@ _XID = re.compile(r"[0-9a-f]{32}")
 #: Both go into the head of an HTTP request, where nothing else than visible ASCII may stand.
 _URL = re.compile(r"wss?://[!-~]+")
 _TOKEN = re.compile(r"[!-~]+")
+_NUMBERS = {
+    "inv": range(1, MAX_INT + 1),
+    "window": range(1, MAX_INT + 1),
+    "max_frame": range(MIN_MAX_FRAME, MAX_MAX_FRAME + 1),
+}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Envelope:
-    """How, where and with which right to dial back.
+    """How, where and with which right to dial back; not changed once made (see `protocol.frames`).
 
     Attributes:
         xid: the exchange, 32 lower-case hexadecimal digits.
@@ -87,13 +95,14 @@ class Envelope:
         """
         fields = JsonFields(obj, "envelope")
         fields.version()
+        inv, window, max_frame = fields.integers(_NUMBERS)
         return cls(
             xid=fields.xid(),
-            inv=fields.integer("inv", 1),
+            inv=inv,
             urls=_urls(fields),
             token=_token(fields),
-            window=fields.integer("window", 1),
-            max_frame=fields.integer("max_frame", MIN_MAX_FRAME, MAX_MAX_FRAME),
+            window=window,
+            max_frame=max_frame,
             body=_body(fields),
             body_length=fields.optional_integer("body_length"),
             probe_ms=fields.optional_integer("probe", MAX_PROBE_MS),
@@ -151,22 +160,30 @@ class JsonFields:
 
     def version(self) -> None:
         """Check `v`: a later major version means something else by the other keys."""
-        if self.integer("v", 1) != VERSION:
+        value = self._obj.get("v")
+        if type(value) is not int or value != VERSION:
             raise self.wrong("v", str(VERSION))
 
     def xid(self) -> str:
         """Return the exchange id."""
-        value = self.text("xid", 32)
-        if not _XID.fullmatch(value):
+        value = self._obj.get("xid")
+        if not isinstance(value, str) or not _XID.fullmatch(value):
             raise self.wrong("xid", "32 lower-case hexadecimal digits")
         return value
 
+    def integers(self, ranges: Mapping[str, range]) -> list[int]:
+        """Return whole numbers, each in its range."""
+        values = []
+        for key, numbers in ranges.items():
+            value = self._obj.get(key)
+            if type(value) is not int or value not in numbers:
+                raise self.wrong(key, f"an integer from {numbers[0]} to {numbers[-1]}")
+            values.append(value)
+        return values
+
     def integer(self, key: str, low: int = 0, high: int = MAX_INT) -> int:
         """Return a whole number in a range."""
-        value = self._obj.get(key)
-        if type(value) is not int or not low <= value <= high:
-            raise self.wrong(key, f"an integer from {low} to {high}")
-        return value
+        return self.integers({key: range(low, high + 1)})[0]
 
     def optional_integer(self, key: str, high: int = MAX_INT) -> int | None:
         """Return a number from 0, or None when it is null or missing."""

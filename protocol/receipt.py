@@ -13,17 +13,26 @@ from typing import TYPE_CHECKING, Literal
 
 from protocol.envelope import KEY, VERSION, JsonFields
 from protocol.errors import RemoteProtocolError
-from protocol.limits import MAX_HEADERS, MAX_MESSAGE, MAX_STATUS, MIN_STATUS, RECEIPT_BODY_MAX
+from protocol.limits import (
+    MAX_HEADERS,
+    MAX_INT,
+    MAX_MESSAGE,
+    MAX_STATUS,
+    MIN_STATUS,
+    RECEIPT_BODY_MAX,
+)
 
 if TYPE_CHECKING:
     from protocol.headers import HeaderList
 
-_MAX_CRC = 2**32 - 1
+_NUMBERS = {"inv": range(1, MAX_INT + 1), "final": range(MAX_INT + 1), "crc": range(2**32)}
+#: Keys without which there is no receipt: these numbers, `v`, `xid` and `status`.
+_REQUIRED = len(_NUMBERS) + 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Receipt:
-    """How one response ended, as the function sees it.
+    """How one response ended, as the function sees it; not changed once made (see `protocol.frames`).
 
     Attributes:
         xid: the exchange, 32 hexadecimal digits.
@@ -80,39 +89,34 @@ class Receipt:
         Raises:
             RemoteProtocolError: it says it is a receipt, but a key is missing or wrong.
         """
-        if not isinstance(obj, dict) or not isinstance(obj.get(KEY), dict):
+        said = obj.get(KEY) if isinstance(obj, dict) else None
+        if not isinstance(said, dict):
             return None
-        fields = JsonFields(obj[KEY], "receipt")
+        fields = JsonFields(said, "receipt")
         fields.version()
+        inv, final, crc = fields.integers(_NUMBERS)
+        status = said.get("status")
+        if status not in ("end", "reset", "lost"):
+            raise fields.wrong("status", "'end', 'reset' or 'lost'")
+        if len(said) == _REQUIRED:  # nearly always: the callback carried the rest
+            return cls(fields.xid(), inv, status, None, final, crc)
         return cls(
             xid=fields.xid(),
-            inv=fields.integer("inv", 1),
-            status=_status(fields),
+            inv=inv,
+            status=status,
             code=fields.optional_integer("code"),
-            final=fields.integer("final"),
-            crc=fields.integer("crc", 0, _MAX_CRC),
-            head=_head(fields),
-            tail=_tail(fields),
+            final=final,
+            crc=crc,
+            head=_head(said.get("head")),
+            tail=_tail(said.get("tail")),
             dial=fields.optional_text("dial", MAX_MESSAGE),
         )
 
 
-def _status(fields: JsonFields) -> Literal["end", "reset", "lost"]:
-    match fields.get("status"):
-        case "end":
-            return "end"
-        case "reset":
-            return "reset"
-        case "lost":
-            return "lost"
-        case _:
-            raise fields.wrong("status", "'end', 'reset' or 'lost'")
-
-
-def _head(fields: JsonFields) -> tuple[int, HeaderList] | None:
-    if fields.get("head") is None:
+def _head(said: object) -> tuple[int, HeaderList] | None:
+    if said is None:
         return None
-    head = JsonFields(fields.get("head"), "receipt.head")
+    head = JsonFields(said, "receipt.head")
     status = head.integer("status", MIN_STATUS, MAX_STATUS)
     pairs = head.get("headers")
     if not isinstance(pairs, list) or len(pairs) > MAX_HEADERS:
@@ -129,10 +133,10 @@ def _pair(pair: object, head: JsonFields) -> tuple[bytes, bytes]:
         raise head.wrong("headers", "latin-1 strings") from None
 
 
-def _tail(fields: JsonFields) -> tuple[int, bytes] | None:
-    if fields.get("tail") is None:
+def _tail(said: object) -> tuple[int, bytes] | None:
+    if said is None:
         return None
-    tail = JsonFields(fields.get("tail"), "receipt.tail")
+    tail = JsonFields(said, "receipt.tail")
     encoded = tail.get("base64")
     if not isinstance(encoded, str):
         raise tail.wrong("base64", "a string")

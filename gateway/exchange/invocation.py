@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -32,6 +32,9 @@ NOT_DIALLED = "the function could not dial back to the gateway"
 UNREACHED_TYPE = "GatewayUnreachable"
 """errorType of a function that could not dial back, with a body too large to return instead: the name
 of that exception in `lambda_client`, which this package does not import."""
+
+
+_OF_EACH = frozenset({"xid", "inv", "token", "body", "body_length"})
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -65,11 +68,20 @@ class CallbackOffer:
         urls: where functions dial, best first.
         window: bytes that a function may send before it hears from us.
         limits: of the protocol.
+        constant: how each of its ClientContexts begins, as JSON.
     """
 
     urls: Sequence[str]
     window: int
     limits: Limits
+    constant: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Write once what is the same in all of them."""
+        fields = Envelope("", 1, tuple(self.urls), "", self.window, self.limits.max_frame).to_json()
+        same = {key: value for key, value in fields.items() if key not in _OF_EACH}
+        encoded = msgspec.json.encode({"custom": {KEY: same}})
+        object.__setattr__(self, "constant", encoded.removesuffix(b"}}}"))
 
 
 def client_context(offer: CallbackOffer, grant: Grant, *, upload: int | None) -> bytes:
@@ -80,17 +92,16 @@ def client_context(offer: CallbackOffer, grant: Grant, *, upload: int | None) ->
         grant: the right to attach.
         upload: None if the request body is in the event; else its length, or -1 if not known.
     """
-    envelope = Envelope(
-        xid=grant.xid.hex(),
-        inv=grant.inv,
-        urls=tuple(offer.urls),
-        token=grant.token,
-        window=offer.window,
-        max_frame=offer.limits.max_frame,
-        body="inline" if upload is None else "stream",
-        body_length=None if upload is None or upload < 0 else upload,
+    body = b"inline" if upload is None else b"stream"
+    length = b"null" if upload is None or upload < 0 else b"%d" % upload
+    return b'%b,"xid":"%b","inv":%d,"token":"%b","body":"%b","body_length":%b}}}' % (
+        offer.constant,
+        grant.xid.hex().encode(),
+        grant.inv,
+        grant.token.encode(),  # base64url
+        body,
+        length,
     )
-    return msgspec.json.encode({"custom": {KEY: envelope.to_json()}})
 
 
 def read_outcome(result: InvokeResult, version: PayloadVersion = "2.0") -> Outcome:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from gateway.messages import EdgeRequest
 
+_JSON = msgspec.json.Encoder()
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # Beside text/*, and no others: forms, application/problem+json and bodies without a type travel as
 # base64. AWS does not document it; measured on HTTP APIs, whose format this is (ministack, pull 766).
@@ -45,26 +46,23 @@ def build_event(request: EdgeRequest, *, exchange_id: str, body: bytes | None, n
         "rawPath": request.path,
         "rawQueryString": request.query,
         "headers": headers,
-        "requestContext": {
-            **_context(request, headers),
-            "requestId": exchange_id,
-            "time": log_time(int(now)),
-            "timeEpoch": int(now * 1000),
-        },
+        "requestContext": _context(request, headers, exchange_id, now),
         "pathParameters": None,
         "isBase64Encoded": False,
         "stageVariables": None,
     }
-    if cookies := _cookies(headers.get("cookie", "")):
+    if "cookie" in headers and (cookies := _cookies(headers["cookie"])):
         event["cookies"] = cookies
     if request.query and (parameters := _parameters(request.query)):
         event["queryStringParameters"] = parameters
     if body:
         event["body"], event["isBase64Encoded"] = encode_body(body, headers.get("content-type", ""))
-    return msgspec.json.encode(event)
+    return _JSON.encode(event)
 
 
-def _context(request: EdgeRequest, headers: dict[str, str]) -> dict[str, Any]:
+def _context(
+    request: EdgeRequest, headers: dict[str, str], exchange_id: str, now: float
+) -> dict[str, Any]:
     host = headers.get("host", "")
     # An IPv6 literal has colons of its own inside its brackets.
     domain = host if host.endswith("]") else host.rsplit(":", 1)[0]
@@ -82,8 +80,11 @@ def _context(request: EdgeRequest, headers: dict[str, str]) -> dict[str, Any]:
             "sourceIp": request.client_address,
             "userAgent": headers.get("user-agent", ""),
         },
+        "requestId": exchange_id,
         "routeKey": "$default",
         "stage": "$default",
+        "time": log_time(int(now)),
+        "timeEpoch": int(now * 1000),
     }
 
 
@@ -91,7 +92,10 @@ def _joined_headers(request: EdgeRequest) -> dict[str, str]:
     joined: dict[str, str] = {}
     for raw_name, raw_value in request.headers:
         name = raw_name.decode("latin-1")
-        value = raw_value.decode() if raw_value.isascii() else header_text(raw_value)
+        try:
+            value = raw_value.decode()
+        except UnicodeDecodeError:
+            value = raw_value.decode("latin-1")
         if name not in joined:
             joined[name] = value
         else:

@@ -75,8 +75,10 @@ class Call:
         """
         invocation = self.invocation
         context, trace_id = invocation.client_context, invocation.trace_id or _new_root()
-        if "Parent=" not in trace_id:  # Lambda names the segment of the invocation
-            trace_id += f";Parent={os.urandom(8).hex()};Sampled=0"
+        if (
+            "Parent=" not in trace_id
+        ):  # Lambda names the segment; here it is named after the request
+            trace_id += f";Parent={self.request_id.replace('-', '')[:16]};Sampled=0"
         return (
             b"%bLambda-Runtime-Aws-Request-Id: %b\r\nLambda-Runtime-Deadline-Ms: %d\r\nLambda-Runtime-Trace-Id: %b\r\n%bContent-Length: %d\r\n\r\n"
             % (
