@@ -7,7 +7,6 @@ its front ends do not offer; small chunks cost about half as much.
 from __future__ import annotations
 
 import logging
-from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 from websockets.client import ClientProtocol
@@ -117,18 +116,22 @@ class Connection:
 
     def send(self, frames: Iterable[Frame]) -> None:
         """Send frames, and before them what the connection itself has to say, in few writes."""
-        if self.closed or self._socket.close_sent is not None:
+        transport = self._transport
+        if self.closed or transport is None or self._socket.close_sent is not None:
             return  # a goodbye in the same read has been answered, and is about to be acted upon
+        if self.state.has_frames:
+            frames = [*self.state.frames_to_send(self._loop.time()), *frames]
         parts: list[bytes] = []
         size = 0
-        for frame in chain(self.state.frames_to_send(self._loop.time()), frames):
+        for frame in frames:
             framed = masked(encode_parts(frame), next(self._masks))
             parts += framed
             size += len(framed[-1])
             if size >= BURST:
-                self._write(parts)
+                transport.writelines(parts)
                 parts, size = [], 0
-        self._write(parts)
+        if parts:
+            transport.writelines(parts)
 
     def when_flushed(self, then: Callable[[], None]) -> None:
         """Call `then` once the kernel took everything (or the connection is gone)."""
@@ -274,9 +277,7 @@ class Connection:
 
     def _flush(self) -> None:
         """Send what the library has to say: the upgrade, pongs, a goodbye."""
-        self._write([part for part in self._socket.data_to_send() if part])
-
-    def _write(self, parts: list[bytes]) -> None:
+        parts = [part for part in self._socket.data_to_send() if part]
         if parts and self._transport is not None:
             self._transport.writelines(parts)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import struct
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 try:
@@ -27,16 +29,17 @@ _TWO_BYTES, _EIGHT_BYTES = 126, 127
 
 _SHORT, _MEDIUM, _LONG = struct.Struct("!BB4s"), struct.Struct("!BBH4s"), struct.Struct("!BBQ4s")
 
+_MASK = struct.Struct("4s")
+
 POOL = 256
 """Random bytes taken at a time: masks for 64 frames."""
 
 
 def masks() -> Iterator[bytes]:
-    """Yield masks without end, each from the system's own randomness and used once."""
-    while True:
-        pool = os.urandom(POOL)
-        for at in range(0, POOL, 4):
-            yield pool[at : at + 4]
+    """Return masks without end, each from the system's own randomness and used once."""
+    pools = iter(partial(os.urandom, POOL), b"")
+    tuples = chain.from_iterable(map(_MASK.iter_unpack, pools))
+    return chain.from_iterable(tuples)
 
 
 def masked(parts: Sequence[bytes | memoryview], mask: bytes) -> list[bytes]:

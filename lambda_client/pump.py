@@ -14,12 +14,15 @@ from lambda_client.endings import Endings
 from lambda_client.reach import Reach
 from protocol.errors import CloseCode, ProtocolError, RemoteProtocolError, StreamFailed
 from protocol.frames import Attached, Cancel, Reject
+from protocol.function_stream import FunctionState
 
 if TYPE_CHECKING:
     from lambda_client.connection import Connection
     from lambda_client.loop import Io
     from lambda_client.shared import Shared
     from protocol.frames import Attach, StreamFrame
+
+_DONE = FunctionState.DONE
 
 
 class Pump:
@@ -36,6 +39,7 @@ class Pump:
         self._connection: Connection | None = None
         self._leaving: Connection | None = None
         self._attached_at = 0.0
+        self._timed = session.envelope.body == "stream"  # else the stream has no deadline
         self._tick = Alarm(self.clock, self._on_tick)
         self._unanswered = Alarm(self.clock, self._on_silence)
         self._reach = Reach(io, session, self)
@@ -55,11 +59,6 @@ class Pump:
     def reuse(self, connection: Connection, attach: Attach) -> None:
         """Attach on a connection that was parked, with the frame that the session made for it."""
         self._reach.begin_on(connection, attach)
-
-    def flush(self) -> None:
-        """Send whatever waits; afterwards the session wakes this thread for more."""
-        if self._connection is not None:
-            self._send(self._connection, [])
 
     def user_done(self) -> None:
         """User code is over: what remains is to bring the exchange to its end."""
@@ -83,7 +82,7 @@ class Pump:
         self._attached_at = self.clock.now()
         connection.state.open_stream(attach.sid, self._attached_at)
         self._unanswered.set(self._session.timing.attempt)
-        self._send(connection, [attach])
+        self.flush(attach)
 
     def unbind(self) -> Connection | None:
         """Leave the connection, if there is one, and return it."""
@@ -94,13 +93,19 @@ class Pump:
             connection.owner = None
         return connection
 
-    def _send(self, connection: Connection, first: list[Attach]) -> None:
-        session, now = self._session, self.clock.now()
+    def flush(self, *first: Attach) -> None:
+        """Send whatever waits, after what is given; afterwards the session asks for it again."""
+        connection, session = self._connection, self._session
+        if connection is None:
+            return
+        now, paused = self.clock.now(), connection.paused
+        deadline = None
         with session.lock:
-            frames = session.frames_to_send(now, paused=connection.paused)
-            over = session.stream_over
+            frames = session.frames_to_send(now, paused=paused)
+            over = session.stream.state is _DONE
             # Nothing but a RESET may follow while the transport is full; its resume comes here again.
-            deadline = None if connection.paused else session.stream.next_deadline()
+            if self._timed and not paused:
+                deadline = session.stream.next_deadline()
         if first or frames or connection.state.has_frames:
             connection.send([*first, *frames])
         if connection.closed:
@@ -110,7 +115,8 @@ class Pump:
             return
         if session.user_done:
             self._endings.review()
-        self._arm(connection, deadline)
+        if deadline is not None or self._tick.when is None:
+            self._arm(connection, deadline)
 
     def leave(self) -> None:
         """The stream is over on this connection: keep it for the next invocation."""
@@ -176,12 +182,13 @@ class Pump:
         took = self.clock.now() - self._attached_at
         connection.state.rtt = min(took, connection.state.rtt or took)
         self._unanswered.clear()
+        self._tick.clear()  # its limits may be shorter ones
         self._reach.attached(connection)
 
     def lost(self, reason: str, code: int | None) -> None:
         """The connection is gone: get another one, or end without."""
         connection = self.unbind()
-        if self._session.stream_over:  # its END_ACK and this loss came in one read
+        if self._session.stream.state is _DONE:  # its END_ACK and this loss came in one read
             self.settle()
             return
         self._endings.lost()
@@ -191,12 +198,12 @@ class Pump:
 
     def _arm(self, connection: Connection, stream_deadline: float | None) -> None:
         """Keep one alarm, never later than the next deadline; one that rings early arms anew."""
-        deadline = connection.state.next_deadline()
-        if deadline is None or (stream_deadline is not None and stream_deadline < deadline):
-            deadline = stream_deadline
-        if deadline is None or (self._tick.when is not None and self._tick.when <= deadline):
-            return
-        self._tick.set(deadline - self.clock.now())
+        now, state = self.clock.now(), connection.state
+        # Whatever comes from now on, there is nothing to do before so long a silence.
+        deadlines = [now + state.limits.ping_ms / 1000, state.next_deadline(), stream_deadline]
+        deadline = min(when for when in deadlines if when is not None)
+        if self._tick.when is None or deadline < self._tick.when:
+            self._tick.set(deadline - now)
 
     def _on_tick(self) -> None:
         connection = self._connection

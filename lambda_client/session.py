@@ -119,7 +119,9 @@ class Session(Shared):
 
     def _begin(self, io: Io, parked: Connection | None, attach: Attach | None) -> None:
         """Be carried from now on: the first job of the exchange."""
-        user_done = self._job_begins()
+        with self.lock:  # what comes from now on needs another job
+            self._job_waits = self._job_lingers = False
+            user_done = self.user_done
         try:
             from lambda_client.pump import Pump  # brings websockets and msgpack
         except ImportError as error:
@@ -219,8 +221,10 @@ class Session(Shared):
             if news:
                 self._leave_job()
                 self._job_lingers = False
-        if news:
-            self._send()
+        io = self._io
+        if news and io is not None:
+            # After a pause it is sent here and now, in a flood by the I/O thread.
+            (io.wake if io.loop.time() - self._sent_at < PAUSE else io.hurry)()
         return memoryview(data)[accepted:] if left else b""
 
     def _may_go_on(self, who: Callable[[], object]) -> Callable[[], bool]:
@@ -256,16 +260,6 @@ class Session(Shared):
         self._job_waits = True  # only now: a signal's handler may raise in between
         self._pump_idle = False
 
-    def _send(self) -> None:
-        """Have what was written sent: now, or in a flood by the I/O thread."""
-        io = self._io
-        if io is None:
-            return
-        if io.loop.time() - self._sent_at < PAUSE:
-            io.wake()
-        else:
-            io.hurry()
-
     def wait(self, ready: Callable[[], bool]) -> None:
         """Block until `ready()`, which is asked with the lock held."""
         self.waiters.wait(ready, self._io)
@@ -276,15 +270,11 @@ class Session(Shared):
 
     # ------------------------------------------------------------ jobs of the I/O
 
-    def _job_begins(self) -> bool:
-        """Note that what comes from now on needs another job; tell whether user code is done by now."""
-        with self.lock:
-            self._job_waits = self._job_lingers = False
-            return self.user_done
-
     def _look(self) -> None:
         """Do what there is to be done, after whatever `open` began."""
-        user_done = self._job_begins()
+        with self.lock:  # what comes from now on needs another job
+            self._job_waits = self._job_lingers = False
+            user_done = self.user_done
         if self._pump is None:
             return
         if user_done:

@@ -25,8 +25,8 @@ from lambda_client.errors import (
 )
 from lambda_client.waiting import Waiters
 from protocol.errors import ResetCode
-from protocol.frames import Attached, Cancel, Data
-from protocol.function_stream import FunctionState, FunctionStream
+from protocol.frames import Attached, Cancel, Data, End
+from protocol.function_stream import FunctionStream
 from protocol.limits import RECEIPT_BODY_MAX, Limits
 
 if TYPE_CHECKING:
@@ -129,13 +129,8 @@ class Shared:
         frames = self.stream.frames_to_send(now)
         if frames:
             self._sent_at = now
-        self.end_was_sent |= self.stream.end_sent
+            self.end_was_sent = self.end_was_sent or isinstance(frames[-1], End)
         return frames
-
-    @property
-    def stream_over(self) -> bool:
-        """Whether the stream needs no connection any more."""
-        return self.stream.state is FunctionState.DONE
 
     def receive(self, frame: StreamFrame, now: float) -> None:
         """Take a frame of the gateway.

@@ -112,10 +112,8 @@ class TcpTransport:
             return
         if self._waits:
             self._keep(parts)
-        elif len(parts) <= PARTS_MAX:
-            self._keep(self._send(parts))
-        else:
-            self._keep(self._send((b"".join(parts),)))
+        elif rest := self._send(parts if len(parts) <= PARTS_MAX else (b"".join(parts),)):
+            self._keep(rest)
 
     def set_high_water(self, size: int) -> None:
         """See `Transport`."""
@@ -127,8 +125,6 @@ class TcpTransport:
         return self._size
 
     def _keep(self, parts: Sequence[bytes | memoryview]) -> None:
-        if not parts or self._closing:
-            return
         if not self._waits:
             self._loop.add_writer(self._fd, self._on_writable)
         self._waits.extend(parts)

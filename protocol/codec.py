@@ -202,6 +202,9 @@ _BY_CLASS = {row.frame: row for row in FRAME_TABLE}
 DIRECTIONS = {row.frame: row.direction for row in FRAME_TABLE}
 _DATA = 4
 
+#: For what is neither long nor in need of a `default`; to make one for each message costs as much again.
+_packer = msgpack.Packer()
+
 #: From this size on a payload is a part of its own: to copy less costs less than to handle a part.
 PART_MIN = 4 * KIB
 #: What stands before the bytes of a bin in msgpack, by the width of its length; an empty one has two bytes.
@@ -227,9 +230,6 @@ def encode(frame: frames.Frame) -> bytes:
     Raises:
         LocalProtocolError: a field that msgpack cannot carry (a wrong type, a number over 64 bits).
     """
-    if type(frame) is frames.Data:
-        message: bytes = msgpack.packb((_DATA, frame.sid, frame.offset, frame.data))
-        return message
     try:
         return cast("bytes", msgpack.packb(_PACKERS[type(frame)](frame), default=Limits.to_wire))
     except (TypeError, ValueError, OverflowError, AttributeError) as error:
@@ -242,10 +242,12 @@ def encode_parts(frame: frames.Frame) -> tuple[bytes | memoryview, ...]:
     Raises:
         LocalProtocolError: as `encode`.
     """
-    if type(frame) is not frames.Data or len(frame.data) < PART_MIN:
+    if type(frame) is not frames.Data:
         return (encode(frame),)
     size = len(frame.data)
-    empty: bytes = msgpack.packb((_DATA, frame.sid, frame.offset, b""))
+    if size < PART_MIN:
+        return (_packer.pack((_DATA, frame.sid, frame.offset, frame.data)),)
+    empty: bytes = _packer.pack((_DATA, frame.sid, frame.offset, b""))
     width = _BIN16.pack(0xC5, size) if size < 1 << 16 else _BIN32.pack(0xC6, size)
     return empty[:-2] + width, frame.data
 

@@ -57,6 +57,7 @@ class Connection:
         goaway: the GOAWAY that the peer sent, or None.
         dropped: frames that were ignored because their stream is over here.
         rtt: seconds between the last PING and its PONG, or None.
+        has_frames: `frames_to_send` has something.
     """
 
     #: What the peer may not send.
@@ -74,6 +75,7 @@ class Connection:
         self._pinged: float | None = None
         self._pong: int | None = None
         self._queue: list[Frame] = []
+        self.has_frames = False
         self._idle: _Idle | None = None
         self._park_ttl: float | None = None  # seconds; None: as long as the other end likes
 
@@ -130,7 +132,7 @@ class Connection:
             )
         self._pings += 1
         self._pinged = now
-        self._queue.append(Ping(self._pings))
+        self._say(Ping(self._pings))
 
     # ------------------------------------------------------------------ frames
 
@@ -141,21 +143,20 @@ class Connection:
         """
         if self._park_ttl is not None:
             self._park_ttl = GOAWAY_IDLE
-        self._queue.append(Goaway(code, deadline_ms, url))
+        self._say(Goaway(code, deadline_ms, url))
 
     def frames_to_send(self, now: float) -> list[Frame]:
         """Return what the connection itself has to say now."""
         del now  # nothing here depends on it; the argument is every sender's signature
-        frames, self._queue = self._queue, []
+        frames, self._queue, self.has_frames = self._queue, [], False
         if self._pong is not None:
             frames.append(Pong(self._pong))
             self._pong = None
         return frames
 
-    @property
-    def has_frames(self) -> bool:
-        """Whether `frames_to_send` has something."""
-        return bool(self._queue) or self._pong is not None
+    def _say(self, frame: Frame) -> None:
+        self._queue.append(frame)
+        self.has_frames = True
 
     def _receive_common(self, frame: Frame, now: float) -> StreamFrame | Park | None:
         """Handle the frames of the connection itself; return those of a stream."""
@@ -167,7 +168,7 @@ class Connection:
         match frame:
             case Ping():
                 # One PONG waits at most: a flood of PINGs cannot fill memory.
-                self._pong = frame.nonce
+                self._pong, self.has_frames = frame.nonce, True
             case Pong():
                 pass
             case Goaway():
@@ -237,7 +238,7 @@ class FunctionConnection(Connection):
         if self.active is not None:
             raise LocalProtocolError("a stream is active on this connection")
         if not self._last_sid:
-            self._queue.append(Park())
+            self._say(Park())
 
 
 class GatewayConnection(Connection):
@@ -312,7 +313,7 @@ class GatewayConnection(Connection):
                 refusals in a second (4420).
         """
         self._refusals.count(now)
-        self._queue.append(reject)
+        self._say(reject)
         if self.active is None:
             self._wait(now)
         if reject.code == RejectCode.BAD_TOKEN:

@@ -260,7 +260,7 @@ class FunctionStream:
         Args:
             now: seconds of any clock that does not go back.
         """
-        if not self._sendable:
+        if self.state is not _ATTACHED and not self._sendable:
             return []
         if self._reset is not None:
             self.state = _DONE
@@ -268,9 +268,10 @@ class FunctionStream:
             late = self.ended or code not in _TOLD_FIRST
             said = [] if late else self._response.frames_to_send(self._sid)
             return [*said, Reset(self._sid, code, self._response.body.sent, message)]
-        frames: list[Frame] = [*self._upload.frames_to_send(self._sid, now)]
+        upload = self._upload
+        frames: list[Frame] = [*upload.frames_to_send(self._sid, now)] if upload.streamed else []
         if self.cancelled is None:
-            self.head_committed |= self.started
+            self.head_committed = self.head_committed or self.started
             frames += self._response.frames_to_send(self._sid)
         return frames
 
@@ -288,8 +289,7 @@ class FunctionStream:
             StreamFailed: the request body is lost; the exchange can only be reset.
         """
         del now  # no rule here depends on time; the argument is every stream's signature
-        bound = self.state in (_ATTACHING, _ATTACHED)
-        if not bound or frame.sid != self._sid:
+        if self.state not in (_ATTACHING, _ATTACHED) or frame.sid != self._sid:
             self.dropped += 1
             return
         try:

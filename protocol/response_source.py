@@ -80,14 +80,12 @@ class ResponseSource:
         """Hand out what may go now, in order."""
         if self.head is None:
             return []
-        frames: list[Head | Data | End] = []
+        body = self.body
+        frames: list[Head | Data | End] = [*body.data_to_send(sid)]
         if not self.head_sent:
             self.head_sent = True
-            frames.append(Head(sid, *self.head))
-        body = self.body
-        while (piece := body.take()) is not None:
-            frames.append(Data(sid, *piece))
-        if body.drained and not self.end_sent:
+            frames.insert(0, Head(sid, *self.head))
+        if body.finished and body.drained and not self.end_sent:
             self.end_sent = True
             frames.append(End(sid, body.written, body.crc_at(body.written)))
         return frames

@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 
 from protocol.checksum import crc32
 from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.frames import Data
 from protocol.limits import MAX_WINDOW, MIN_MAX_FRAME
 
 #: Neighbours in flight are joined up to this size, so that a body of single bytes does not keep one
@@ -124,7 +125,7 @@ class Sender:
 
     @property
     def ready(self) -> bool:
-        """Whether `take` has something."""
+        """Whether `data_to_send` has something."""
         return self.sent < self.written and self.sent < self.maximum
 
     @property
@@ -132,40 +133,39 @@ class Sender:
         """Whether the whole finished body was handed out: the END may follow."""
         return self.finished and self.sent == self.written
 
-    def take(self) -> tuple[int, bytes] | None:
-        """Hand out the next DATA: its offset and up to `max_frame` bytes, or None.
+    def data_to_send(self, sid: int) -> list[Data]:
+        """Hand out what may go now, in frames of up to `max_frame` bytes for the stream `sid`.
 
         Small writes that wait together travel together. The bytes are kept until acknowledged; those of
         a large write are a view of it, which is as good as bytes to whoever sends them.
         """
-        room = min(self.maximum - self.sent, self.max_frame)
-        if room <= 0 or not self._waiting:
-            return None
-        offset, data = self.sent, self._next_piece(room)
-        self._keep(offset, data)
-        self._crc = crc32(data, self._crc)
-        self.sent += len(data)
-        return offset, cast("bytes", data)
+        frames: list[Data] = []
+        waiting, in_flight = self._waiting, self._in_flight
+        while waiting and (room := min(self.maximum - self.sent, self.max_frame)) > 0:
+            data = waiting.popleft()
+            if waiting or len(data) > room:
+                data = self._filled(data, room)
+            frames.append(Data(sid, self.sent, data))  # type: ignore[arg-type]  # see above
+            if in_flight and len(data) + len(in_flight[-1][2]) <= _JOIN:
+                start, crc, before = in_flight.pop()
+                in_flight.append((start, crc, b"".join((before, data))))
+            else:
+                in_flight.append((self.sent, self._crc, data))
+            self._crc = crc32(data, self._crc)
+            self.sent += len(data)
+        return frames
 
-    def _next_piece(self, room: int) -> Bytes:
-        first = self._waiting.popleft()
+    def _filled(self, first: Bytes, room: int) -> Bytes:
+        """Return what goes into one frame: a part of what waited first, or what waits behind it as well."""
+        waiting = self._waiting
         if len(first) > room:
-            self._waiting.appendleft(first[room:])
+            waiting.appendleft(first[room:])
             return first[:room]
-        if not self._waiting or len(first) + len(self._waiting[0]) > room:
-            return first
         pieces, size = [first], len(first)
-        while self._waiting and size + len(self._waiting[0]) <= room:
-            pieces.append(self._waiting.popleft())
+        while waiting and size + len(waiting[0]) <= room:
+            pieces.append(waiting.popleft())
             size += len(pieces[-1])
-        return b"".join(pieces)
-
-    def _keep(self, offset: int, data: Bytes) -> None:
-        if self._in_flight and len(data) + len(self._in_flight[-1][2]) <= _JOIN:
-            start, crc, before = self._in_flight.pop()
-            self._in_flight.append((start, crc, b"".join((before, data))))
-        else:
-            self._in_flight.append((offset, self._crc, data))
+        return first if len(pieces) == 1 else b"".join(pieces)
 
     def acknowledge(self, ack: int, maximum: int) -> None:
         """Take a WINDOW: forget bytes below `ack`; one that goes backwards is ignored.

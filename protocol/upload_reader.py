@@ -12,14 +12,16 @@ class UploadReader:
 
     Attributes:
         body: offsets, credit and CRC.
-        ended: nothing more will come (at once when the body is in the event).
+        streamed: there is such a body; else it is in the event, and nothing here ever happens.
+        ended: nothing more will come.
         ack_due: an END_ACK is due on the bound connection.
     """
 
-    __slots__ = ("_parts", "_watched", "ack_due", "body", "ended")
+    __slots__ = ("_parts", "_watched", "ack_due", "body", "ended", "streamed")
 
     def __init__(self, *, streamed: bool) -> None:
         self.body = Receiver(*(INITIAL_WINDOW, MAX_WINDOW) if streamed else (0, 0))
+        self.streamed = streamed
         self.ended = not streamed
         self.ack_due = False
         self._parts: list[bytes] = []

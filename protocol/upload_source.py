@@ -60,10 +60,8 @@ class UploadSource:
 
     def frames_to_send(self, sid: int) -> list[Data | End]:
         """Hand out what may go now, in order."""
-        frames: list[Data | End] = []
         body = self.body
-        while (piece := body.take()) is not None:
-            frames.append(Data(sid, *piece))
+        frames: list[Data | End] = [*body.data_to_send(sid)]
         if self._end_due:
             self._end_sent = True
             frames.append(End(sid, body.written, body.crc_at(body.written)))

@@ -112,6 +112,15 @@ def test_silence_is_asked_about_and_then_believed(gateway: Gateway, hurry: Hurry
     assert exchange.body == 2 * CHUNK
 
 
+def test_however_late_silence_is_death_it_is_asked_about_as_often(gateway: Gateway) -> None:
+    gateway.limits = Limits(ping_ms=100, dead_ms=60_000)
+
+    def pinged_twice() -> None:
+        eventually(lambda: sum(isinstance(f, Ping) for f in gateway.frames) > 1)
+
+    assert while_streaming(gateway, pinged_twice).status == "end"
+
+
 def test_nobody_pings_a_parked_connection(gateway: Gateway) -> None:
     gateway.limits = Limits(ping_ms=200, dead_ms=200)
     warm(gateway)
