@@ -65,6 +65,17 @@ class Connecting:
         self._over = True
         self._drop()
 
+    def abort(self) -> None:
+        """Stop, and tell so."""
+        if not self._over:
+            self._finish(ConnectionAbortedError(errno.ECONNABORTED, "broken off"))
+
+    def forsake(self) -> None:
+        """Close this process's copy of the socket, and touch nothing else: a fork's parent goes on with it."""
+        self._over = True
+        if self._socket is not None:
+            self._socket.close()
+
     # ------------------------------------------------------------ inside
 
     def _look_up(self, host: str, port: int) -> None:
@@ -116,19 +127,24 @@ class Connecting:
         if answer:
             self._next(_error(answer))
             return
+        self._over = True
+        self._set_no_turn()
         self._loop.remove_writer(made.fileno())
-        self._socket = None
-        self._finish(made)
+        self._tell(made)
+        self._socket = None  # only now: at each moment a fork has to find it with one of the two
 
-    def _finish(self, outcome: socket.socket | Exception) -> None:
+    def _finish(self, error: Exception) -> None:
         self._over = True
         self._drop()
-        self._tell(outcome)
+        self._tell(error)
 
-    def _drop(self) -> None:
+    def _set_no_turn(self) -> None:
         if self._turn is not None:
             self._turn.cancel()
             self._turn = None
+
+    def _drop(self) -> None:
+        self._set_no_turn()
         if self._socket is not None:
             if self._socket.fileno() >= 0:
                 self._loop.remove_writer(self._socket.fileno())

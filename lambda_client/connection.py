@@ -157,13 +157,6 @@ class Connection:
         if self._transport is not None:
             self._transport.abort()
 
-    def forsake(self) -> None:
-        """Close this process's copy of the socket, and nothing else: it is another process's connection."""
-        self.closed = True
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            transport.forsake()
-
     def untouched(self) -> bool:
         """Whether nothing, not even a goodbye, waits to be read. Callable on any thread.
 

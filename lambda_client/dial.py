@@ -105,8 +105,8 @@ class Dial:
             self._fail(error)
             return
         self._connection = made
-        self._io.live.add(made)
         self._tcp = TcpTransport(loop, found, user)
+        self._io.live.add(self._tcp)
         self._tcp.start()
 
     def _on_opened(self, error: Exception | None) -> None:

@@ -6,10 +6,11 @@ It is made when the first exchange needs a socket, never at import: a process th
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from weakref import WeakSet
 
 from lambda_client.clock import Ticker
@@ -26,9 +27,23 @@ if TYPE_CHECKING:
     from lambda_client.waiting import Gate
 
 
+logger = logging.getLogger("dialback")
+
 PARKED_MAX = 8
 """Connections that wait at a time, one for each address: a gateway of several workers has as many addresses,
 and whoever invokes next is not known. More would hardly be used before they are too old."""
+
+
+class Holder(Protocol):
+    """Whoever has a socket, from its first SYN on."""
+
+    def abort(self) -> None:
+        """Close it, and tell its user."""
+        ...
+
+    def forsake(self) -> None:
+        """Close this process's copy, and touch nothing else: a fork's parent goes on with it."""
+        ...
 
 
 class _Parked(NamedTuple):
@@ -46,7 +61,7 @@ class Io:
     Attributes:
         loop: what runs the jobs.
         ticker: the one timer for all alarms.
-        live: the connections that are not gone.
+        live: who has a socket.
         wanted: who would take a connection that was dialled for somebody else.
     """
 
@@ -58,7 +73,7 @@ class Io:
     ) -> None:
         self.loop = loop
         self.ticker = Ticker(loop)
-        self.live: WeakSet[Connection] = WeakSet()
+        self.live: WeakSet[Holder] = WeakSet()
         self.wanted: Callable[[Connection], None] | None = None
         self._lock = threading.Lock()
         self._monotonic = monotonic
@@ -110,7 +125,9 @@ class Io:
         """Open a TCP connection (see `address.Connecting`)."""
         from lambda_client.address import Connecting  # with the first dial
 
-        return Connecting(self.loop, host, port, seconds, tell)
+        made = Connecting(self.loop, host, port, seconds, tell)
+        self.live.add(made)
+        return made
 
     def next_sid(self) -> int:
         """Return a stream id that no connection of this process has used. Callable anywhere."""
@@ -222,19 +239,24 @@ class IoThread(Io):
     def forsake(self) -> None:
         """This process is a fork of the one whose thread it is: leave to that one what is its own."""
         self._reactor.forsake()
-        for connection in tuple(self.live):
-            connection.forsake()
+        for holder in tuple(self.live):
+            holder.forsake()
 
     def _interrupted(self) -> None:
-        """An exception has broken off what a thread of the user's was doing here.
+        """An exception has broken off what somebody was doing here.
 
         Anything may be half done, so nothing of it is used any more: what may have a hole is nobody's response.
         """
-        for connection in tuple(self.live):
-            connection.abort()
-        session = running_session()
-        if session is not None:
-            session.interrupted()
+        ends = [holder.abort for holder in tuple(self.live)]
+        if (session := running_session()) is not None:
+            ends.append(session.interrupted)
+        for end in ends:
+            try:
+                end()
+            except (RecursionError, MemoryError):  # it is all done again
+                raise
+            except Exception:
+                logger.exception("what was broken off could not be ended as it should")
 
 
 _thread: IoThread | None = None

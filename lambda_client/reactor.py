@@ -90,8 +90,8 @@ class Reactor:
         """Wait for nothing yet; `run` is for a thread of its own.
 
         Args:
-            interrupted: called in the next turn after one that an exception from outside (Ctrl-C, or no
-                stack left) has broken off: anything may be half done, and is not done again.
+            interrupted: called in the next turn after one that an exception from outside (Ctrl-C, no stack or
+                no memory left) has broken off: anything may be half done, and is not done again.
         """
         self._turn = threading.Lock()
         self._main = threading.main_thread().ident
@@ -154,12 +154,17 @@ class Reactor:
         """Be the thread that is always there."""
         self._thread = threading.get_ident()
         while True:
-            self._sleep()
-            with self._turn:
-                self._bell_rung = False
-                if self._is_deaf_for_long:
-                    self._listen()
-                self._run_turn(sockets=not self._deaf, timers=True)
+            try:
+                self._sleep()
+                with self._turn:
+                    self._bell_rung = False
+                    if self._is_deaf_for_long:
+                        self._listen()
+                    self._run_turn(sockets=not self._deaf, timers=True)
+            except (RecursionError, MemoryError):
+                with suppress(RecursionError, MemoryError):
+                    logger.exception("out of memory, or of stack")
+                time.sleep(NAP_SECONDS)  # somebody else may give some back
 
     def _may_be_interrupted(self) -> bool:
         """Whether an exception may be raised at any point of what this thread does."""
@@ -213,8 +218,10 @@ class Reactor:
 
     def _deafen(self) -> None:
         if not self._deaf:
+            self._deaf = (
+                True  # first: whatever breaks this off, somebody will see that it hears again
+            )
             self._doorstep.modify(self._sockets.fileno(), 0)
-            self._deaf = True
 
     # ------------------------------------------------------------ a thread that waits
 
@@ -344,9 +351,7 @@ class Reactor:
         try:
             job()
         except (RecursionError, MemoryError):  # where user code is deep, nothing is wrong here
-            if threading.get_ident() != self._thread:
-                raise
-            logger.exception("out of memory, or of stack")
+            raise
         except Exception:
             logger.exception("a bug of dialback's, please report it")
 
@@ -374,7 +379,8 @@ class Reactor:
             self._sockets.modify(fd, watch.events)
         else:
             del self._watches[fd]
-            self._sockets.unregister(fd)
+            with suppress(FileNotFoundError):  # `_watch` was broken off
+                self._sockets.unregister(fd)
 
     def _serve_sockets(self) -> None:
         # Asked within the turn: what was ready before it may be closed, and its number another socket's.

@@ -141,8 +141,3 @@ class TlsTransport:
         """Close now."""
         self._closed = True
         self._tcp.abort()
-
-    def forsake(self) -> None:
-        """See `Transport`."""
-        self._closed = True
-        self._tcp.forsake()

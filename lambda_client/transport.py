@@ -80,10 +80,6 @@ class Transport(Protocol):
         """Close now."""
         ...
 
-    def forsake(self) -> None:
-        """Close this process's copy of the socket, and touch nothing else: a fork's parent goes on with it."""
-        ...
-
 
 class TcpTransport:
     """A transport over a socket that is connected and does not block."""
@@ -98,6 +94,7 @@ class TcpTransport:
         self._high = 0
         self._paused = False
         self._closing = False
+        self._ended = False  # a job that tells the user so was left
 
     def start(self) -> None:
         """Tell the user that the connection is there, and read from now on."""
@@ -151,7 +148,7 @@ class TcpTransport:
     def _on_writable(self) -> None:
         first = tuple(islice(self._waits, PARTS_MAX))
         rest = self._send(first)
-        if self._closing and not self._waits:
+        if self._ended:
             return  # it has failed
         for _ in first:
             self._waits.popleft()
@@ -222,25 +219,26 @@ class TcpTransport:
         self._fail(None)
 
     def forsake(self) -> None:
-        """See `Transport`."""
-        self._closing = True
+        """Close this process's copy of the socket, and touch nothing else: a fork's parent goes on with it."""
+        self._closing = self._ended = True
         self._waits.clear()
         self._sock.close()
 
     def _fail(self, error: Exception | None) -> None:
-        if self._closing and not self._waits:
+        if self._ended:
             return
+        self._closing = True
         self._loop.remove_reader(self._fd)
         if self._waits:
             self._loop.remove_writer(self._fd)
             self._waits.clear()
             self._size = 0
-        self._closing = True
         self._lose(error)
 
     def _lose(self, error: Exception | None) -> None:
         # Not now: whoever closes a connection is not done with it.
         self._loop.call_soon(lambda: self._lost(error))
+        self._ended = True
 
     def _lost(self, error: Exception | None) -> None:
         try:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lambda_client import StreamClosed, loop, streamify_response
+from lambda_client.dial import Dial
+from protocol.limits import Limits
 from tests.lambda_client.gateway import eventually
 from tests.lambda_client.handlers import call, warm
 from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from tests.lambda_client.gateway import Gateway
 
@@ -84,3 +89,61 @@ def test_a_fork_in_a_handler_disturbs_no_stream(
     assert receipt.status == "end"
     assert exchange.body == b"before and after"
     assert len(gateway.requests) == 1
+
+
+def sockets() -> set[int]:
+    """The inodes of this process's sockets: the same in a fork."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):  # the one that lists them
+            link = os.readlink(f"/proc/self/fd/{name}")
+            if link.startswith("socket:"):
+                found.add(int(link[8:-1]))
+    return found
+
+
+@contextmanager
+def no_answer() -> Iterator[int]:
+    """The port of a listener whose queue is full: the kernel drops whatever SYN comes."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.socket() as waits:
+        waits.connect(full.getsockname())
+        yield full.getsockname()[1]
+
+
+@contextmanager
+def no_word() -> Iterator[int]:
+    """The port of a listener that accepts, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        yield silent.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("where", "scheme", "as_far"),
+    [
+        (no_answer, "ws", "_connecting"),
+        (no_word, "wss", "_connection"),
+        (no_word, "ws", "_connection"),
+    ],
+)
+def test_a_child_has_no_share_in_a_connection_on_its_way(
+    where: Callable[[], AbstractContextManager[int]], scheme: str, as_far: str
+) -> None:
+    io, made, told = loop.io_thread(), list[Dial](), list[object]()
+
+    def dial(port: int) -> None:
+        made.append(Dial(io, f"{scheme}://127.0.0.1:{port}", "token", Limits(), PATIENCE))
+        made[0].tell = told.append
+
+    with where() as port:
+        theirs = sockets()
+        io.submit(lambda: dial(port))
+        eventually(lambda: made and getattr(made[0], as_far) and sockets() - theirs)
+        ours = sockets() - theirs
+        pid = os.fork()
+        if not pid:
+            os._exit(len(ours & sockets()))
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert ours <= sockets()
+        assert not told
+        io.submit(made[0].drop)
+        eventually(lambda: not ours & sockets())

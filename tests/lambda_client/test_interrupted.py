@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambda_client import loop
+from lambda_client import loop, streamify_response
+from lambda_client.dial import Dial, DialError
 from lambda_client.reactor import Reactor
-from tests.lambda_client.handlers import warm
+from protocol.limits import Limits
+from tests.lambda_client.gateway import eventually, silent_address
+from tests.lambda_client.handlers import call, warm
 from tests.lambda_client.interrupting import InterruptionError, respond
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,3 +95,79 @@ def test_what_is_broken_off_within_a_turn_ends_soon_and_is_never_taken_for_whole
     gateway: Gateway, play: Play, error: type[BaseException], first: int
 ) -> None:
     assert not list(interrupt_everywhere(gateway, play, error, first, goes_on=False))
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+def test_what_is_broken_off_ends_a_connection_on_its_way(scheme: str) -> None:
+    io, made, told = loop.io_thread(), list[Dial](), list[object]()
+
+    def dial(url: str) -> None:
+        made.append(Dial(io, url.replace("ws", scheme), "token", Limits(), PATIENCE))
+        made[0].tell = told.append
+
+    with silent_address() as url:
+        io.submit(lambda: dial(url))
+        eventually(lambda: made and made[0]._connection)
+        io.submit(no_memory)
+        eventually(lambda: told)
+    assert isinstance(told[0], DialError)
+
+
+def no_memory() -> None:
+    raise MemoryError
+
+
+def test_no_memory_in_a_turn_of_the_thread_ends_the_response_and_the_next_one_is_whole(
+    gateway: Gateway,
+) -> None:
+    exchange = gateway.exchange()
+
+    @streamify_response
+    def handler(event: Any, stream: Any, context: Any) -> None:
+        stream.write(b"before")
+        eventually(lambda: exchange.body == b"before")
+        failed = threading.Event()
+
+        def fail() -> None:
+            failed.set()
+            no_memory()
+
+        loop.io_thread().submit(fail)
+        assert failed.wait(PATIENCE)  # on no other thread: this one waits
+        eventually(lambda: stream.write(b"x"))
+
+    assert call(handler, exchange).status == "reset"
+    assert not exchange.stream.ended
+    warm(gateway)
+
+
+@pytest.mark.parametrize("where", ["_doze", "_serve_sockets", "_ring_timers", "_do"])
+def test_the_thread_outlives_what_its_turns_break_off_by(
+    where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ran, told = threading.Event(), threading.Event()
+    made = Reactor(told.set)
+    original, failed = getattr(made, where), list[bool]()
+
+    def fail_once(*args: Any) -> Any:
+        if not failed:
+            failed.append(True)
+            raise MemoryError
+        return original(*args)
+
+    setattr(made, where, fail_once)
+
+    def run() -> None:
+        with suppress(SystemExit):
+            made.run()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    made.call_soon_threadsafe(lambda: None)
+    eventually(lambda: failed)
+    made.call_soon_threadsafe(ran.set)
+    assert ran.wait(PATIENCE)
+    assert told.is_set() or where == "_doze"  # which touches nothing
+    assert "out of memory" in caplog.text
+    made.call_soon_threadsafe(sys.exit)
+    thread.join(PATIENCE)
