@@ -15,7 +15,7 @@ class Flag:
 
     def __init__(self) -> None:
         self._is_set = False
-        self._waiters: tuple[asyncio.Future[None], ...] = ()
+        self._waiters: list[asyncio.Future[None]] = []
 
     def is_set(self) -> bool:
         """Whether it has happened."""
@@ -37,11 +37,11 @@ class Flag:
         if self._is_set:
             return
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters += (waiter,)
+        self._waiters.append(waiter)
         try:
             await waiter
         finally:
-            self._waiters = tuple(one for one in self._waiters if one is not waiter)
+            self._waiters.remove(waiter)
 
     async def within(self, seconds: float) -> bool:
         """Wait so long at most; whether it has happened."""

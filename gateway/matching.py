@@ -148,17 +148,19 @@ class Sites(Generic[T]):
         """Return the site of a host pattern, made if need be."""
         return self._any if host is None else self._hosts.setdefault(host, Site())
 
-    def serving(self, host: bytes) -> Iterator[Site[T]]:
-        """Yield the sites for a Host header, the most specific first."""
+    def serving(self, host: bytes) -> list[Site[T]]:
+        """Return the sites for a Host header, the most specific first."""
+        sites: list[Site[T]] = []
         if self._hosts:
             name = _host_name(host)
             if name in self._hosts and not name.startswith("*"):
-                yield self._hosts[name]
+                sites.append(self._hosts[name])
             while name:
                 _, _, name = name.partition(".")
                 if (site := self._hosts.get("*." + name)) is not None:
-                    yield site
-        yield self._any
+                    sites.append(site)
+        sites.append(self._any)
+        return sites
 
 
 def _host_name(header: bytes) -> str:

@@ -77,7 +77,10 @@ class EdgeRequest(msgspec.Struct, frozen=True):
 
     def header(self, name: bytes) -> bytes | None:
         """Return the first value of a header (`name` in lower case), or None."""
-        return next((value for key, value in self.headers if key == name), None)
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
 
 
 class Served(Protocol):

@@ -91,14 +91,15 @@ def content_length(headers: HeaderList) -> int | None:
     Raises:
         HeadError: more than one Content-Length, or one that is not decimal digits.
     """
-    lengths = [value for name, value in headers if name == b"content-length"]
-    if not lengths:
-        return None
-    if len(lengths) > 1:
-        raise HeadError("repeated", b"content-length")
-    if not (lengths[0].isdigit() and len(lengths[0]) < 19):
-        raise HeadError("not a decimal number", b"content-length")
-    return int(lengths[0])
+    length = None
+    for name, value in headers:
+        if name == b"content-length":
+            if length is not None:
+                raise HeadError("repeated", name)
+            if not (value.isdigit() and len(value) < 19):
+                raise HeadError("not a decimal number", name)
+            length = int(value)
+    return length
 
 
 def strip_hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> HeaderList:
@@ -108,9 +109,9 @@ def strip_hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> HeaderList:
     nothing after the next hop could do without it.
     """
     headers = tuple(headers)
-    connection = [value for name, value in headers if name == b"connection"]
-    dropped = HOP_BY_HOP
-    if connection:
-        named = {option.strip().lower() for option in b",".join(connection).split(b",")}
-        dropped = (HOP_BY_HOP | named) - {b"host"}
-    return tuple([pair for pair in headers if pair[0] not in dropped])
+    kept = tuple([pair for pair in headers if pair[0] not in HOP_BY_HOP])
+    if len(kept) == len(headers):  # Connection itself would have been dropped
+        return kept
+    options = b",".join([value for name, value in headers if name == b"connection"]).split(b",")
+    named = {option.strip().lower() for option in options} - {b"host"}
+    return tuple([pair for pair in kept if pair[0] not in named])

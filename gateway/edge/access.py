@@ -7,7 +7,9 @@ the call returns, a moment later. The line waits so long for it.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, NamedTuple
+import time
+from functools import partial
+from typing import TYPE_CHECKING
 
 from gateway.deadlines import Deadlines
 from protocol.limits import shorten
@@ -30,20 +32,6 @@ strangers fill the log."""
 
 DRAINING = "draining"
 """The reason where the edge itself ended what was going on."""
-
-
-class Ended(NamedTuple):
-    """How a request of a route ended, as the edge saw it.
-
-    Attributes:
-        outcome: ``completed``, ``failed`` or ``cancelled``.
-        note: why, if it failed.
-        seconds: after how long.
-    """
-
-    outcome: str
-    note: str
-    seconds: float
 
 
 class AccessLog:
@@ -72,26 +60,30 @@ class AccessLog:
         facts |= {"outcome": "refused", "reason": "preflight"}
         _write(facts | {"status": sink.status, "ms": 0.0, "bytes": sink.body_bytes})
 
-    def served(self, sink: Sink, request: EdgeRequest, route: str, ended: Ended) -> None:
+    def served(
+        self, sink: Sink, request: EdgeRequest, route: str, outcome: str, note: str, seconds: float
+    ) -> None:
         """A request of a route is over; its line, if anybody reads it, follows now or in a moment.
 
         Args:
             sink: what its client got.
             request: it.
             route: its label.
-            ended: how it ended.
+            outcome: ``completed``, ``failed`` or ``cancelled``.
+            note: why, if it failed.
+            seconds: how long it took.
         """
-        if not log.isEnabledFor(_level(ended.outcome)):
+        if not log.isEnabledFor(_level(outcome)):
             return
         facts: Facts = {
             "exchange": sink.exchange_id,
             "route": route,
             **self._request(request),
             "status": sink.status,
-            "outcome": ended.outcome,
-            "ms": round(ended.seconds * 1000, 1),
+            "outcome": outcome,
+            "ms": round(seconds * 1000, 1),
             "bytes": sink.body_bytes,
-            "note": shorten(ended.note),
+            "note": note and shorten(note),
         }
         if sink.compressed is not None:
             facts["compressed"] = sink.compressed
@@ -124,7 +116,7 @@ class AccessLog:
 
     def _wait(self, exchange_id: str, facts: Facts, exchange: Served) -> None:
         self._waiting[exchange_id] = facts, exchange
-        exchange.on_return = lambda: self._returned(exchange_id)
+        exchange.on_return = partial(self._returned, exchange_id)
         self._patience.begin(exchange_id)
 
     def _returned(self, exchange_id: str) -> None:
@@ -150,15 +142,27 @@ def _level(outcome: object) -> int:
     return logging.WARNING if outcome == "failed" else logging.INFO
 
 
+_MODELS = {
+    level: logging.LogRecord(log.name, level, "", 0, "%s %s", (), None)
+    for level in (logging.INFO, logging.WARNING)
+}
+
+
 def _write(facts: Facts) -> None:
-    """Write it; as `Logger.info` would, at half its cost: nobody asks which line of code it was."""
+    """Write it; as `Logger.info` would, at a third of its cost: all that such records share is looked up once."""
     level = _level(facts["outcome"])
     if not log.isEnabledFor(level):
         return
     if not facts.get("note"):
         facts.pop("note", None)
-    message = "%s %s" if "path" in facts else "unreadable request"
-    arguments = (facts["method"], facts["path"]) if "path" in facts else ()
-    record = logging.LogRecord(log.name, level, "", 0, message, arguments, None)
-    vars(record).update(facts, facts=facts)
+    model = _MODELS[level]
+    record = logging.LogRecord.__new__(logging.LogRecord)
+    vars(record).update(vars(model), **facts, facts=facts)
+    record.created = now = time.time()
+    record.msecs = float(int(now % 1 * 1000))
+    record.relativeCreated = model.relativeCreated + (now - model.created) * 1000
+    if "path" in facts:
+        record.args = (facts["method"], facts["path"])
+    else:
+        record.msg = "unreadable request"
     log.handle(record)

@@ -38,7 +38,8 @@ def enter(routes: RouteTable, request: EdgeRequest, sink: Sink) -> tuple[Route, 
     keys = routes.keys(request.path, request.method, host)
     if request.method == "OPTIONS" and _answers_preflight(routes, request, host, sink):
         return None
-    _check(keys, request)
+    if keys:
+        _check(keys, request)
     route = routes.match(request.path, request.method, host)
     if route is None:
         raise NotFound

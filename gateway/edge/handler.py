@@ -8,7 +8,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from gateway.edge.access import AccessLog, Ended
+from gateway.edge.access import AccessLog
 from gateway.edge.entrance import enter
 from gateway.edge.hangup import HangupWatch
 from gateway.edge.origin import Proxies
@@ -79,8 +79,7 @@ class EdgeHandler:
         self._draining = False
         self._hangups = HangupWatch()
         self._open: dict[Sink, asyncio.Task[object] | None] = {}
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle: asyncio.Event | None = None  # once somebody waits for it
 
     def drain(self) -> None:
         """Refuse what comes from now on, and close each connection after its response."""
@@ -90,7 +89,9 @@ class EdgeHandler:
 
     async def idle(self) -> None:
         """Wait until nothing is being served."""
-        await self._idle.wait()
+        while self._open:
+            self._idle = self._idle or asyncio.Event()
+            await self._idle.wait()
 
     def close(self) -> None:
         """Let go of what the handler holds beside its requests."""
@@ -110,7 +111,6 @@ class EdgeHandler:
         sink = Sink(request, os.urandom(16).hex(), keep_alive=not self._draining)
         body = StreamedBody(request, lambda: sink.started, self._upload_grace)
         self._open[sink] = asyncio.current_task()
-        self._idle.clear()
         try:
             if body.complete:
                 await self._serve(request, body, sink)
@@ -129,10 +129,13 @@ class EdgeHandler:
             body.close()
             sink.close()
             del self._open[sink]
-            if not self._open:
+            if self._idle is not None and not self._open:
                 self._idle.set()
+                self._idle = None
+        if sink.keep_alive:
+            return SENT
         await sink.leave()
-        return SENT if sink.keep_alive else SENT_LAST
+        return SENT_LAST
 
     async def _serve(self, request: web.BaseRequest, body: StreamedBody, sink: Sink) -> None:
         edge_request = read_request(request, body, self._proxies, sink.exchange_id)
@@ -147,9 +150,8 @@ class EdgeHandler:
         if found is None:
             self._telemetry.preflights += 1
             self.access.preflight(sink, edge_request)
-            return
-        route, edge_request = found
-        await self._exchange(edge_request, body, route, sink)
+        else:
+            await self._exchange(*found, body, sink)
 
     def _admit(self, request: web.BaseRequest, sink: Sink) -> None:
         if self._draining:
@@ -161,39 +163,33 @@ class EdgeHandler:
             raise
 
     async def _exchange(
-        self, edge_request: EdgeRequest, body: StreamedBody, route: Route, sink: Sink
+        self, route: Route, edge_request: EdgeRequest, body: StreamedBody, sink: Sink
     ) -> None:
+        """Let the driver serve, answer what it raises, and have it all logged."""
         begun = time.monotonic()
         sink.tell_events, sink.heartbeat = route.sse_error_event, route.sse_heartbeat
         sink.compress = route.compress
         body.most = route.request_body_max
-        outcome, note = "failed", ""
-        try:
-            note = await self._drive(edge_request, body, route, sink)
-            outcome = sink.outcome.value
-        except asyncio.CancelledError:
-            # Our own reset comes back as a lost connection, and that as a cancellation.
-            outcome = "cancelled" if sink.outcome is Outcome.OPEN else sink.outcome.value
-            raise
-        finally:
-            ended = Ended(outcome, note, time.monotonic() - begun)
-            self.access.served(sink, edge_request, route.label, ended)
-
-    async def _drive(
-        self, edge_request: EdgeRequest, body: StreamedBody, route: Route, sink: Sink
-    ) -> str:
-        """Let the driver serve; answer what it raises. Return a note for the log."""
+        note, if_open = "", "failed"
         try:
             to = SlicingSink(sink) if route.compress else sink
             await self._driver.serve(edge_request, route, to, sink.exchange_id)
+        except asyncio.CancelledError:
+            # Our own reset comes back as a lost connection, and that as a cancellation.
+            if_open = "cancelled"
+            raise
         except GatewayError as error:
-            return _end_with(sink, body, error)
+            note = _end_with(sink, body, error)
         except Exception as error:  # a bug of ours must not leave a client without an end
             log.exception("serving failed", extra={"exchange": sink.exchange_id})
-            return _end_with(sink, body, _internal(error))
-        if sink.outcome is Outcome.OPEN:
-            return _end_with(sink, body, _internal(RuntimeError("left without an end")))
-        return ""
+            note = _end_with(sink, body, _internal(error))
+        else:
+            if sink.outcome is Outcome.OPEN:
+                note = _end_with(sink, body, _internal(RuntimeError("left without an end")))
+        finally:
+            outcome = if_open if sink.outcome is Outcome.OPEN else sink.outcome
+            seconds = time.monotonic() - begun
+            self.access.served(sink, edge_request, route.label, outcome, note, seconds)
 
 
 def _shut_down(sink: Sink) -> None:

@@ -194,6 +194,9 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
 
 def _port(headers: HeaderList, scheme: str) -> bytes:
     """Return the port that the client asked, by the Host header."""
-    host = next((value for name, value in headers if name == b"host"), b"")
-    _, _, port = host.rpartition(b":")
+    port = b""
+    for name, value in headers:
+        if name == b"host":
+            port = value.rpartition(b":")[2]
+            break
     return port if port.isdigit() else b"443" if scheme == "https" else b"80"

@@ -9,6 +9,8 @@ from gateway.edge.request import authority_of
 from gateway.errors import BadRequest, CodingNotSupported, HeadTooLarge, UpgradeNotSupported
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aiohttp import web
 
 HEAD_MAX = 64 * 1024
@@ -34,9 +36,10 @@ def check_request_head(request: web.BaseRequest) -> None:
         HeadTooLarge: more headers than fit an event.
         BadRequest: it names no host that could be one.
     """
-    if _wants_upgrade(request):
+    headers = request.headers
+    if request.method == "CONNECT" or ("Upgrade" in headers and _wants_upgrade(headers)):
         raise UpgradeNotSupported
-    if request.headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
+    if headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
         raise CodingNotSupported  # RFC 9112 section 6.1
     size = 0
     for name, value in request.raw_headers:
@@ -45,16 +48,14 @@ def check_request_head(request: web.BaseRequest) -> None:
             raise BadRequest("the Host header is no host")
     if size > HEAD_MAX:
         raise HeadTooLarge
-    authority = authority_of(request.raw_path)
-    if authority is not None and not _HOST.fullmatch(authority):
-        raise BadRequest("the request target names no host")
+    if not request.raw_path.startswith("/"):
+        authority = authority_of(request.raw_path)
+        if authority is not None and not _HOST.fullmatch(authority):
+            raise BadRequest("the request target names no host")
 
 
-def _wants_upgrade(request: web.BaseRequest) -> bool:
-    if request.method == "CONNECT":
-        return True
-    upgrade = request.headers.get("Upgrade")
-    if upgrade is None or "upgrade" not in request.headers.get("Connection", "").lower():
+def _wants_upgrade(headers: Mapping[str, str]) -> bool:
+    if "upgrade" not in headers.get("Connection", "").lower():
         return False
-    offers = {offer.strip().lower() for offer in upgrade.split(",")}
+    offers = {offer.strip().lower() for offer in headers["Upgrade"].split(",")}
     return bool(offers - _IGNORED_UPGRADES - {""})

@@ -166,11 +166,12 @@ def read_request(
         proxies: whose word counts.
         exchange_id: what a trace that begins here is named after.
     """
-    path, query = split_target(request.raw_path)
-    received = ((name.lower(), value) for name, value in request.raw_headers)
-    host = authority_of(request.raw_path)
+    target = request.raw_path
+    path, query = split_target(target)
+    received = [(name.lower(), value) for name, value in request.raw_headers]
+    host = None if target.startswith("/") else authority_of(target)
     if host is not None:  # RFC 9112 section 3.2.2: then it counts, and Host does not
-        received = ((name, host if name == b"host" else value) for name, value in received)
+        received = [(name, host if name == b"host" else value) for name, value in received]
     origin = proxies.origin(request.remote or "", request.scheme, strip_hop_by_hop(received))
     headers, trace_id = with_trace(origin.headers, exchange_id, time.time())
     return EdgeRequest(

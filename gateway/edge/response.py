@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, cast
 
 from gateway.edge.compression import negotiate
@@ -52,7 +52,7 @@ TELL_PAUSE = 0.1
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
-class Outcome(Enum):
+class Outcome(StrEnum):
     """How a response ended."""
 
     OPEN = "open"
@@ -72,6 +72,7 @@ class Sink:
     Attributes:
         exchange_id: 32 hex digits.
         status: the status sent, or None.
+        keep_alive: whether another request may follow on this connection.
         body_bytes: body bytes handed to the transport.
         outcome: how it ended.
         account: of the exchange that it answers.
@@ -89,7 +90,7 @@ class Sink:
         self._tls = self._transport if isinstance(self._transport, TlsTransport) else None
         self._loop = asyncio.get_running_loop()
         self.exchange_id = exchange_id
-        self._keep_alive = keep_alive and request.keep_alive
+        self.keep_alive = keep_alive and request.keep_alive
         self._framing = Framing.NONE
         self._remaining = 0
         self._last_byte = b""
@@ -115,20 +116,15 @@ class Sink:
         """Whether the head is on its way: too late for another response."""
         return self.status is not None
 
-    @property
-    def keep_alive(self) -> bool:
-        """Whether another request may follow on this connection."""
-        return self._keep_alive
-
     def close_after(self) -> None:
         """Let no further request follow on this connection."""
-        self._keep_alive = False
+        self.keep_alive = False
 
     # ------------------------------------------------------------ gateway.messages.ResponseSink
 
     def begin(self, status: int, headers: HeaderList, *, length: int | None) -> None:
         """Send the response head; it waits for this turn's body bytes, if there are any."""
-        if self.started:
+        if self.status is not None:
             raise RuntimeError("the response head is sent already")
         if self.rewrite is not None:
             headers = self.rewrite(headers)
@@ -142,10 +138,10 @@ class Sink:
         if self._tls is not None:
             self._tls.truncated = True  # until `end`, however it comes to be closed
         if framing is Framing.CLOSE:
-            self._keep_alive = False
+            self.keep_alive = False
             reset_on_close(self._transport)  # a FIN is the clean end, even if we are killed
         promised = None if status == 204 else promised  # RFC 9110 section 8.6; else as of a GET
-        ours = framing_lines(framing, self._request, promised, keep_alive=self._keep_alive)
+        ours = framing_lines(framing, self._request, promised, keep_alive=self.keep_alive)
         ours.append(EXCHANGE_HEADER + b": " + self.exchange_id.encode())
         self._hold((render_head(self._request.version, status, headers, ours, events=events),))
         self._framing, self._remaining = framing, promised or 0
@@ -349,7 +345,7 @@ class Sink:
 
     def _fail(self) -> None:
         self.outcome = Outcome.FAILED
-        self._keep_alive = False
+        self.keep_alive = False
 
     def _reset(self) -> None:
         self._held = ()

@@ -30,11 +30,11 @@ def with_trace(headers: HeaderList, exchange_id: str, now: float) -> tuple[Heade
     Returns:
         The headers, with both notations; and the value of ``X-Amzn-Trace-Id``.
     """
-    found = {pair[0]: pair[1].strip() for pair in headers if pair[0] in _TRACE}
-    if not found:
+    named = dict(headers)
+    if _TRACE.isdisjoint(named):
         return _begun(headers, exchange_id, now)
-    amazon = _valid_amazon(found.get(b"x-amzn-trace-id", b""))
-    w3c = _valid_w3c(found.get(b"traceparent", b""))
+    amazon = _valid_amazon(named.get(b"x-amzn-trace-id", b"").strip())
+    w3c = _valid_w3c(named.get(b"traceparent", b"").strip())
     if amazon is not None and w3c is not None:
         return headers, amazon.decode()
     kept = tuple([pair for pair in headers if pair[0] not in _TRACE])

@@ -26,14 +26,20 @@ class Gate:
         """How many wait for a place."""
         return len(self._waiting)
 
+    def take(self) -> bool:
+        """Take a place if one is free; whether it was."""
+        if self._free <= 0:
+            return False
+        self._free -= 1
+        return True
+
     async def enter(self) -> None:
         """Take a place, waiting for one if the queue has room.
 
         Raises:
             Overloaded: the queue is full too.
         """
-        if self._free > 0:
-            self._free -= 1
+        if self.take():
             return
         if len(self._waiting) >= self._queue:
             raise Overloaded(f"{self._queue} requests wait already", retry_after=RETRY_AFTER)

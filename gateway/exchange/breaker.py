@@ -54,6 +54,7 @@ class Breaker:
 
     Attributes:
         state: whether calls go out.
+        unaware: whether the function is known to answer without ever dialling.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Breaker:
         chance: Callable[[], float] = random,
     ) -> None:
         self.state = BreakerState.CLOSED
+        self.unaware = False
         self._first_pause = pause
         self._on_change = on_change
         self._chance = chance
@@ -71,7 +73,6 @@ class Breaker:
         self._probe_at = 0.0
         self._probe: Trial | None = None
         self._probe_until = 0.0
-        self._unaware = False
 
     def wait(self, now: float) -> float | None:
         """Return the seconds after which to come back, or None if a call may go out now."""
@@ -86,22 +87,29 @@ class Breaker:
 
         The trial must be told what came of it, `over` at the latest.
         """
+        if self.state is BreakerState.CLOSED:
+            return Trial(self)
         if self.wait(now) is not None:
             return None
-        trial = Trial(self)
-        if self.state is not BreakerState.CLOSED:
-            self._probe = trial
-            self._probe_until = now + PROBE_PATIENCE
-            self._move(BreakerState.HALF_OPEN, 0.0)
+        self._probe = trial = Trial(self)
+        self._probe_until = now + PROBE_PATIENCE
+        self._move(BreakerState.HALF_OPEN, 0.0)
         return trial
 
     # ------------------------------------------------------------ what trials say
 
-    def fine(self) -> None:
-        """A call was not in vain; even an old one proves that the way is open."""
+    def fine(self, *, unaware: bool | None = None) -> None:
+        """A call was not in vain; even an old one proves that the way is open.
+
+        Args:
+            unaware: whether the function answered without dialling, if that is known.
+        """
         self._probe = None
         self._in_vain = self._openings = 0
-        self._move(BreakerState.CLOSED, 0.0)
+        if unaware is not None:
+            self.unaware = unaware
+        if self.state is not BreakerState.CLOSED:
+            self._move(BreakerState.CLOSED, 0.0)
 
     def in_vain(self, trial: Trial, now: float) -> None:
         """A call was in vain. Those from before it opened have been counted enough."""
@@ -119,15 +127,6 @@ class Breaker:
         """A call taught nothing: if it was the probe, another may go out."""
         self._settle(trial)
 
-    @property
-    def unaware(self) -> bool:
-        """Whether the function is known to answer without ever dialling."""
-        return self._unaware
-
-    def know(self, *, unaware: bool) -> None:
-        """Note whether the function dials."""
-        self._unaware = unaware
-
     def _settle(self, trial: Trial) -> bool:
         was_probe = self._probe is trial
         if was_probe:
@@ -135,7 +134,7 @@ class Breaker:
         return was_probe
 
     def _move(self, state: BreakerState, pause: float) -> None:
-        if state is not self.state:
+        if state is not self.state:  # a probe may follow another that was given up
             self.state = state
             self._on_change(state, pause)
 
@@ -150,15 +149,14 @@ class Trial:
 
     def reached(self) -> None:
         """The function attached, or its library reported: all is well."""
-        if (breaker := self._take()) is not None:
-            breaker.know(unaware=False)
-            breaker.fine()
+        if self._breaker is not None:
+            self._breaker.fine(unaware=False)
+            self._breaker = None
 
     def answered(self) -> None:
         """The function returned an ordinary answer: it does not know of callbacks."""
         if (breaker := self._take()) is not None:
-            breaker.know(unaware=True)
-            breaker.fine()
+            breaker.fine(unaware=True)
 
     def ran(self) -> None:
         """The function ran, though it failed by itself."""
@@ -181,8 +179,9 @@ class Trial:
 
     def over(self) -> None:
         """Nothing more will be learnt."""
-        if (breaker := self._take()) is not None:
-            breaker.nothing(self)
+        if self._breaker is not None:
+            self._breaker.nothing(self)
+            self._breaker = None
 
     def _take(self) -> Breaker | None:
         breaker, self._breaker = self._breaker, None

@@ -27,6 +27,7 @@ from gateway.tokens import Grant
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gateway.exchange.breaker import Trial
     from gateway.exchange.invocation import CallbackOffer
     from gateway.invoke.base import Invoker
     from gateway.journal.store import JournalStore
@@ -124,11 +125,19 @@ class Driver:
             asyncio.CancelledError: the client left.
         """
         exchange = Exchange(exchange_id, route=route.label, method=request.method, now=monotonic())
-        lane = self._lane(route)
+        lane = self._lanes.get(route.label) or self._make_lane(route)
         self._active[exchange_id] = exchange
         sink.account.exchange = exchange
         try:
-            await self._serve(exchange, request, sink, lane)
+            body, whole, trial = await self._admit(exchange, request, lane)
+            run = self._begin(exchange, request, sink, lane, trial, body if whole else None)
+            try:
+                if not whole:
+                    run.upload(body)
+                await run.drive()
+            finally:
+                self._runs.discard(run)
+                self._store.bury(run.journal, monotonic())
         except GatewayError as error:
             exchange.status = error.status  # the edge answers with it
             raise
@@ -139,12 +148,21 @@ class Driver:
             seconds = (exchange.ended or exchange.started) - exchange.started
             lane.telemetry.end(exchange.outcome, exchange.reason, seconds, exchange)
 
-    async def _serve(
-        self, exchange: Exchange, request: EdgeRequest, sink: ResponseSink, lane: Lane
-    ) -> None:
+    async def _admit(
+        self, exchange: Exchange, request: EdgeRequest, lane: Lane
+    ) -> tuple[bytes, bool, Trial]:
+        """Read what the event carries of the body, and whether that is all; then take a place.
+
+        In this order: a client that sends slowly holds no place that others could use.
+        """
         try:
-            body, whole = await self._read_body(request, lane)
-            exchange.request_bytes = len(body)
+            self._check_open()
+            lane.check()
+            body, whole = b"", True
+            if request.body.length != 0:
+                body, whole = await _read_body(request, lane.route)
+                self._check_open()
+                exchange.request_bytes = len(body)
             trial = await lane.enter()
         except GatewayError as error:
             exchange.on(Event.REFUSED, monotonic(), error)
@@ -152,13 +170,26 @@ class Driver:
         except asyncio.CancelledError:
             exchange.on(Event.CLIENT_GONE, monotonic())
             raise
+        return body, whole, trial
+
+    def _begin(
+        self,
+        exchange: Exchange,
+        request: EdgeRequest,
+        sink: ResponseSink,
+        lane: Lane,
+        trial: Trial,
+        body: bytes | None,
+    ) -> ExchangeRun:
+        """Call the function; `body` None: it goes over the callback."""
+        now = exchange.invoked = monotonic()
+        offer = self._tight_offer if self._store.budget.tight else self._usual_offer
         run = ExchangeRun(exchange, request, sink, lane, trial)
         try:
-            exchange.on(Event.ADMITTED, monotonic())
-            exchange.invoked = monotonic()
+            exchange.on(Event.ADMITTED, now)
             grant = self._grant(exchange, lane.route)
-            journal = run.open_journal(self._offer, grant, upload=not whole)
-            run.invocation = self._invocation(request, lane.route, grant, body if whole else None)
+            journal = run.open_journal(offer, grant, upload=body is None)
+            run.invocation = _invocation(request, lane.route, grant, offer, body)
         except BaseException:
             trial.over()
             lane.gate.leave()
@@ -167,29 +198,10 @@ class Driver:
         self._runs.add(run)
         invoker = self._invokers[lane.route.label]
         exchange.returned = False
-        leg = InvokeLeg(exchange, run, lane, trial, invoker)
+        leg = InvokeLeg(exchange, run, lane, trial, invoker, self._leg_ended)
         self._legs.add(leg)
-        leg.start(self._leg_ended)  # from here on the place is the leg's
-        try:
-            if not whole:
-                run.upload(body)
-            await run.drive()
-        finally:
-            self._runs.discard(run)
-            self._store.bury(journal, monotonic())
-
-    async def _read_body(self, request: EdgeRequest, lane: Lane) -> tuple[bytes, bool]:
-        """Return what the event carries, and whether that is all.
-
-        This comes before the gate: a client that sends slowly holds no place that others could use.
-        """
-        self._check_open()
-        lane.check()
-        if request.body.length == 0:
-            return b"", True
-        read = await _read_body(request, lane.route)
-        self._check_open()
-        return read
+        leg.call()  # from here on the place is the leg's
+        return run
 
     def _check_open(self) -> None:
         if self._draining:
@@ -197,15 +209,9 @@ class Driver:
         if not self._store.budget.admit():
             raise MemoryUsedUp("the memory budget is used up", retry_after=RETRY_AFTER)
 
-    @property
-    def _offer(self) -> CallbackOffer:
-        return self._tight_offer if self._store.budget.tight else self._usual_offer
-
-    def _lane(self, route: Route) -> Lane:
-        lane = self._lanes.get(route.label)
-        if lane is None:
-            telemetry = self._telemetry.route(route.label)
-            lane = self._lanes[route.label] = Lane(route, telemetry, self._timing)
+    def _make_lane(self, route: Route) -> Lane:
+        telemetry = self._telemetry.route(route.label)
+        lane = self._lanes[route.label] = Lane(route, telemetry, self._timing)
         return lane
 
     # ------------------------------------------------------------ the invoke leg
@@ -216,27 +222,6 @@ class Driver:
         lifetime = route.timeout + 2 * self._timing.resume_grace
         token = self._tokens.mint(xid, FIRST_INVOCATION, now=time.time(), lifetime=lifetime)
         return Grant(xid, FIRST_INVOCATION, token)
-
-    def _invocation(
-        self, request: EdgeRequest, route: Route, grant: Grant, body: bytes | None
-    ) -> Invocation:
-        """Write what the function is called with; `body` None: it goes over the callback."""
-        upload = None if body is not None else _length_for_envelope(request)
-        build = build_event if route.payload == "2.0" else build_event_v1
-        event = build(request, exchange_id=grant.xid.hex(), body=body or None, now=time.time())
-        return Invocation(
-            event=event,
-            client_context=client_context(self._offer, grant, upload=upload),
-            timeout=route.timeout,
-            call=HttpCall(
-                request.method,
-                request.path,
-                request.query,
-                request.headers,
-                body or b"",
-            ),
-            trace_id=request.trace_id,
-        )
 
     def _leg_ended(self, leg: InvokeLeg) -> None:
         self._legs.discard(leg)
@@ -260,6 +245,28 @@ async def _read_body(request: EdgeRequest, route: Route) -> tuple[bytes, bool]:
     if not whole and route.request_body == "inline":
         raise RequestBodyTooLarge.over(limit)
     return body, whole
+
+
+def _invocation(
+    request: EdgeRequest, route: Route, grant: Grant, offer: CallbackOffer, body: bytes | None
+) -> Invocation:
+    """Write what the function is called with; `body` None: it goes over the callback."""
+    upload = None if body is not None else _length_for_envelope(request)
+    build = build_event if route.payload == "2.0" else build_event_v1
+    event = build(request, exchange_id=grant.xid.hex(), body=body or None, now=time.time())
+    return Invocation(
+        event=event,
+        client_context=client_context(offer, grant, upload=upload),
+        timeout=route.timeout,
+        call=HttpCall(
+            request.method,
+            request.path,
+            request.query,
+            request.headers,
+            body or b"",
+        ),
+        trace_id=request.trace_id,
+    )
 
 
 def _length_for_envelope(request: EdgeRequest) -> int:

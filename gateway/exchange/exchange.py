@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gateway.errors import GatewayError
-from gateway.exchange.states import IGNORED, MOVES, TABLE, Event, State
+from gateway.exchange.states import EVENTS, MOVES, TABLE, Event, State
 from protocol.limits import shorten
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Exchange:
         self.failure: GatewayError | None = None
         self.ignored = 0
 
-    def on(self, event: Event, now: float, failure: GatewayError | None = None) -> None:
+    def on(self, event: Event, now: float, failure: GatewayError | None = None) -> bool:
         """Let an event happen.
 
         Args:
@@ -119,22 +119,30 @@ class Exchange:
             now: monotonic seconds.
             failure: kept as the reason if this is the event that ends the exchange.
 
+        Returns:
+            Whether this is that event.
+
         Raises:
             transitions.MachineError: the table holds the event impossible in this state: a bug.
         """
-        if TABLE[self.state].get(event, event) is IGNORED:
-            self.ignored += 1
-            return
-        MOVES[event].trigger(self)
-        if self.state.terminal:
+        target = MOVES[event].get(self.state)
+        if target is None:
+            if event in TABLE[self.state]:
+                self.ignored += 1
+            else:
+                EVENTS[event].trigger(self)  # raises
+            return False
+        self.state = target
+        if target.terminal:
             self.ended = now
             self.cause = event
             self.failure = failure or self.failure
+        return target.terminal
 
     @property
     def outcome(self) -> str:
         """``completed``, ``failed`` or ``cancelled``, once it is being served no more."""
-        return self.state.value if self.state.terminal else State.FAILED.value
+        return self.state.outcome
 
     def close(self, now: float) -> None:
         """Nobody serves it any more: keep the reason in one word, and nothing of the request.

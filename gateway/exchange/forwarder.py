@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from gateway.journal.memory import MemoryJournal
     from gateway.messages import ResponseSink
+    from gateway.telemetry.route import Traffic
 
 
 class Forwarder:
@@ -23,8 +24,8 @@ class Forwarder:
     Args:
         journal: where the bytes come from.
         sink: where they go.
+        exchange: counts what is written.
         write_stall: seconds that the client may take nothing.
-        on_written: called with the number of bytes of each write.
         on_flushed: called once, when the body ended and the transport took its last byte.
         on_stalled: called when the client took nothing for `write_stall` seconds.
     """
@@ -33,16 +34,16 @@ class Forwarder:
         self,
         journal: MemoryJournal,
         sink: ResponseSink,
+        exchange: Traffic,
         *,
         write_stall: float,
-        on_written: Callable[[int], None],
         on_flushed: Callable[[], None],
         on_stalled: Callable[[], None],
     ) -> None:
         self._journal = journal
         self._sink = sink
+        self._exchange = exchange
         self._write_stall = write_stall
-        self._on_written = on_written
         self._on_flushed = on_flushed
         self._on_stalled = on_stalled
         self._scheduled = False
@@ -62,8 +63,8 @@ class Forwarder:
         parts = self._journal.read_body()
         if parts:
             self._write(parts)
-        else:
-            self._end_if_exhausted()
+        elif self._journal.ended:
+            self._end()
 
     def close(self) -> None:
         """Stop; nothing more is written."""
@@ -78,21 +79,20 @@ class Forwarder:
 
     def _write(self, parts: list[bytes]) -> None:
         size = sum(map(len, parts))
-        self._sink.write(parts, last=self._journal.exhausted)
-        self._on_written(size)
+        last = self._journal.ended
+        self._sink.write(parts, last=last)
+        self._exchange.body_bytes += size
+        self._exchange.edge_writes += 1
         if self._sink.blocked:
             self._waiting = asyncio.create_task(self._wait(size))
-        else:
-            self._taken(size)
-
-    def _taken(self, size: int) -> None:
+            return
         self._journal.taken(size)
-        self._end_if_exhausted()
+        if last:
+            self._end()
 
-    def _end_if_exhausted(self) -> None:
-        if self._journal.exhausted:
-            self._open = False
-            self._on_flushed()
+    def _end(self) -> None:
+        self._open = False
+        self._on_flushed()
 
     async def _wait(self, size: int) -> None:
         try:
@@ -102,8 +102,11 @@ class Forwarder:
             self._on_stalled()
             return
         self._waiting = None
-        self._taken(size)
-        self.readable()
+        self._journal.taken(size)
+        if self._journal.exhausted:
+            self._end()
+        else:
+            self.readable()
 
     async def _drained(self) -> bool:
         """Wait for the sink; False if the client left.

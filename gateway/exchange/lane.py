@@ -50,9 +50,10 @@ class Lane:
         Raises:
             CalledInVain: not now.
         """
-        seconds = self._breaker.wait(monotonic())
-        if seconds is not None:
-            raise self._in_vain(seconds)
+        if self._breaker.state is not BreakerState.CLOSED:
+            seconds = self._breaker.wait(monotonic())
+            if seconds is not None:
+                raise self._in_vain(seconds)
 
     async def enter(self) -> Trial:
         """Take a place at the gate, waiting for one if the queue has room; `gate.leave` gives it back.
@@ -61,19 +62,24 @@ class Lane:
             Overloaded: the queue is full, or the gateway begins to drain.
             CalledInVain: meanwhile the function turned out to be called in vain.
         """
+        waited = 0.0 if self.gate.take() else await self._queue()
+        now = monotonic()
+        trial = self._breaker.admit(now)
+        if trial is None:
+            self.gate.leave()
+            raise self._in_vain(self._breaker.wait(now))
+        self.telemetry.queue_wait.observe(waited)
+        return trial
+
+    async def _queue(self) -> float:
+        """Wait for a place, and return for how long."""
         begun = monotonic()
         self.telemetry.queue_depth += 1
         try:
             await self.gate.enter()
         finally:
             self.telemetry.queue_depth -= 1
-        now = monotonic()
-        trial = self._breaker.admit(now)
-        if trial is None:
-            self.gate.leave()
-            raise self._in_vain(self._breaker.wait(now))
-        self.telemetry.queue_wait.observe(now - begun)
-        return trial
+        return monotonic() - begun
 
     def count_attach(self, exchange: Exchange) -> None:
         """A callback joined: note how long that took, or how long there was none."""

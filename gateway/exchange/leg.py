@@ -48,6 +48,7 @@ class InvokeLeg:
         lane: of the route; its gate is left when the call has ended.
         trial: told what the outcome says about the way to the function.
         invoker: calls.
+        on_end: called when the call has ended.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class InvokeLeg:
         lane: Lane,
         trial: Trial,
         invoker: Invoker,
+        on_end: Callable[[InvokeLeg], None],
     ) -> None:
         self._exchange = exchange
         self._run = run
@@ -66,18 +68,10 @@ class InvokeLeg:
         self._begun = monotonic()
         self._attempt = 0
         self._awaited: asyncio.Future[Any] | None = None
-        self._on_end: Callable[[InvokeLeg], None]
-
-    def start(self, on_end: Callable[[InvokeLeg], None]) -> None:
-        """Call the function, and call again as long as it provably did not run.
-
-        Args:
-            on_end: called when the call has ended.
-        """
         self._on_end = on_end
-        self._call()
 
-    def _call(self) -> None:
+    def call(self) -> None:
+        """Call the function, and call again as long as it provably did not run."""
         self._exchange.calls += 1
         assert self._run.invocation is not None  # noqa: S101 - else it would have run
         try:
@@ -93,7 +87,7 @@ class InvokeLeg:
             self._awaited.cancel()
 
     def _go_on_after(self, what: Awaitable[T], go_on: Callable[[asyncio.Future[T]], None]) -> None:
-        awaited = asyncio.ensure_future(what)
+        awaited = what if isinstance(what, asyncio.Future) else asyncio.ensure_future(what)
         awaited.add_done_callback(go_on)
         self._awaited = awaited
 
@@ -114,7 +108,7 @@ class InvokeLeg:
         self._lane.telemetry.invokes[refusal.reason] += 1
         left = invocation.timeout - (monotonic() - self._begun)
         self._run.invocation = replace(invocation, timeout=max(left, 0.0))
-        self._call()
+        self.call()
 
     def _end(
         self, awaited: asyncio.Future[T], outcome_of: Callable[[asyncio.Future[T]], Outcome]
@@ -127,7 +121,9 @@ class InvokeLeg:
                 self._run.take_outcome(outcome)
         finally:
             self._lane.gate.leave()
-            self._count_ignored(self._run.leg_ended())
+            ignored = self._run.leg_ended()
+            if ignored > self._lane.timing.cancel_grace:
+                self._lane.telemetry.cancel_ignored_seconds += ignored
             self._exchange.function_returned()
             self._on_end(self)
 
@@ -166,7 +162,3 @@ class InvokeLeg:
             self._trial.in_vain(monotonic())
         else:
             self._trial.reached()
-
-    def _count_ignored(self, seconds: float) -> None:
-        if seconds > self._lane.timing.cancel_grace:
-            self._lane.telemetry.cancel_ignored_seconds += seconds

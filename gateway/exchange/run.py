@@ -23,7 +23,7 @@ from gateway.exchange.forwarder import Forwarder
 from gateway.exchange.invocation import NOT_DIALLED
 from gateway.exchange.onward import Onward
 from gateway.exchange.reasons import CANCEL_CODES, failure_of_reset
-from gateway.exchange.states import TABLE, Event, State
+from gateway.exchange.states import MOVES, Event, State
 from gateway.exchange.timers import Timers
 from gateway.flag import Flag
 from gateway.journal.memory import MemoryJournal
@@ -74,7 +74,7 @@ class ExchangeRun:
         self._loop = asyncio.get_running_loop()
         self._begun = False
         self._bug: Exception | None = None  # what kept the response from beginning
-        self._timers = Timers(self.happen)
+        self._timers: Timers | None = None  # made for the first that is armed
         self._forwarder: Forwarder | Onward | None = None
         self._upload: asyncio.Task[None] | None = None
         self._left: Event | None = None  # how the client went whose function goes on
@@ -101,15 +101,16 @@ class ExchangeRun:
     def on_attached(self) -> None:
         """A callback is bound."""
         self.invocation = None
-        self._timers.disarm(Event.RESUME_EXPIRED)
-        self._timers.disarm(Event.ATTACH_EXPIRED)
+        if self._timers is not None:
+            self._timers.disarm(Event.RESUME_EXPIRED)
+            self._timers.disarm(Event.ATTACH_EXPIRED)
         self._lane.count_attach(self._exchange)
         self._trial.reached()
         self.happen(Event.ATTACHED)
         seconds = self._lane.route.head_timeout
         if self._exchange.attaches == 1 and seconds is not None:
             reason = FunctionTimedOut(f"no response head within {seconds:g} s")
-            self._timers.arm(Event.HEAD_EXPIRED, seconds, reason)
+            self._arm(Event.HEAD_EXPIRED, seconds, reason)
 
     def on_detached(self) -> None:
         """The callback is lost: wait for it to come back."""
@@ -117,11 +118,12 @@ class ExchangeRun:
         if self._exchange.state is State.DETACHED:
             self._exchange.detached = monotonic()
             reason = FunctionFailed("the callback was lost and did not come back")
-            self._timers.arm(Event.RESUME_EXPIRED, self._timing.resume_grace, reason)
+            self._arm(Event.RESUME_EXPIRED, self._timing.resume_grace, reason)
 
     def on_head(self) -> None:
         """The response can begin, unless its client would take the head alone for a clean end."""
-        self._timers.disarm(Event.HEAD_EXPIRED)
+        if self._timers is not None:
+            self._timers.disarm(Event.HEAD_EXPIRED)
         head = self.journal.head
         if head is None or self._bodiless(head.status) or content_length(head.headers) != 0:
             self._begin_soon()
@@ -162,7 +164,7 @@ class ExchangeRun:
             self.happen(Event.INVOKE_UNKNOWN)
             if self._exchange.state is State.INVOKING:
                 reason = FunctionTimedOut("the invoke leg was lost and no callback attached")
-                self._timers.arm(Event.ATTACH_EXPIRED, self._timing.attach_timeout, reason)
+                self._arm(Event.ATTACH_EXPIRED, self._timing.attach_timeout, reason)
 
     def leg_ended(self) -> float:
         """Note that the call is over, with or without an outcome.
@@ -244,7 +246,8 @@ class ExchangeRun:
             upload = self._release()
         if upload is not None:
             await asyncio.wait((upload,))  # the edge reads the rest of the request body
-        await self._conclude()
+        if self._bug is not None or self._exchange.state is State.FAILED:
+            await self._conclude()
 
     def upload(self, first: bytes) -> None:
         """Send the request body over the callback: `first`, then what the client still sends."""
@@ -252,8 +255,8 @@ class ExchangeRun:
 
     def happen(self, event: Event, failure: GatewayError | None = None) -> None:
         """Let an event move the exchange."""
-        self._exchange.on(self._as_seen(event), monotonic(), failure)
-        if self._exchange.state.terminal and not self.over.is_set():
+        seen = event if self._left is None else self._as_seen(event, self._left)
+        if self._exchange.on(seen, monotonic(), failure) and not self.over.is_set():
             self.over.set()
             if event is not Event.FLUSHED:
                 self._cancel(event)
@@ -262,12 +265,15 @@ class ExchangeRun:
             if self._returned:
                 self._trial.over()
 
-    def _as_seen(self, event: Event) -> Event:
+    def _as_seen(self, event: Event, left: Event) -> Event:
         """Return what an event is to the exchange: one that its client left ends by that, whatever else."""
-        if self._left is None:
-            return event
-        after = TABLE[self._exchange.state].get(event)
-        return self._left if after is not None and after.terminal else event
+        after = MOVES[event].get(self._exchange.state)
+        return left if after is not None and after.terminal else event
+
+    def _arm(self, event: Event, seconds: float, failure: GatewayError) -> None:
+        if self._timers is None:
+            self._timers = Timers(self.happen)
+        self._timers.arm(event, seconds, failure)
 
     async def _client_left(self) -> None:
         """The function stops, or goes on to its end; that is the route's choice."""
@@ -335,12 +341,15 @@ class ExchangeRun:
         self._forwarder = Forwarder(
             self.journal,
             self._sink,
+            self._exchange,
             write_stall=self._timing.write_stall,
-            on_written=self._on_written,
-            on_flushed=lambda: self._end_response(Event.FLUSHED),
+            on_flushed=self._flushed,
             on_stalled=self._client_stalled,
         )
         self._forwarder.move()
+
+    def _flushed(self) -> None:
+        self._end_response(Event.FLUSHED)
 
     def _end_response(self, event: Event) -> None:
         """Write the clean end and complete, in one step: neither is ever without the other."""
@@ -349,15 +358,9 @@ class ExchangeRun:
     def _bodiless(self, status: int) -> bool:
         return self._request.method == "HEAD" or status in BODILESS_STATUSES
 
-    def _on_written(self, size: int) -> None:
-        self._exchange.body_bytes += size
-        self._exchange.edge_writes += 1
-
     async def _conclude(self) -> None:
         if self._bug is not None:
             raise self._bug
-        if self._exchange.state is not State.FAILED:
-            return
         failure = self._exchange.failure or FunctionFailed("no reason is known")
         if not self._exchange.head_started:
             try:
@@ -383,7 +386,8 @@ class ExchangeRun:
         What is left in a circle stays until the garbage collector looks, and with it what this run holds.
         """
         self._lane.patience.end(self)
-        self._timers.close()
+        if self._timers is not None:
+            self._timers.close()
         if self._forwarder is not None:
             self._forwarder.close()
             self._forwarder = None

@@ -16,7 +16,7 @@ through here: they are nobody's event.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from transitions import Machine, MachineError
 from transitions.core import Event as MachineEvent
@@ -48,11 +48,14 @@ class State(Enum):
 
     terminal: bool
     """Whether nothing can follow."""
+    outcome: str
+    """How one ended that is served no more: ``completed``, ``failed`` or ``cancelled``."""
 
 
 TERMINAL: Final = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
 for _state in State:
     _state.terminal = _state in TERMINAL
+    _state.outcome = (_state if _state.terminal else State.FAILED).value
 
 
 class Event(Enum):
@@ -206,17 +209,20 @@ class _PlainEvent(MachineEvent):
 
     Its base looks for callbacks, conditions, a queue and nested states each time, which there are
     none of: 9 us and 60 calls.
+
+    Attributes:
+        targets: where it leads from each state, if anywhere.
     """
 
     def __init__(self, name: str, machine: Machine) -> None:
         super().__init__(name, machine)
-        self._targets: dict[State, State] = {}
+        self.targets: dict[State, State] = {}
 
     @override
     def add_transition(self, transition: Transition) -> None:
         super().add_transition(transition)
         if transition.dest is not None:  # what is ignored never comes here
-            self._targets[State[transition.source]] = State[transition.dest]
+            self.targets[State[transition.source]] = State[transition.dest]
 
     @override
     def trigger(self, model: Any, *args: Any, **kwargs: Any) -> bool:
@@ -225,7 +231,7 @@ class _PlainEvent(MachineEvent):
         Raises:
             MachineError: there is no transition from its state.
         """
-        target = self._targets.get(model.state)
+        target = self.targets.get(model.state)
         if target is None:
             raise MachineError(f"{self.name} cannot happen in state {model.state.name}")
         model.state = target
@@ -250,5 +256,8 @@ def build_machine() -> Machine:
 MACHINE: Final = build_machine()
 """The one machine of the process: a machine for each request would cost twenty times as much."""
 
-MOVES: Final = {event: MACHINE.events[event.name] for event in Event}
+EVENTS: Final = {event: cast("_PlainEvent", MACHINE.events[event.name]) for event in Event}
 """Its events, by ours."""
+
+MOVES: Final = {event: plain.targets for event, plain in EVENTS.items()}
+"""Where each of them leads: a move is one look."""

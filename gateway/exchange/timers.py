@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Timers:
-    """The timers of one exchange.
+    """The timers of one exchange, most of which arm none.
 
     Args:
         happen: called with the event and its reason when a timer runs out.

@@ -49,7 +49,9 @@ class MemoryBudget:
 
     def admit(self) -> bool:
         """Whether one more exchange may begin; counts it as refused if not."""
-        if self.tight and self.on_tight is not None:
+        if self.held < TIGHT * self.limit:
+            return True
+        if self.on_tight is not None:
             self.on_tight()
         if self.held < self.limit:
             return True

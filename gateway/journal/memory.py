@@ -49,6 +49,9 @@ JOINED_MAX = 64 * KIB
 """Up to this size they are joined, so that each byte is copied a few times at most."""
 
 
+_NOBODYS = MemoryBudget()
+
+
 class Reader(Protocol):
     """The exchange, as its journal sees it. None of these may block."""
 
@@ -106,6 +109,8 @@ class MemoryJournal:
         grant: what opens it.
         head: the response head, once it is here.
         whole_length: body length in bytes, if the whole response came at once.
+        ended: whether the whole body is here.
+        budget: of the store that keeps it: counts what is held here, and decides whether the window may grow.
     """
 
     def __init__(
@@ -138,10 +143,9 @@ class MemoryJournal:
         )
         self._writer: Writer | None = None
         self._body: list[bytes] = []
-        self._ended = False
-        self._served = False
+        self.ended = False
         self._upload_room: asyncio.Future[None] | None = None
-        self._budget = MemoryBudget()
+        self.budget = _NOBODYS
         self._held = 0  # response bytes that are not taken
         self._kept = 0  # request bytes that are not acknowledged
 
@@ -149,10 +153,6 @@ class MemoryJournal:
     def held(self) -> int:
         """Bytes that are here, of both bodies."""
         return self._held + self._kept
-
-    def draw_on(self, budget: MemoryBudget) -> None:
-        """Count what will be held here in `budget`, which decides whether the window may grow."""
-        self._budget = budget
 
     # ------------------------------------------------------------ the callback's side
 
@@ -167,7 +167,8 @@ class MemoryJournal:
             self._writer = writer
             if before is not None and before is not writer:
                 before.superseded()
-            self._let_upload_go_on()
+            if self._upload_room is not None:
+                self._let_upload_go_on()
             if self._reader is not None:
                 self._reader.on_attached()
         elif self._stream.failed is not None:
@@ -191,7 +192,8 @@ class MemoryJournal:
             self._append(news)
         elif self._kept:
             self._count_upload()
-        self._let_upload_go_on()
+        if self._upload_room is not None:
+            self._let_upload_go_on()
 
     def rule_broken(self, writer: Writer, error: RemoteProtocolError) -> None:
         """A connection sent what never became a frame of the stream; the third time is the last."""
@@ -210,7 +212,7 @@ class MemoryJournal:
 
     def frames_to_send(self, now: float) -> list[Frame]:
         """Return what waits for the bound connection; it counts as sent."""
-        return self._stream.frames_to_send(now, may_grow=not self._budget.tight)
+        return self._stream.frames_to_send(now, may_grow=not self.budget.tight)
 
     def due(self, now: float) -> bool:
         """Whether `frames_to_send` has something now."""
@@ -233,14 +235,9 @@ class MemoryJournal:
     # ------------------------------------------------------------ the reader's side
 
     @property
-    def ended(self) -> bool:
-        """Whether the whole body is here."""
-        return self._ended
-
-    @property
     def exhausted(self) -> bool:
         """Whether the whole body is here and was read."""
-        return self._ended and not self._body
+        return self.ended and not self._body
 
     def read_body(self) -> list[bytes]:
         """Return the body bytes that wait, in order, as they came."""
@@ -250,8 +247,8 @@ class MemoryJournal:
     def taken(self, count: int) -> None:
         """The client's transport took `count` bytes more: they become credit."""
         self._held -= count
-        self._budget.held -= count
-        if not self._served:
+        self.budget.held -= count
+        if not self.ended:  # else there is nothing left that credit would be for
             self._stream.consumed(count)
             self._tell_writer()
 
@@ -263,7 +260,6 @@ class MemoryJournal:
 
     def serve(self, status: int, headers: HeaderList, body: bytes) -> None:
         """Append a whole answer that came by the invoke; the callback's stream is over."""
-        self._served = True
         self._stream.terminate(RejectCode.TERMINAL)
         self._count_upload()
         self.head = Head(0, status, headers, 0)
@@ -271,8 +267,8 @@ class MemoryJournal:
         self._drop_body()
         self._body = [body] if body else []
         self._held = len(body)
-        self._budget.held += len(body)
-        self._ended = True
+        self.budget.held += len(body)
+        self.ended = True
 
     def apply_receipt(self, receipt: Receipt) -> None:
         """Append the tail that the function could not send over its callback.
@@ -283,7 +279,7 @@ class MemoryJournal:
         whole = self.head is None
         for news in self._stream.apply_receipt(receipt):
             self._append(news)
-        if whole and self._ended:
+        if whole and self.ended:
             self.whole_length = receipt.final
 
     def cancel(self, code: CancelCode, message: str) -> bool:
@@ -300,9 +296,11 @@ class MemoryJournal:
     def close(self) -> None:
         """Forget the bytes and the reader."""
         self._reader = None
-        self._drop_body()
+        if self._held:
+            self._drop_body()
         self._stream.terminate(self._stream.terminal or RejectCode.TERMINAL)
-        self._count_upload()
+        if self._kept:
+            self._count_upload()
         if self._upload_room is not None:
             self._upload_room.cancel()
             self._upload_room = None
@@ -356,13 +354,13 @@ class MemoryJournal:
                     self._body = _joined(self._body)
                 size = len(news.data)
                 self._held += size
-                self._budget.held += size
+                self.budget.held += size
                 reader.on_readable()
             case Head():
                 self.head = news
                 reader.on_head()
             case End():
-                self._ended = True
+                self.ended = True
                 reader.on_ended()
                 reader.on_readable()
             case Reset():
@@ -370,12 +368,12 @@ class MemoryJournal:
 
     def _drop_body(self) -> None:
         self._body = []
-        self._budget.held -= self._held
+        self.budget.held -= self._held
         self._held = 0
 
     def _count_upload(self) -> None:
         kept = self._stream.upload_kept
-        self._budget.held += kept - self._kept
+        self.budget.held += kept - self._kept
         self._kept = kept
 
     def _fail(self, code: int, reason: str) -> None:

@@ -61,7 +61,7 @@ class JournalStore:
         if journal.xid in self._living:
             raise KeyError(f"exchange {journal.xid.hex()} has a journal already")
         self._living[journal.xid] = journal
-        journal.draw_on(self.budget)
+        journal.budget = self.budget
 
     def find(self, xid: bytes) -> MemoryJournal | Buried | None:
         """Return a journal or what is left of it, or None for an exchange never heard of."""

@@ -33,20 +33,25 @@ __all__ = ["ROOT", "LineWriter", "LogFormat", "LogLevel", "set_up", "writer_of"]
 
 
 class _Handler(logging.Handler):
-    """Formats at once, since facts may change; writes later."""
+    """Formats at once, since facts may change; writes later.
 
-    def __init__(self, writer: LineWriter) -> None:
+    It has no filters, and needs no lock: the formatters keep nothing that two threads could spoil.
+    """
+
+    def __init__(self, writer: LineWriter, formatter: logging.Formatter) -> None:
         super().__init__()
         self._writer = writer
+        self._format = formatter.format
 
     @override
-    def emit(self, record: logging.LogRecord) -> None:
+    def handle(self, record: logging.LogRecord) -> bool:
         try:
-            line = self.format(record) + "\n"
+            line = self._format(record) + "\n"
         except Exception:  # noqa: BLE001 - as `logging` has it: a log line must not break what it tells of
             self.handleError(record)
-            return
+            return True
         self._writer.put(line, urgent=record.levelno >= logging.WARNING)
+        return True
 
     @override
     def flush(self) -> None:
@@ -67,9 +72,8 @@ def set_up(level: LogLevel, style: LogFormat, stream: TextIO) -> LineWriter:
     terminal = stream.isatty()
     as_text = style == "text" or (style == "auto" and terminal)
     writer = writer_of(stream)
-    handler = _Handler(writer)
-    handler.setFormatter(
-        TextFormatter(coloured=terminal and _wants_colour()) if as_text else JsonFormatter()
+    handler = _Handler(
+        writer, TextFormatter(coloured=terminal and _wants_colour()) if as_text else JsonFormatter()
     )
     for name in (ROOT, *OTHERS):
         logger = logging.getLogger(name)

@@ -21,8 +21,7 @@ class JsonFormatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._second = -1
-        self._shown = ""
+        self._last = (-1, "")  # a second, and how it is shown: lines come from several threads
 
     @override
     def format(self, record: logging.LogRecord) -> str:
@@ -42,8 +41,9 @@ class JsonFormatter(logging.Formatter):
         return line.decode() if line.isascii() else _escaped(entry)
 
     def _utc(self, seconds: float) -> str:
-        second = int(seconds)
-        if second != self._second:
-            self._second = second
-            self._shown = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._shown}.{int(seconds % 1 * 1000):03d}Z"
+        second, shown = self._last
+        if second != int(seconds):
+            second = int(seconds)
+            shown = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._last = second, shown
+        return f"{shown}.{int(seconds % 1 * 1000):03d}Z"

@@ -76,19 +76,20 @@ def watching(scheduler: Scheduler) -> Iterator[Watch]:
     watch, original = Watch(), Exchange.on
     names: dict[str, str] = {}
 
-    def on(self: Exchange, event: Event, now: float, failure: GatewayError | None = None) -> None:
+    def on(self: Exchange, event: Event, now: float, failure: GatewayError | None = None) -> bool:
         before = self.state
         watch.visited.add((before.value, event.value))
         watch.last[self.id] = self
         if event is Event.ADMITTED:
             watch.admitted[self.id] = scheduler.now
-        original(self, event, now, failure)
+        over = original(self, event, now, failure)
         name = names.setdefault(self.id, f"exchange{len(names) + 1}")
         scheduler.note(
             name, f"{before.value} + {event.value} -> {self.state.value} {failure or ''}"
         )
         if self.state.terminal and not before.terminal:
             watch.ends[self.id] = watch.ends.get(self.id, 0) + 1
+        return over
 
     Exchange.on = on  # type: ignore[method-assign]
     try:

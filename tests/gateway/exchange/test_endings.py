@@ -42,16 +42,15 @@ async def test_a_connection_lost_right_before_the_end_is_no_completed_exchange(
     async with gateway(short_stream) as running, asyncio.timeout(PATIENCE):
 
         def lose(forwarder: Forwarder) -> None:
-            if forwarder._journal.exhausted:
-                (sink,) = running.handler._open
-                if loss == "abort":
-                    running.handler.abort()
-                elif sink._transport is not None:
-                    sink._transport.abort()
+            (sink,) = running.handler._open
+            if loss == "abort":
+                running.handler.abort()
+            elif sink._transport is not None:
+                sink._transport.abort()
             original(forwarder)
 
-        original = Forwarder._end_if_exhausted
-        monkeypatch.setattr(Forwarder, "_end_if_exhausted", lose)
+        original = Forwarder._end
+        monkeypatch.setattr(Forwarder, "_end", lose)
         reader, writer = await connect(running, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
         assert not (await received(reader)).endswith(b"0\r\n\r\n")
         await eventually(lambda: running.states == ["cancelled"])

@@ -11,6 +11,7 @@ from typing_extensions import override
 from gateway.edge.response import Sink
 from gateway.exchange.forwarder import Forwarder
 from gateway.journal.memory import MemoryJournal
+from gateway.telemetry.route import Totals
 from gateway.tokens import Grant
 from protocol.limits import INITIAL_WINDOW, Limits
 from tests.gateway.journal.idle import Idle
@@ -65,8 +66,8 @@ async def test_a_client_that_takes_a_little_is_not_stalled(
     forwarder = Forwarder(
         journal,
         SlowSink(pending),
+        Totals(),
         write_stall=0.01,
-        on_written=lambda size: None,
         on_flushed=lambda: ended.set_result("flushed"),
         on_stalled=lambda: ended.set_result("stalled"),
     )

@@ -223,7 +223,7 @@ async def test_a_drain_waits_for_it_and_then_cuts_it() -> None:
         await ask_and_leave(running, ready)
         running.handler.drain()
         running.driver.refuse()
-        assert not running.handler._idle.is_set()
+        assert running.handler._open
         assert running.driver.cut()
         await running.handler.idle()
         await eventually(lambda: codes == [CancelCode.DRAINING])

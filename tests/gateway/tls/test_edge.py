@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.gateway.edge import (
+    test_broken_ends,
     test_broken_events,
     test_draining,
     test_ends_by_close,
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ONCE_MORE = {
+    test_broken_ends: (
+        "a_client_that_leaves_cancels_the_exchange",
+        "a_client_that_leaves_while_the_sink_is_blocked_cancels_the_exchange",
+        "a_driver_that_forgets_the_end_is_no_clean_end",
+        "curl_sees_a_whole_response_as_whole",
+        "curl_sees_an_aborted_response_as_an_error",
+        "stopping_at_once_breaks_what_has_begun_and_refuses_the_rest",
+    ),
     test_broken_events: (
         "a_reader_that_takes_nothing_is_not_waited_for",
         "an_event_that_would_complete_the_promised_length_is_not_sent",
@@ -49,15 +58,9 @@ ONCE_MORE = {
     ),
     test_response: (
         "a_body_shorter_than_promised_ends_broken",
-        "a_client_that_leaves_cancels_the_exchange",
-        "a_client_that_leaves_while_the_sink_is_blocked_cancels_the_exchange",
-        "a_driver_that_forgets_the_end_is_no_clean_end",
         "a_known_length_is_content_length_and_no_chunks",
-        "curl_sees_a_whole_response_as_whole",
-        "curl_sees_an_aborted_response_as_an_error",
         "every_write_is_one_chunk_and_the_end_is_the_terminator",
         "http_1_0_bodies_are_delimited_by_close",
-        "stopping_at_once_breaks_what_has_begun_and_refuses_the_rest",
     ),
     test_server: ("connections_that_are_left_over_at_the_end_are_reset",),
     test_slow_clients: (
