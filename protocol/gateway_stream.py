@@ -29,7 +29,7 @@ from protocol.frames import (
 from protocol.limits import INITIAL_WINDOW, MAX_PROTOCOL_ERRORS, Limits, shorten
 from protocol.response_intake import ResponseIntake
 from protocol.tombstone import Tombstone, is_stranger
-from protocol.upload_source import RequestHalf
+from protocol.upload_source import RequestHalf, UploadSource
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -75,7 +75,6 @@ class GatewayStream(RequestHalf):
             check_length: hold the body against Content-Length; False for the answer to a HEAD
                 request, whose Content-Length speaks of another body (RFC 9110 section 9.3.2).
         """
-        super().__init__(limits.max_frame, streamed=upload)
         self.xid = xid
         self.bound: Hashable | None = None
         self.failed: ResetCode | None = None
@@ -88,6 +87,7 @@ class GatewayStream(RequestHalf):
         self._sid = 0
         self._secret = b""
         self._response = ResponseIntake(window, check_length=check_length)
+        self._upload = UploadSource(limits.max_frame) if upload else None
         self._reset = False
         self._end_ack_due = False
         self.over = False
@@ -136,15 +136,16 @@ class GatewayStream(RequestHalf):
         self._secret = frame.secret
         self._sid = frame.sid
         self._end_ack_due = self.over = False
-        self._upload.resume(frame.req_recv, frame.req_max)
-        body = self._response.body
+        upload, body = self._upload, self._response.body
+        if upload is not None:
+            upload.resume(frame.req_recv, frame.req_max)
         return Attached(
             frame.sid,
             recv=body.position,
             crc=body.crc,
             max=body.restate(frame.lo),
             flags=self._attached_flags(),
-            req_lo=self._upload.body.acked,
+            req_lo=0 if upload is None else upload.body.acked,
             limits=self._limits,
         )
 
@@ -152,33 +153,32 @@ class GatewayStream(RequestHalf):
         inv, epoch = self.pair
         if frame.xid != self.xid:
             return RejectCode.UNKNOWN
-        if is_stranger(frame, inv, self._secret):
+        if inv and is_stranger(frame, inv, self._secret):
             return RejectCode.BAD_TOKEN
         if self.terminal is not None:
             return self.terminal
         if (frame.inv, frame.epoch) <= (inv, epoch):
             return RejectCode.STALE
-        return None if self._continues(frame) else self._gap()
+        held, head = frame.lo <= self._response.body.position <= frame.hi, self._response.head
+        head_is_its_own = head is None or frame.flags & AttachFlag.HEAD_SENT
+        upload = self._upload
+        keeps = frame.req_recv == 0 if upload is None else upload.keeps(frame.req_recv)
+        return None if held and head_is_its_own and keeps else self._gap()
 
     def _gap(self) -> RejectCode:
+        """The function cannot go on where this side stands, with its head and both bodies."""
         if self.ended:  # by a receipt, which this ATTACH knows nothing of
             return RejectCode.TERMINAL
         self._fail(ResetCode.LOST)
         return RejectCode.GAP
 
-    def _continues(self, frame: Attach) -> bool:
-        """Whether the function can go on where this side stands, head and both bodies."""
-        head_is_its_own = self.head is None or bool(frame.flags & AttachFlag.HEAD_SENT)
-        held = frame.lo <= self.position <= frame.hi
-        return held and head_is_its_own and self._upload.keeps(frame.req_recv)
-
     def _attached_flags(self) -> int:
         flags = 0
         if self._response.head is not None:
             flags |= AttachedFlag.HEAD_KNOWN
-        if self.ended:
+        if self._response.body.final is not None:
             flags |= AttachedFlag.END_KNOWN
-        if self._upload.nothing_follows:
+        if self._upload is None or self._upload.acknowledged:
             flags |= AttachedFlag.REQ_ENDED
         return flags
 
@@ -206,14 +206,31 @@ class GatewayStream(RequestHalf):
         if self.bound is None or connection != self.bound or frame.sid != self._sid:
             self.dropped += 1
             return None
+        if self.failed is not None or self._reset:
+            self.over |= type(frame) is Reset
+            self.dropped += 1
+            return None
         try:
-            return self._dispatch(frame)
+            if type(frame) is Data:
+                record: Record | None = self._response.on_data(frame)
+            elif type(frame) is Head:
+                record = self._response.on_head(frame)
+            elif type(frame) is End:
+                record = self._response.on_end(frame)
+                self._end_ack_due = True
+            else:
+                return self._take_other(frame)
         except StreamFailed as error:
             self._fail(error.reset_code)
             raise
         except RemoteProtocolError as error:
             self.rule_broken(connection, error)
             raise
+        if record is not None and self.terminal is not None:
+            # Nobody reads it; it was followed all the same, for a truthful END_ACK.
+            self.dropped += 1
+            return None
+        return record
 
     def rule_broken(self, connection: Hashable, error: RemoteProtocolError) -> None:
         """Count a rule that a connection broke; here, or where frames are decoded or ordered.
@@ -229,44 +246,27 @@ class GatewayStream(RequestHalf):
             last = f"broken rule number {self.errors}: {error}"
             raise StreamFailed(last, ResetCode.INTERNAL) from error
 
-    def _dispatch(self, frame: StreamFrame) -> Record | None:
-        if self.failed is not None or self._reset:
-            self.over |= type(frame) is Reset
-            self.dropped += 1
-            return None
-        record: Record | None = None
+    def _take_other(self, frame: StreamFrame) -> Reset | None:
         match frame:
-            case Data():
-                record = self._response.on_data(frame)
             case Window() | EndAck():
                 self._on_upload_answer(frame)
-            case Head():
-                record = self._response.on_head(frame)
-            case End():
-                record = self._on_end(frame)
+                return None
             case Reset():
                 return self._on_reset(frame)
             case _:
                 raise RemoteProtocolError(f"a function never sends this: {frame}")
-        if record is not None and self.terminal is not None:
-            self.dropped += (
-                1  # nobody reads it; it was followed all the same, for a truthful END_ACK
-            )
-            return None
-        return record
 
     def _on_upload_answer(self, frame: Window | EndAck) -> None:
+        upload = self._upload
         if self.terminal is not None:  # it speaks of request bytes that are forgotten
             self.dropped += 1
+        elif upload is None:
+            if isinstance(frame, EndAck) or frame.ack:
+                raise RemoteProtocolError(f"{frame}: no request body was sent")
         elif isinstance(frame, Window):
-            self._upload.body.acknowledge(frame.ack, frame.max)
+            upload.body.acknowledge(frame.ack, frame.max)
         else:
-            self._upload.on_end_ack(frame)
-
-    def _on_end(self, frame: End) -> End | None:
-        record = self._response.on_end(frame)
-        self._end_ack_due = True
-        return record
+            upload.on_end_ack(frame)
 
     def _on_reset(self, frame: Reset) -> Reset | None:
         self.over = True
@@ -291,18 +291,16 @@ class GatewayStream(RequestHalf):
         """Widen the window of the response; the function is told with the next frames."""
         self._response.body.grow(window)
 
-    @property
-    def _open(self) -> bool:
-        """Whether credit and request bytes still go out: nothing has ended the response."""
-        return self.bound is not None and self.terminal is None and not self.over
-
     def due(self, now: float) -> bool:
         """Whether `frames_to_send` has something now."""
         if self.bound is None:
             return False
         if self._cancel_due or self._end_ack_due:
             return True
-        return self._open and (self._response.body.is_due(now) or self._upload.has_frames)
+        if self.terminal is not None or self.over:
+            return False
+        upload = self._upload
+        return self._response.body.is_due(now) or (upload is not None and upload.has_frames)
 
     def frames_to_send(self, now: float, *, may_grow: bool = True) -> list[Frame]:
         """Return what the bound connection should carry now: control frames before DATA.
@@ -321,17 +319,19 @@ class GatewayStream(RequestHalf):
             self._end_ack_due = False
             self.over = True
             frames.append(EndAck(self._sid, self._response.body.final))
-        if not self._open:
+        if self.terminal is not None or self.over:  # the response has ended, in whatever way
             return frames
         due = self._response.body.window_due(now, may_grow=may_grow)
         if due is not None:
             frames.append(Window(self._sid, *due))
-        frames += self._upload.frames_to_send(self._sid)
+        if self._upload is not None:
+            frames += self._upload.frames_to_send(self._sid)
         return frames
 
     def next_deadline(self) -> float | None:
         """Return when to call `frames_to_send` although nothing else happens; None: never."""
-        return self._response.body.next_deadline() if self._open else None
+        over = self.bound is None or self.terminal is not None or self.over
+        return None if over else self._response.body.next_deadline()
 
     # ------------------------------------------------------------------ endings
 
@@ -345,12 +345,12 @@ class GatewayStream(RequestHalf):
         self.cancelled = Cancel(self._sid, code, shorten(message))
         self.terminal = RejectCode.CANCELLED
         self._cancel_due = True
-        self._forget_upload()
+        self._upload = None
 
     def terminate(self, reject: RejectCode) -> None:
         """Every further ATTACH gets `reject`; a repeated END on the bound connection its END_ACK."""
         self.terminal = reject
-        self._forget_upload()
+        self._upload = None
 
     def tombstone(self) -> Tombstone:
         """Return what answers later connections in its place, once it is terminated."""

@@ -136,8 +136,10 @@ class Receiver:
         Args:
             known: the acknowledgement that the sender knows of; a later one may have been lost.
         """
-        self._acked = min(known, self.consumed)
-        self.admit(self.consumed + self.window)
+        consumed = self.consumed
+        self._acked = known if known < consumed else consumed
+        if consumed + self.window > self.maximum:
+            self.maximum = consumed + self.window
         return self.maximum
 
     def window_due(self, now: float, *, may_grow: bool = True) -> tuple[int, int] | None:

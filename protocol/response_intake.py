@@ -94,7 +94,7 @@ class ResponseIntake:
                 f"END after {frame.final} of the {self._length} bytes of Content-Length",
                 ResetCode.BAD_RESPONSE,
             )
-        again = self.ended
+        again = self.body.final is not None
         self.body.finish(frame.final, frame.crc)
         return None if again else frame
 

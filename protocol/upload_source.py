@@ -13,21 +13,14 @@ class UploadSource:
     Attributes:
         body: offsets, credit and replay buffer; no credit before a function is attached.
         acknowledged: the function has the whole body.
-        streamed: there is such a body.
     """
 
-    __slots__ = ("_end_sent", "acknowledged", "body", "streamed")
+    __slots__ = ("_end_sent", "acknowledged", "body")
 
-    def __init__(self, max_frame: int, *, streamed: bool) -> None:
+    def __init__(self, max_frame: int) -> None:
         self.body = Sender(max_frame, 0)
         self.acknowledged = False
-        self.streamed = streamed
         self._end_sent = False
-
-    @property
-    def nothing_follows(self) -> bool:
-        """Whether the function need not wait for bytes or an END."""
-        return self.acknowledged or not self.streamed
 
     def keeps(self, offset: int) -> bool:
         """Whether the body can go on at this offset."""
@@ -69,26 +62,28 @@ class UploadSource:
 
 
 class RequestHalf:
-    """The half of `protocol.gateway_stream.GatewayStream` that has the request body."""
+    """The half of `protocol.gateway_stream.GatewayStream` that has the request body.
 
-    def __init__(self, max_frame: int, *, streamed: bool) -> None:
-        self._max_frame = max_frame
-        self._upload = UploadSource(max_frame, streamed=streamed)
+    Most requests stream none; and once nobody asks for its bytes any more it is forgotten.
+    """
+
+    _upload: UploadSource | None
 
     @property
     def upload_room(self) -> int:
         """Bytes that `upload` accepts now; 0 as long as no function is attached."""
-        return self._upload.body.room
+        return 0 if self._upload is None else self._upload.body.room
 
     @property
     def upload_kept(self) -> int:
         """Request bytes that are kept here, until the function acknowledges them."""
-        return self._upload.body.written - self._upload.body.acked
+        upload = self._upload
+        return 0 if upload is None else upload.body.written - upload.body.acked
 
     @property
     def upload_acknowledged(self) -> bool:
         """Whether the function has the whole request body."""
-        return self._upload.acknowledged
+        return self._upload is not None and self._upload.acknowledged
 
     def upload(self, data: bytes | memoryview) -> int:
         """Accept request bytes for the function.
@@ -99,7 +94,7 @@ class RequestHalf:
         Raises:
             LocalProtocolError: after `finish_upload`.
         """
-        return self._upload.body.write(data)
+        return 0 if self._upload is None else self._upload.body.write(data)
 
     def finish_upload(self) -> None:
         """Declare the request body complete.
@@ -107,9 +102,5 @@ class RequestHalf:
         Raises:
             LocalProtocolError: a second time.
         """
-        self._upload.body.finish()
-
-    def _forget_upload(self) -> None:
-        """Drop the request bytes that were kept for resending: nobody asks for them any more."""
-        if self._upload.streamed:
-            self._upload = UploadSource(self._max_frame, streamed=False)
+        if self._upload is not None:
+            self._upload.body.finish()

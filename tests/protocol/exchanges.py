@@ -98,7 +98,8 @@ class Exchange:
         self.number = number
         self.xid = number.to_bytes(16, "big")
         self.gateway = GatewayStream(self.xid, window=WINDOW, limits=LIMITS, upload=upload)
-        self.gateway._upload.body.max_frame = FRAME
+        if self.gateway._upload is not None:
+            self.gateway._upload.body.max_frame = FRAME
         self.upload = random.Random(number).randbytes(UPLOAD) if upload else None
         self.uploaded = 0
         self.upload_finished = False

@@ -83,7 +83,7 @@ def i2_offsets_keep_their_order_and_never_fall(world: World, history: History) -
             assert history.rises(copy.name, sender.acked, sender.maximum, reader.position)
             if honest:
                 _i2_between_the_ends(sender, body)
-                if stream.terminal is None:
+                if stream._upload is not None:
                     _i2_between_the_ends(stream._upload.body, reader)
 
 
@@ -98,7 +98,8 @@ def i3_what_is_buffered_or_retained_fits_a_window(world: World, _: History) -> N
         body = exchange.gateway._response.body
         by_receipt = exchange.receipt_taken
         assert body.position - body.consumed <= body.window <= MAX_WINDOW or by_receipt
-        _i3_retained(exchange.gateway._upload.body)
+        if exchange.gateway._upload is not None:
+            _i3_retained(exchange.gateway._upload.body)
         for copy in exchange.copies:
             reader = copy.stream._upload.body
             assert reader.position - reader.consumed <= reader.window <= MAX_WINDOW
@@ -196,5 +197,5 @@ def i10_nothing_is_left_behind(world: World) -> None:
     for exchange in world.exchanges:
         exchange.bury()
         assert exchange.gateway.next_deadline() is None
-        assert not exchange.gateway._upload.has_frames
+        assert exchange.gateway._upload is None
         assert all(copy.stream.next_deadline() is None for copy in exchange.copies)

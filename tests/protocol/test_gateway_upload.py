@@ -80,6 +80,35 @@ def test_what_acknowledges_a_forgotten_request_body_breaks_no_rule(late: StreamF
     assert [type(frame) for frame in gateway.frames_to_send(0.0)] == [Cancel]
 
 
+def test_a_forgotten_request_body_is_taken_no_further() -> None:
+    gateway = stream(upload=True)
+    gateway.attach(attach_frame(req_max=8), "one", 0.0)
+    gateway.upload(b"abcd")
+    gateway.cancel(CancelCode.CLIENT_GONE, "gone")
+    assert gateway.upload(b"e") == 0
+    gateway.finish_upload()
+    assert (gateway.upload_room, gateway.upload_kept) == (0, 0)
+    assert not gateway.upload_acknowledged
+
+
+def test_credit_for_a_request_body_that_there_is_not_breaks_no_rule() -> None:
+    gateway = bound()
+    assert gateway.receive("one", Window(1, 0, 8), 0.0) is None
+    assert gateway.errors == 0
+
+
+@pytest.mark.parametrize("answer", [Window(1, 1, 8), EndAck(1, 0)], ids=["window", "end-ack"])
+def test_what_acknowledges_a_request_body_that_there_is_not(answer: StreamFrame) -> None:
+    gateway = bound()
+    with pytest.raises(RemoteProtocolError, match="no request body"):
+        gateway.receive("one", answer, 0.0)
+
+
+def test_a_function_that_has_bytes_of_no_request_body_is_refused() -> None:
+    gateway = stream()
+    assert rejected(gateway, attach_frame(req_recv=1)) is RejectCode.GAP
+
+
 def test_due_tells_whether_there_is_something_to_send() -> None:
     gateway = stream(upload=True)
     told = [gateway.due(0.0)]

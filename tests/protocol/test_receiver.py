@@ -181,20 +181,19 @@ def test_the_window_of_a_slow_reader_does_not_grow() -> None:
     assert receiver.window == 1024
 
 
-def test_the_window_grows_while_it_is_told_too_often() -> None:
+@pytest.mark.parametrize(
+    ("interval", "window"),
+    [
+        (0.001, 8 * 1024),  # half of 4 KiB, and of 8, take less than 5 ms, and 7
+        (0.01, 1024),
+    ],
+)
+def test_while_the_sender_has_credit_the_window_grows_only_if_told_too_often(
+    interval: float, window: int
+) -> None:
     receiver = Receiver(1024, 8 * 1024)
     for turn in range(100):
         receiver.accept(receiver.position, bytes(600))
         receiver.consume(600)
-        receiver.window_due(turn * 0.001)
-    # 600 bytes a millisecond: half of 4 KiB, and of 8, take less than 5 ms, and 7.
-    assert receiver.window == 8 * 1024
-
-
-def test_the_window_does_not_grow_while_the_sender_has_credit_left() -> None:
-    receiver = Receiver(1024, 8 * 1024)
-    for turn in range(20):
-        receiver.accept(receiver.position, bytes(600))
-        receiver.consume(600)
-        receiver.window_due(turn * 0.01)
-    assert receiver.window == 1024
+        receiver.window_due(turn * interval)
+    assert receiver.window == window

@@ -12,7 +12,7 @@ END = End(1, 3, crc32(b"abc"))
 
 
 def test_bytes_then_the_end() -> None:
-    source = UploadSource(4096, streamed=True)
+    source = UploadSource(4096)
     assert source.body.write(b"abc") == 0
     source.resume(0, 2)
     assert source.body.write(b"abc") == 2
@@ -26,7 +26,7 @@ def test_bytes_then_the_end() -> None:
 
 
 def test_it_goes_on_elsewhere_until_it_is_acknowledged() -> None:
-    source = UploadSource(4096, streamed=True)
+    source = UploadSource(4096)
     source.resume(0, 9)
     source.body.write(b"abc")
     source.body.finish()
@@ -38,12 +38,8 @@ def test_it_goes_on_elsewhere_until_it_is_acknowledged() -> None:
     assert [source.keeps(offset) for offset in (0, 3, 4)] == [True, True, False]
     source.resume(3, 9)
     assert source.frames_to_send(1) == [END]
-    told = [source.nothing_follows]
+    told = [source.acknowledged]
     source.on_end_ack(EndAck(1, 3))
-    assert [*told, source.nothing_follows] == [False, True]
+    assert [*told, source.acknowledged] == [False, True]
     source.resume(3, 9)
     assert source.frames_to_send(1) == []
-
-
-def test_a_body_in_the_event_never_follows() -> None:
-    assert UploadSource(4096, streamed=False).nothing_follows

@@ -60,11 +60,12 @@ class World:
     def snapshot(self, exchange: Exchange) -> tuple[object, ...]:
         """What a frame of a fenced connection must not change."""
         stream = exchange.gateway
-        body, upload = stream._response.body, stream._upload.body
+        body = stream._response.body
+        upload = None if stream._upload is None else stream._upload.body
         return (
             (stream.bound, stream.pair, stream.terminal, stream.failed, stream.head, stream.over),
             (body.position, body.consumed, body.maximum, body.crc, body.final),
-            (upload.sent, upload.acked, upload.maximum, upload.written),
+            upload and (upload.sent, upload.acked, upload.maximum, upload.written),
         )
 
     def move(self, rounds: int = 1) -> int:

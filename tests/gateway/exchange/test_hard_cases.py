@@ -96,6 +96,7 @@ async def test_a_function_that_takes_any_upload_and_reads_none_fills_no_memory()
         await eventually(lambda: running.store.find(exchange_of(running)) is not None)
         upload = running.store.find(exchange_of(running))
         assert isinstance(upload, MemoryJournal)
+        assert upload._stream._upload is not None
         body = upload._stream._upload.body
         await eventually(lambda: body.written >= MAX_WINDOW)
         for _ in range(100):  # whatever else would come comes within a few turns of the loop
