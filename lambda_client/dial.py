@@ -130,8 +130,9 @@ class Dial:
     def _finish(self) -> Connection | None:
         self._over = True
         self._timer.cancel()
-        if self._connecting is not None:
-            self._connecting.cancel()
+        connecting, self._connecting = self._connecting, None
+        if connecting is not None:
+            connecting.cancel()
         return self._connection
 
 

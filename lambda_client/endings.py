@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lambda_client.clock import Alarm
-
 if TYPE_CHECKING:
     from lambda_client.pump import Pump
     from lambda_client.shared import Shared
@@ -22,17 +20,15 @@ class Endings:
         self._session = session
         self._pump = pump
         self._late = False
-        self._cancel = Alarm(pump.clock, self._abandon_user)
-        self._end_ack = Alarm(pump.clock, self._unacknowledged)
-        self._flush = Alarm(pump.clock, pump.settle)
+        self._clock = pump.clock
         self._flush_seconds = times.flush
         if session.deadline is None or session.remaining is None:
             return
         early = min(times.deadline, times.deadline_share * session.remaining)
         self._flush_seconds = min(times.flush, early / 2)
         # Lambda counts a stopped process's time as well: this one alarm is never set anew.
-        deadline = Alarm(pump.clock, self._out_of_time, awake=False)
-        deadline.set(session.deadline - early - pump.clock.now())
+        left = session.deadline - early - self._clock.now()
+        self._clock.set(self._out_of_time, left, awake=False)
 
     # ------------------------------------------------------------ what happens
 
@@ -41,13 +37,13 @@ class Endings:
         if self._session.user_done:
             self._abandon_user()
         else:
-            self._cancel.set_once(self._session.timing.cancel_grace)
+            self._clock.set_once(self._abandon_user, self._session.timing.cancel_grace)
 
     def user_done(self) -> None:
         """User code is over, and the exchange is not."""
         if self._session.stream.broken_off:
             if self._pump.bound:
-                self._flush.set_once(self._flush_seconds)
+                self._clock.set_once(self._pump.settle, self._flush_seconds)
             else:
                 self._pump.settle()
         elif self._late:
@@ -59,16 +55,16 @@ class Endings:
     def review(self) -> None:
         """User code is over and something was sent: see what there is to wait for now."""
         if self._session.stream.end_sent and not self._session.stream.broken_off:
-            self._end_ack.set_once(self._session.timing.end_ack)
+            self._clock.set_once(self._unacknowledged, self._session.timing.end_ack)
 
     def lost(self) -> None:
         """The connection is gone: what is awaited is no END_ACK now."""
-        self._end_ack.clear()
+        self._clock.clear(self._unacknowledged)
 
     def leaving(self) -> None:
         """All is said on the connection; the kernel shall have it."""
-        self._pump.clock.stop()
-        self._flush.set(self._flush_seconds)
+        self._clock.stop()
+        self._clock.set(self._pump.settle, self._flush_seconds)
 
     # ------------------------------------------------------------ what does not happen in time
 
@@ -85,9 +81,9 @@ class Endings:
     def _out_of_time(self) -> None:
         """Break an incomplete response off while there is time to say so; return a complete one."""
         if self._session.out_of_time():
-            self._pump.flush()
             if self._pump.bound:
-                self._flush.set_once(self._flush_seconds)
+                self._clock.set_once(self._pump.settle, self._flush_seconds)
+                self._pump.flush()
             else:
                 self._pump.settle()
             return

@@ -7,9 +7,11 @@ while a socket is. How the connection is got, and got again, is `Reach`'s; how t
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
+from weakref import proxy
 
-from lambda_client.clock import Alarm, Clock
+from lambda_client.clock import Clock
 from lambda_client.endings import Endings
 from lambda_client.reach import Reach
 from protocol.errors import CloseCode, ProtocolError, RemoteProtocolError, StreamFailed
@@ -35,15 +37,15 @@ class Pump:
     def __init__(self, io: Io, session: Shared) -> None:
         self._io = io
         self._session = session
-        self.clock = Clock(io.ticker, session.timing.late, self._thawed)
+        # Its parts do not hold it, so it is free once it is settled: the last that they ask of it.
+        me: Pump = proxy(self)
+        self.clock = Clock(io.ticker, session.timing.late, partial(Pump._thawed, me))
         self._connection: Connection | None = None
         self._leaving: Connection | None = None
         self._attached_at = 0.0
         self._timed = session.envelope.body == "stream"  # else the stream has no deadline
-        self._tick = Alarm(self.clock, self._on_tick)
-        self._unanswered = Alarm(self.clock, self._on_silence)
-        self._reach = Reach(io, session, self)
-        self._endings = Endings(session, self)
+        self._reach = Reach(io, session, me)
+        self._endings = Endings(session, me)
 
     @property
     def bound(self) -> bool:
@@ -63,7 +65,7 @@ class Pump:
     def user_done(self) -> None:
         """User code is over: what remains is to bring the exchange to its end."""
         if self._session.settled:
-            self._stop()
+            self.settle()
             return
         self.flush()
         if self._leaving is None and not self._session.settled:
@@ -81,14 +83,13 @@ class Pump:
         connection.owner = self
         self._attached_at = self.clock.now()
         connection.state.open_stream(attach.sid, self._attached_at)
-        self._unanswered.set(self._session.timing.attempt)
+        self.clock.set(self._on_silence, self._session.timing.attempt)
         self.flush(attach)
 
     def unbind(self) -> Connection | None:
         """Leave the connection, if there is one, and return it."""
         connection, self._connection = self._connection, None
-        self._tick.clear()
-        self._unanswered.clear()
+        self.clock.clear(self._on_tick, self._on_silence)
         if connection is not None:
             connection.owner = None
         return connection
@@ -115,20 +116,21 @@ class Pump:
             return
         if session.user_done:
             self._endings.review()
-        if deadline is not None or self._tick.when is None:
+        if deadline is not None or self._on_tick not in self.clock.alarms:
             self._arm(connection, deadline)
 
     def leave(self) -> None:
         """The stream is over on this connection: keep it for the next invocation."""
         connection = self._leaving = self.unbind()
         assert connection is not None  # noqa: S101 - a stream ends on a connection
-        self._reach.stop()
-        self._endings.leaving()
         connection.state.release(self._session.sid, self.clock.now())
         if connection.state.goaway is None:
             self._io.park(connection, self._left)
         else:
             connection.when_flushed(self._left)
+        if self._leaving is not None:
+            self._reach.stop()
+            self._endings.leaving()
 
     def _left(self) -> None:
         """The kernel has all that was to be said; the environment may freeze."""
@@ -139,15 +141,12 @@ class Pump:
 
     def settle(self) -> None:
         """Let the invocation return, and leave nothing of it behind."""
-        self._stop()
-        self._session.settle()
-
-    def _stop(self) -> None:
         self._reach.stop()
         connection, self._leaving = self.unbind() or self._leaving, None
         if connection is not None:
             connection.abort()
         self.clock.stop()
+        self._session.settle()
 
     # ------------------------------------------------------------ what the connection reports
 
@@ -168,7 +167,7 @@ class Pump:
             case Attached():
                 self._on_attached()
             case Reject():
-                self._unanswered.clear()
+                self.clock.clear(self._on_silence)
                 self._reach.rejected(frame)
             case Cancel() if session.stream.cancelled is not None:
                 self._endings.cancelled()
@@ -181,8 +180,8 @@ class Pump:
         # The shortest so far is the way's own; what is more was somebody's load.
         took = self.clock.now() - self._attached_at
         connection.state.rtt = min(took, connection.state.rtt or took)
-        self._unanswered.clear()
-        self._tick.clear()  # its limits may be shorter ones
+        # Of the limits that it brought one may be shorter than the alarm that is set.
+        self.clock.clear(self._on_silence, self._on_tick)
         self._reach.attached(connection)
 
     def lost(self, reason: str, code: int | None) -> None:
@@ -202,8 +201,9 @@ class Pump:
         # Whatever comes from now on, there is nothing to do before so long a silence.
         deadlines = [now + state.limits.ping_ms / 1000, state.next_deadline(), stream_deadline]
         deadline = min(when for when in deadlines if when is not None)
-        if self._tick.when is None or deadline < self._tick.when:
-            self._tick.set(deadline - now)
+        alarm = self.clock.alarms.get(self._on_tick)
+        if alarm is None or deadline < alarm[0]:
+            self.clock.set(self._on_tick, deadline - now)
 
     def _on_tick(self) -> None:
         connection = self._connection

@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from lambda_client.clock import Alarm
 from lambda_client.dial import Dial, DialError
 from lambda_client.errors import ClientGone
 from lambda_client.reconnect import Route
@@ -41,10 +40,6 @@ class Reach:
         self._clock = pump.clock
         self._route = Route(session.envelope.urls, session.timing)
         self._dial: Dial | None = None
-        self._next = Alarm(pump.clock, self._attempt)
-        self._patience = Alarm(pump.clock, self._on_impatience)
-        self._tail = Alarm(pump.clock, self._on_tail_due)
-        self._grace = Alarm(pump.clock, self._on_grace_over)
         self._impatient = False
         self._tail_due = False
         self._reused = False
@@ -58,7 +53,7 @@ class Reach:
 
     def begin(self) -> None:
         """Take what an earlier invocation left, or dial; a dial of its that still runs may win."""
-        self._patience.set_once(self._capped(self._session.timing.patience))
+        self._clock.set_once(self._on_impatience, self._capped(self._session.timing.patience))
         parked = self._io.take_parked(self._session.envelope.urls, self._session.timing.idle)
         if parked is not None:
             self._bind(parked, reused=True)
@@ -68,7 +63,7 @@ class Reach:
 
     def begin_on(self, connection: Connection, attach: Attach) -> None:
         """Attach on a connection that was parked; if it stays silent, dial beside it."""
-        self._patience.set(self._capped(self._session.timing.patience))
+        self._clock.set(self._on_impatience, self._capped(self._session.timing.patience))
         if connection.closed:
             self._session.without_connection(Phase.DIALLING)
             self.begin()
@@ -79,7 +74,7 @@ class Reach:
         times, rtt = self._session.timing, connection.state.rtt or 0.0
         self._reused = True
         self._pump.bind(connection, attach)
-        self._next.set(max(times.hedge, times.hedge_rtts * rtt))
+        self._clock.set(self._attempt, max(times.hedge, times.hedge_rtts * rtt))
 
     def _on_wanted(self, connection: Connection) -> None:
         """A dial that an earlier invocation began was quicker than ours."""
@@ -91,7 +86,7 @@ class Reach:
 
     def _bind(self, connection: Connection, *, reused: bool) -> None:
         self._io.wanted = None
-        self._next.clear()
+        self._clock.clear(self._attempt)
         with self._session.lock:
             attach = self._session.attach(self._io.next_sid())
         if attach is None:  # answered inline meanwhile: the next invocation finds it warm
@@ -132,7 +127,7 @@ class Reach:
         undialled = self._session.phase is Phase.DIALLING and self._impatient
         if self._route.open and not undialled:
             if self._dial is None:
-                self._next.set(self._route.pause())
+                self._clock.set(self._attempt, self._route.pause())
         elif not self._pump.bound:
             self._give_up(why)
 
@@ -140,8 +135,7 @@ class Reach:
 
     def attached(self, connection: Connection) -> None:
         """The stream goes on here."""
-        for alarm in (self._next, self._patience, self._tail, self._grace):
-            alarm.clear()
+        self._clear_alarms()
         self._tail_due = False
         self._drop_dial()
         self._attached_at = self._clock.now()
@@ -193,9 +187,9 @@ class Reach:
         self._attached_at = None
         if self._lost_at is None:
             self._lost_at = now
-            self._patience.clear()
-            self._tail.set(self._capped(session.timing.tail))
-            self._grace.set(session.stream.limits.resume_grace_ms / 1000)
+            self._clock.clear(self._on_impatience)
+            self._clock.set(self._on_tail_due, self._capped(session.timing.tail))
+            self._clock.set(self._on_grace_over, session.stream.limits.resume_grace_ms / 1000)
         if connection is not None and connection.state.goaway is not None:
             self._route.redirect(connection.state.goaway.url, connection.url)
         why = f"the connection to the gateway was lost: {reason}"
@@ -244,6 +238,11 @@ class Reach:
             self._session.give_up(why)
         self._pump.settle()
 
+    def _clear_alarms(self) -> None:
+        self._clock.clear(
+            self._attempt, self._on_impatience, self._on_tail_due, self._on_grace_over
+        )
+
     def _drop_dial(self) -> None:
         if self._dial is not None:
             self._dial.drop()
@@ -251,8 +250,7 @@ class Reach:
 
     def stop(self) -> None:
         """Look for no connection any more; a first dial under way may serve the next invocation."""
-        for alarm in (self._next, self._patience, self._tail, self._grace):
-            alarm.clear()
+        self._clear_alarms()
         if self._io.wanted == self._on_wanted:
             self._io.wanted = None
         dial, self._dial = self._dial, None

@@ -24,6 +24,7 @@ class RequestBody:
     def __init__(self, inline: bytes, session: Session | None) -> None:
         self._inline = inline
         self._session = session
+        self._upload = session.upload if session is not None else None
 
     @property
     def streamed(self) -> bool:
@@ -64,13 +65,13 @@ class RequestBody:
         return b"".join([chunk async for chunk in self])
 
     def _next(self) -> bytes:
-        if self._session is not None:
-            return self._session.upload.read()
+        if self._upload is not None:
+            return self._upload.read()
         return self._take_inline()
 
     async def _next_async(self) -> bytes:
-        if self._session is not None:
-            return await self._session.upload.read_async()
+        if self._upload is not None:
+            return await self._upload.read_async()
         return self._take_inline()
 
     def _take_inline(self) -> bytes:

@@ -11,6 +11,7 @@ halves, with a wait for `settled` between them, in whatever way the caller can w
 from __future__ import annotations
 
 import threading
+from collections import deque
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,7 @@ class Session(Shared):
     """The outlet that streams (see `response.Outlet`), and the source of a streamed request body.
 
     Attributes:
-        upload: the request body, where it is streamed.
+        pieces: of the request body, taken from the stream at one time, and not read yet.
     """
 
     def __init__(
@@ -70,12 +71,17 @@ class Session(Shared):
             timing: how long what may take; by default `timing.TIMING`.
         """
         super().__init__(invocation, envelope, timing)
-        self.upload = Upload(self)
+        self.pieces: deque[bytes] = deque()
         self._io = io
         self._pump: Pump | None = None
         self._halfway: object = None  # who waits for credit, of whose chunk some bytes were taken
         self._job_waits = False  # one was given to the I/O that has not come to it yet
         self._job_lingers = False  # and it waits for something to go along with
+
+    @property
+    def upload(self) -> Upload:
+        """The request body, where it is streamed."""
+        return Upload(self)  # not kept: it holds the session, which shall be free once it is over
 
     # ------------------------------------------------------------ the response
 
@@ -281,6 +287,11 @@ class Session(Shared):
             self._pump.user_done()
         else:
             self._pump.flush()
+
+    def settle(self) -> None:
+        """The stream is over on its connection, for better or worse: nothing carries it any more."""
+        super().settle()
+        self._pump = None
 
     def interrupted(self) -> None:
         """The I/O was broken off in the middle: what was sent may have a hole, and must not pass for whole."""

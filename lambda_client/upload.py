@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ class Upload:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._pieces: deque[bytes] = deque()  # taken from the stream at one time, and not read yet
+        self._pieces = session.pieces
 
     def read(self) -> bytes:
         """Return request bytes as they come, blocking for them; empty at the end.

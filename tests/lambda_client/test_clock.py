@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
+from math import inf
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lambda_client.clock import Alarm, Clock, Ticker
+from lambda_client.clock import Clock, Ticker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,20 +26,20 @@ def freeze(seconds: float) -> None:
 async def test_alarms_ring_once_and_can_be_moved_and_cleared() -> None:
     rung: list[str] = []
     clock = Clock(Ticker(asyncio.get_running_loop()), 2.0, lambda: rung.append("thaw"))
-    first, second = (Alarm(clock, lambda name=name: rung.append(name)) for name in "ab")  # type: ignore[misc]
-    first.set(0.01)
-    first.set(0.03)
-    second.set_once(0.02)
-    second.set_once(60.0)
+    first, second = (partial(rung.append, name) for name in "ab")
+    clock.set(first, 0.01)
+    clock.set(first, 0.03)
+    clock.set_once(second, 0.02)
+    clock.set_once(second, 60.0)
     await asyncio.sleep(0.06)
     assert rung == ["b", "a"]
-    assert first.when is second.when is None
-    first.set(-5.0)
-    second.set(0.0)
-    second.clear()
+    assert not clock.alarms
+    clock.set(first, -5.0)
+    clock.set(second, 0.0)
+    clock.clear(second)
     await asyncio.sleep(0.01)
     assert rung == ["b", "a", "a"]
-    first.set(0.01)
+    clock.set(first, 0.01)
     clock.stop()
     await asyncio.sleep(0.03)
     assert rung == ["b", "a", "a"]
@@ -46,21 +48,18 @@ async def test_alarms_ring_once_and_can_be_moved_and_cleared() -> None:
 async def test_after_a_freeze_every_alarm_has_its_full_length_again() -> None:
     rung: list[str] = []
     clock = Clock(Ticker(asyncio.get_running_loop()), 0.1, lambda: rung.append("thaw"))
-    short, long, unset = (
-        Alarm(clock, lambda name=name: rung.append(name))  # type: ignore[misc]
-        for name in ("short", "long", "unset")
-    )
-    short.set(0.5)
-    long.set(0.7)
+    short, long, unset = (partial(rung.append, name) for name in ("short", "long", "unset"))
+    clock.set(short, 0.5)
+    clock.set(long, 0.7)
+    clock.set(unset, 0.5)
+    clock.clear(unset)
     freeze(1.0)
     thawed = clock.now()
     await asyncio.sleep(0.01)
     assert rung == ["thaw"]
-    assert short.when is not None
-    assert short.when >= thawed + 0.5
-    assert long.when is not None
-    assert long.when >= thawed + 0.7
-    assert unset.when is None
+    assert clock.alarms[short][0] >= thawed + 0.5
+    assert clock.alarms[long][0] >= thawed + 0.7
+    assert unset not in clock.alarms
     while len(rung) < 3:
         await asyncio.sleep(0.01)
     assert rung == ["thaw", "short", "long"]
@@ -69,19 +68,18 @@ async def test_after_a_freeze_every_alarm_has_its_full_length_again() -> None:
 async def test_the_time_of_others_is_not_given_back() -> None:
     rung: list[str] = []
     clock = Clock(Ticker(asyncio.get_running_loop()), 0.1, lambda: rung.append("thaw"))
-    Alarm(clock, lambda: rung.append("deadline"), awake=False).set(0.15)
-    patient = Alarm(clock, lambda: rung.append("patient"))
-    patient.set(0.05)
+    clock.set(partial(rung.append, "deadline"), 0.15, awake=False)
+    clock.set(partial(rung.append, "patient"), 0.05)
     freeze(0.4)
     await asyncio.sleep(0.01)
     assert sorted(rung) == ["deadline", "thaw"]
-    patient.clear()
+    clock.stop()
 
 
 async def test_a_little_late_is_no_freeze() -> None:
     rung: list[str] = []
     clock = Clock(Ticker(asyncio.get_running_loop()), 5.0, lambda: rung.append("thaw"))
-    Alarm(clock, lambda: rung.append("late")).set(0.01)
+    clock.set(partial(rung.append, "late"), 0.01)
     freeze(0.1)
     await asyncio.sleep(0.01)
     assert rung == ["late"]
@@ -90,27 +88,44 @@ async def test_a_little_late_is_no_freeze() -> None:
 async def test_a_freeze_is_seen_by_whoever_sets_an_alarm_first() -> None:
     rung: list[str] = []
     clock = Clock(Ticker(asyncio.get_running_loop()), 0.1, lambda: rung.append("thaw"))
-    moved, other = (Alarm(clock, lambda name=name: rung.append(name)) for name in "ab")  # type: ignore[misc]
-    moved.set(0.05)
-    other.set(0.2)
+    moved, other = (partial(rung.append, name) for name in "ab")
+    clock.set(moved, 0.05)
+    clock.set(other, 0.2)
     freeze(0.4)
-    moved.set(0.0)
+    clock.set(moved, 0.0)
     assert rung == ["thaw"]
-    assert other.when is not None
-    assert other.when > clock.now()
+    assert clock.alarms[other][0] > clock.now()
     await asyncio.sleep(0.01)
     assert rung == ["thaw", "a"]
-    other.clear()
+    clock.stop()
+
+
+async def test_what_rings_may_move_and_clear_what_is_due_with_it() -> None:
+    rung: list[str] = []
+    clock = Clock(Ticker(asyncio.get_running_loop()), 2.0, lambda: rung.append("thaw"))
+    moved, cleared = (partial(rung.append, name) for name in ("moved", "cleared"))
+
+    def first() -> None:
+        rung.append("first")
+        clock.set(moved, 0.02)
+        clock.clear(cleared)
+
+    clock.set(moved, 0.011)
+    clock.set(cleared, 0.011)
+    clock.set(first, 0.01)
+    freeze(0.02)
+    while "first" not in rung:
+        await asyncio.sleep(0.001)
+    assert rung == ["first"]
+    while len(rung) < 2:
+        await asyncio.sleep(0.01)
+    assert rung == ["first", "moved"]
 
 
 async def test_one_timer_stands_for_all_alarms(monkeypatch: pytest.MonkeyPatch) -> None:
     loop, rung = asyncio.get_running_loop(), list[str]()
     ticker = Ticker(loop)
     clocks = [Clock(ticker, 2.0, lambda: rung.append("thaw")) for _ in range(2)]
-    first, *others = (
-        Alarm(clock, lambda name=name: rung.append(name))  # type: ignore[misc]
-        for name, clock in zip("abcd", clocks * 2, strict=True)
-    )
     timers: list[float] = []
     call_at = loop.call_at
 
@@ -120,16 +135,34 @@ async def test_one_timer_stands_for_all_alarms(monkeypatch: pytest.MonkeyPatch) 
 
     with monkeypatch.context() as patched:
         patched.setattr(loop, "call_at", counted)
-        first.set(0.01)
-        for alarm in others:
-            alarm.set(5.0)
-            alarm.clear()
-            alarm.set(0.03)
+        clocks[0].set(partial(rung.append, "a"), 0.01)
+        for clock, name in zip(clocks * 2, "bcd", strict=False):
+            other = partial(rung.append, name)
+            clock.set(other, 5.0)
+            clock.clear(other)
+            clock.set(other, 0.03)
     assert len(timers) == 1
     while len(rung) < 4:
         await asyncio.sleep(0.01)
     assert sorted(rung) == ["a", "b", "c", "d"]
     assert rung[0] == "a"
+
+
+async def test_a_clock_of_which_nothing_is_set_is_let_go() -> None:
+    rung: list[str] = []
+    ticker = Ticker(asyncio.get_running_loop())
+    rings, cleared, stopped = (Clock(ticker, 2.0, lambda: None) for _ in range(3))
+    for clock, seconds in ((rings, 0.01), (cleared, 5.0), (stopped, 5.0)):
+        clock.set(partial(rung.append, "rung"), seconds)
+    also = partial(rung.append, "also")
+    cleared.stop()
+    cleared.set(also, 5.0)
+    cleared.clear(also)
+    stopped.stop()
+    while not rung:
+        await asyncio.sleep(0.01)
+    assert not ticker.clocks
+    assert ticker.due == inf
 
 
 async def test_an_alarm_that_raises_keeps_no_other_from_ringing() -> None:
@@ -140,8 +173,8 @@ async def test_an_alarm_that_raises_keeps_no_other_from_ringing() -> None:
         raise KeyError
 
     clock = Clock(Ticker(loop), 2.0, lambda: rung.append("thaw"))
-    Alarm(clock, bug).set(0.01)
-    Alarm(clock, lambda: rung.append("next")).set(0.01)
+    clock.set(bug, 0.01)
+    clock.set(partial(rung.append, "next"), 0.01)
     while not rung:
         await asyncio.sleep(0.01)
     assert rung == ["next"]
@@ -153,15 +186,15 @@ async def test_a_timer_that_could_not_be_set_keeps_no_later_one_from_ringing(
 ) -> None:
     loop, rung = asyncio.get_running_loop(), list[str]()
     clock = Clock(Ticker(loop), 2.0, lambda: rung.append("thaw"))
-    first, second = (Alarm(clock, lambda name=name: rung.append(name)) for name in "ab")  # type: ignore[misc]
+    first, second = (partial(rung.append, name) for name in "ab")
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(loop, "call_at", interrupted)
-        first.set(0.01)
-    second.set(0.02)
+        clock.set(first, 0.01)
+    clock.set(second, 0.02)
     while "b" not in rung:
         await asyncio.sleep(0.01)
     assert rung == ["a", "b"]

@@ -1,0 +1,110 @@
+"""What a finished exchange was made of is free at once: no collection of garbage, in no function."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lambda_client import request_body, streamify_response, streaming
+from lambda_client.running import running_session
+from tests.lambda_client.gateway import Gateway, eventually
+from tests.lambda_client.handlers import attached, call, warm
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from lambda_client.pump import Pump
+    from lambda_client.session import Session
+
+    Watch = Callable[[], None]
+    Handler = Callable[[Any, Any], Any]
+
+
+def generator(watch: Watch) -> Handler:
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[bytes]:
+        yield b"one"
+        watch()
+        yield b"two"
+
+    return handler
+
+
+def async_generator(watch: Watch) -> Handler:
+    @streaming
+    async def handler(event: Any, context: Any) -> AsyncIterator[bytes]:
+        yield b"one"
+        watch()
+        yield b"two"
+
+    return handler
+
+
+def upload(watch: Watch) -> Handler:
+    @streamify_response
+    def handler(event: Any, response_stream: Any, context: Any) -> None:
+        response_stream.write(b"one")
+        watch()
+        response_stream.write(request_body(event).read())
+
+    return handler
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("make", [generator, async_generator, upload])
+@pytest.mark.parametrize("parked", [True, False], ids=["parked", "dialled"])
+@pytest.mark.usefixtures("no_collector")
+def test_an_exchange_is_free_once_it_is_over(
+    gateway: Gateway, make: Callable[[Watch], Handler], parked: bool
+) -> None:
+    sessions: list[weakref.ref[Session]] = []
+    pumps: list[weakref.ref[Pump]] = []
+
+    def watch() -> None:
+        attached(exchange)
+        session = running_session()
+        assert session is not None
+        assert session._pump is not None
+        sessions.append(weakref.ref(session))
+        pumps.append(weakref.ref(session._pump))
+
+    if parked:
+        warm(gateway)
+    exchange = gateway.exchange(upload=b"two" * 100_000 if make is upload else None)
+    assert call(make(watch), exchange).status == "end"
+    assert exchange.body[:6] == b"onetwo"
+    eventually(lambda: sessions[0]() is None)  # the I/O thread may still be at its last job
+    eventually(lambda: pumps[0]() is None)
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_an_exchange_that_nobody_waits_for_is_free_once_it_is_over(gateway: Gateway) -> None:
+    pumps: list[weakref.ref[Pump]] = []
+
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[bytes]:
+        yield b"one"
+        attached(exchange)
+        session = running_session()
+        assert session is not None
+        assert session._pump is not None
+        pumps.append(weakref.ref(session._pump))
+        exchange.cancel()
+        while True:
+            yield b"more"
+
+    exchange = gateway.exchange()
+    call(handler, exchange)
+    eventually(lambda: pumps[0]() is None)
