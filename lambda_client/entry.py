@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from lambda_client.invocation import read_invocation
@@ -21,9 +23,22 @@ ENTRY_POINT = "__dialback__"
 """The attribute of a handler that streams by itself, and needs no decorator any more."""
 
 
+IN_LAMBDA = "AWS_LAMBDA_RUNTIME_API"
+"""What the environment of every runtime has (AWS, "Using the Lambda runtime API"), and a unit test has not."""
+
+
 def entry_point(handler: Handler) -> Handler:
-    """Mark a handler as one that streams by itself."""
+    """Mark a handler as one that streams by itself.
+
+    In Lambda it brings along what a stream needs: here that is part of INIT, which provisioned concurrency
+    and SnapStart have behind them when a request comes; later it would hold up the first byte.
+    """
     setattr(handler, ENTRY_POINT, True)
+    if IN_LAMBDA in os.environ:
+        with suppress(ImportError):  # whoever streams is told
+            import lambda_client.address
+            import lambda_client.pump
+            import lambda_client.session  # noqa: F401
     return handler
 
 

@@ -138,6 +138,15 @@ def test_importing_the_library_brings_nothing_heavy() -> None:
     assert not imported(done.stderr) & HEAVY
 
 
+def test_a_handler_in_lambda_brings_in_init_all_that_its_streams_need() -> None:
+    code = "import lambda_client; lambda_client.streaming(lambda event, context: ...)"
+    assert not imported(run(code).stderr) & HEAVY
+    done = run(f"import os; os.environ['AWS_LAMBDA_RUNTIME_API'] = '127.0.0.1:9001'; {code}")
+    assert done.returncode == 0
+    needed = {"websockets.client", "msgpack", "lambda_client.session", "lambda_client.address"}
+    assert needed <= imported(done.stderr)
+
+
 def test_a_buffered_answer_brings_nothing_heavy() -> None:
     code = """
 from lambda_client import streaming

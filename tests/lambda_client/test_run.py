@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import lambda_client.main_loop  # noqa: F401 - here, since its loop outlives the modules of a test
 from lambda_client.run import AppError, load
 from tests.lambda_client.gateway import context, event
 
