@@ -44,7 +44,6 @@ ONCE_MORE = {
         "a_gateway_that_stops_waits_no_longer_and_yet_resets_nobody_who_takes_the_rest",
         "what_is_not_taken_when_the_time_is_over_looks_cut_off",
         "who_reads_late_gets_all",
-        "who_says_more_than_it_should_gets_all",
     ),
     test_request: (
         "a_body_nobody_reads_is_never_asked_for",
