@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
@@ -77,6 +77,8 @@ class EdgeServer(CrowdServer):
         self.telemetry = telemetry
         self.access = handler.access
         self.request_head = timing.request_head
+        self._write_stall = timing.write_stall
+        self._looking = False
         self._gone = asyncio.Event()
         self._gone.set()
         self._open: dict[web.RequestHandler, asyncio.Transport] = {}
@@ -98,11 +100,24 @@ class EdgeServer(CrowdServer):
         """Wait until every connection has ended."""
         await self._gone.wait()
 
+    def _look_for_stalled(self) -> None:
+        """Reset who takes nothing of what is left of a response that has ended: no exchange waits for it."""
+        for connection, transport in list(self._open.items()):
+            if cast("EdgeConnection", connection).has_stalled(transport):
+                log.info("a client that took nothing of the end of its response was reset")
+                reset_on_close(transport)
+                transport.abort()
+        self._looking = bool(self._open)
+        if self._looking:
+            self._loop.call_later(self._write_stall, self._look_for_stalled)
+
     @override
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
         self._open[handler] = transport
         self._gone.clear()
+        if not self._looking:
+            self._look_for_stalled()
 
     @override
     def connection_lost(
@@ -129,6 +144,14 @@ class EdgeConnection(QuietConnection):
 
     _first_head: asyncio.TimerHandle | None = None
     _ended: asyncio.Transport | None = None
+    _left: tuple[int, int] | None = None  # bytes of a response, and which
+
+    def has_stalled(self, transport: asyncio.Transport) -> bool:
+        """Tell whether nothing was taken of the end of a response since this was asked the last time."""
+        left, before = transport.get_write_buffer_size(), self._left
+        ended = self._ended is not None or self._current_request is None
+        self._left = (left, self._request_count) if left and ended else None
+        return self._left is not None and self._left == before
 
     def end_cleanly(self, transport: asyncio.Transport) -> None:
         """Let a close be a FIN, once the kernel has all: however it comes to that, and not before.

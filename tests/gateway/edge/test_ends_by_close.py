@@ -15,6 +15,7 @@ import pytest
 
 from gateway.edge import response
 from gateway.edge.response import WRITE_HIGH_WATER, Sink
+from gateway.timing import Timing
 from tests.gateway.edge.serving import PLAIN, connect, edge, get
 from tests.gateway.exchange.asking import eventually
 from tests.patience import PATIENCE
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tests.gateway.edge.serving import Edge
 
 PIECE = bytes(16_384)
+HTTP_1_0 = get(version="1.0")
 BUFFER = 32_768  # a size that is set does not grow: what the kernel did not take at once, it does not later
 
 
@@ -36,24 +38,30 @@ class Slow:
     Attributes:
         edge: where it asked.
         sent: bytes of the body.
+        received: of the response, so far.
     """
 
     def __init__(self, edge: Edge, connection: socket.socket, sent: int) -> None:
         self.edge = edge
         self.connection = connection
         self.sent = sent
+        self.received = b""
+
+    async def takes_some(self) -> bool:
+        """Read a little; False at the end. A reset raises ConnectionResetError."""
+        some = await asyncio.to_thread(self.connection.recv, 8192)
+        self.received += some
+        return bool(some)
 
     async def takes_all(self) -> None:
-        """Read to the end; a reset raises ConnectionResetError."""
-        received = await asyncio.to_thread(lambda: b"".join(iter(self._receive, b"")))
-        assert len(received.partition(b"\r\n\r\n")[2]) == self.sent
-
-    def _receive(self) -> bytes:
-        return self.connection.recv(65_536)
+        """Read to the end."""
+        while await self.takes_some():
+            pass
+        assert len(self.received.partition(b"\r\n\r\n")[2]) == self.sent
 
 
 @asynccontextmanager
-async def slow_client() -> AsyncIterator[Slow]:
+async def slow_client(request: bytes = HTTP_1_0, write_stall: float = 300.0) -> AsyncIterator[Slow]:
     """Have one whose response has ended while the transport held some of it."""
     ended: list[int] = []
 
@@ -71,10 +79,10 @@ async def slow_client() -> AsyncIterator[Slow]:
         assert sink.end()
         ended.append(written)
 
-    async with edge(serve) as it:
+    async with edge(serve, Timing(write_stall=write_stall)) as it:
         with await asyncio.to_thread(connect, it.port) as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-            connection.sendall(get(version="1.0"))
+            connection.sendall(request)
             await eventually(lambda: bool(ended))
             await it.handler.idle()
             yield Slow(it, connection, ended[0])
@@ -128,3 +136,30 @@ async def test_who_says_more_than_it_should_gets_all(monkeypatch: pytest.MonkeyP
             client.connection.send(b"\r\n")
             await asyncio.sleep(0)
         await reading
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [HTTP_1_0, get(), get("/", "Connection: keep-alive")],
+    ids=["ends by close", "closes", "is kept"],
+)
+async def test_who_takes_nothing_of_a_response_that_has_ended_is_reset_in_time(
+    request_: bytes,
+) -> None:
+    async with slow_client(request_, write_stall=0.1) as client:
+        async with asyncio.timeout(PATIENCE):
+            await client.edge.server.disconnected()
+        with pytest.raises(ConnectionResetError):
+            await client.takes_all()
+
+
+async def test_who_takes_a_little_at_a_time_is_not() -> None:
+    async with slow_client() as client:
+        (transport,) = client.edge.server._open.values()
+        while left := transport.get_write_buffer_size():
+            client.edge.server._look_for_stalled()
+            while left == transport.get_write_buffer_size():
+                await client.takes_some()
+                await settle()
+        client.edge.server._look_for_stalled()
+        await client.takes_all()
