@@ -127,7 +127,7 @@ def respond(exchange: Exchange, point: int, error: type[BaseException], *, size:
     with interrupted_at(point, error) as where:
         try:
             told.receipt = receipt_of(handler(*called))
-        except BaseException as raised:  # noqa: BLE001 - whatever it is, it is looked at
+        except (Exception, error) as raised:  # noqa: BLE001 - it is looked at
             told.raised = raised
     told.seconds = time.monotonic() - begun
     told.where = "".join(where)

@@ -14,14 +14,12 @@ from lambda_client import loop, streamify_response
 from lambda_client.dial import Dial, DialError
 from lambda_client.reactor import Reactor
 from protocol.limits import Limits
-from tests.lambda_client.gateway import eventually, silent_address
-from tests.lambda_client.handlers import call, warm
+from tests.lambda_client.gateway import context, event, eventually, receipt_of, silent_address
+from tests.lambda_client.handlers import warm
 from tests.lambda_client.interrupting import InterruptionError, respond
 from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.lambda_client.gateway import Gateway
 
 STRIDE = 7
@@ -58,8 +56,8 @@ def cool() -> None:
 
 def interrupt_everywhere(
     gateway: Gateway, play: Play, error: type[BaseException], first: int, *, goes_on: bool
-) -> Iterator[str]:
-    """Yield what went wrong, and where."""
+) -> str | None:
+    """Return what went wrong first, and where."""
     point, tried = first, 0
     while True:
         cool()
@@ -71,9 +69,12 @@ def interrupt_everywhere(
             break  # there are no more
         wrong = told.problem(exchange, goes_on=goes_on)
         if wrong or told.seconds > LONGEST:
-            yield f"{point}, {told.where}: {wrong}, after {told.seconds:.1f} s ({told.raised!r:.80})"
+            return (
+                f"{point}, {told.where}: {wrong}, after {told.seconds:.1f} s ({told.raised!r:.80})"
+            )
         point, tried = point + STRIDE, tried + 1
     assert tried > 20
+    return None
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -84,7 +85,7 @@ def test_a_timeout_that_user_code_takes_breaks_no_response(
 ) -> None:
     main = threading.get_ident()
     monkeypatch.setattr(Reactor, "_may_be_interrupted", lambda _: threading.get_ident() == main)
-    assert not list(interrupt_everywhere(gateway, play, InterruptionError, first, goes_on=True))
+    assert interrupt_everywhere(gateway, play, InterruptionError, first, goes_on=True) is None
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -94,7 +95,7 @@ def test_a_timeout_that_user_code_takes_breaks_no_response(
 def test_what_is_broken_off_within_a_turn_ends_soon_and_is_never_taken_for_whole(
     gateway: Gateway, play: Play, error: type[BaseException], first: int
 ) -> None:
-    assert not list(interrupt_everywhere(gateway, play, error, first, goes_on=False))
+    assert interrupt_everywhere(gateway, play, error, first, goes_on=False) is None
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
@@ -136,7 +137,8 @@ def test_no_memory_in_a_turn_of_the_thread_ends_the_response_and_the_next_one_is
         assert failed.wait(PATIENCE)  # on no other thread: this one waits
         eventually(lambda: stream.write(b"x"))
 
-    assert call(handler, exchange).status == "reset"
+    returned = handler(event(exchange), context(exchange, seconds=2 * LONGEST))
+    assert receipt_of(returned).status == "reset"
     assert not exchange.stream.ended
     warm(gateway)
 
