@@ -56,7 +56,11 @@ class Connecting:
             look_up = threading.Thread(
                 target=self._look_up, args=(host, port), name="dialback-dns", daemon=True
             )
-            look_up.start()
+            try:
+                look_up.start()
+            except RuntimeError as error:  # user code has as many as the system allows
+                why = error
+                loop.call_soon(lambda: self._on_addresses(why))
         else:
             loop.call_soon(lambda: self._on_addresses(found))
 

@@ -27,6 +27,8 @@ from protocol.probe import Step, UrlReport, report_to_json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from websockets.uri import WebSocketURI
+
     from protocol.envelope import Envelope
     from protocol.frames import StreamFrame
 
@@ -73,7 +75,7 @@ class _Probe:
     def __init__(self, envelope: Envelope, url: str) -> None:
         self._envelope = envelope
         self._url = url
-        self._uri = parse_uri(url.rstrip("/") + ATTACH_PATH)
+        self._uri: WebSocketURI  # once it was read
         self._io = io_thread()
         self._steps: list[Step] = []
         self._connection: Connection | None = None
@@ -114,6 +116,7 @@ class _Probe:
     # ------------------------------------------------------------ the steps
 
     def _resolve(self) -> str:
+        self._uri = parse_uri(self._url.rstrip("/") + ATTACH_PATH)
         answer, host, port = _Answer(), self._uri.host, self._uri.port
 
         def look_up() -> None:

@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,7 @@ from protocol.codec import encode
 from protocol.errors import GoawayCode
 from protocol.frames import Data, Goaway
 from protocol.limits import RECEIPT_BODY_MAX, SUBPROTOCOL
+from protocol.probe import parse_report
 from tests.lambda_client.gateway import (
     Gateway,
     context,
@@ -313,6 +315,17 @@ def test_an_address_that_cannot_be_dialled_is_named(gateway: Gateway, host: str)
     assert receipt.status == "end"
     assert receipt.dial is not None
     assert host in receipt.dial
+
+
+def test_a_probe_of_an_address_that_cannot_be_dialled_says_so(gateway: Gateway) -> None:
+    exchange = gateway.exchange(urls=("ws://localhost:99999",))
+    exchange.envelope = replace(exchange.envelope, probe_ms=0)
+    told = streaming(lambda e, c: "user code")(event(exchange), context(exchange))
+    reports = parse_report(told, exchange.envelope)
+    assert reports is not None
+    ((step,),) = (report.steps for report in reports)
+    assert (step.name, step.ok) == ("dns", False)
+    assert "0-65535" in step.detail
 
 
 def test_a_package_without_its_dependencies_answers_by_receipt(
