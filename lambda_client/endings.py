@@ -49,8 +49,6 @@ class Endings:
         elif self._late:
             self._session.give_up("the function's own deadline is near")
             self._pump.settle()
-        else:
-            self.review()
 
     def review(self) -> None:
         """User code is over and something was sent: see what there is to wait for now."""

@@ -7,10 +7,10 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from lambda_client import running
 from lambda_client.invocation import read_invocation
 from lambda_client.response import Buffer
 from lambda_client.result import payload_for
-from lambda_client.running import running
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -60,14 +60,17 @@ def answer(event: Any, context: Any, respond: Callable[[Outlet], Any]) -> Any:
     from lambda_client.session import Session
 
     session = Session(invocation, invocation.envelope)
-    with running(session):
-        try:
-            return respond(session)
-        except BaseException as error:
-            if session.explains(error):
-                return session.finish()
-            session.fail(error)
-            raise
+    before = running.session
+    try:
+        running.session = session
+        return respond(session)
+    except BaseException as error:
+        if session.explains(error):
+            return session.finish()
+        session.fail(error)
+        raise
+    finally:
+        running.session = before
 
 
 def run_async(outlet: Outlet, value: Awaitable[Any]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from contextlib import asynccontextmanager
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from lambda_client import result
@@ -124,9 +125,7 @@ def _write(stream: ResponseStream, chunks: Any, head: Mapping[str, Any] | None) 
             else:
                 stream.write(chunk)
         stream.ensure_head()
-        if not inspect.isgenerator(
-            chunks
-        ):  # whose `close` has nothing left to do; `finish` ends it
+        if not isinstance(chunks, GeneratorType):  # whose `close` has nothing left to do
             stream.end()  # before a `close` that may take its time
     finally:
         close = getattr(chunks, "close", None)

@@ -89,8 +89,8 @@ class Pump:
     def unbind(self) -> Connection | None:
         """Leave the connection, if there is one, and return it."""
         connection, self._connection = self._connection, None
-        self.clock.clear(self._on_tick, self._on_silence)
         if connection is not None:
+            self.clock.clear(self._on_tick, self._on_silence)
             connection.owner = None
         return connection
 

@@ -137,7 +137,8 @@ class Reach:
         """The stream goes on here."""
         self._clear_alarms()
         self._tail_due = False
-        self._drop_dial()
+        if self._dial is not None:  # the other way of a hedge
+            self._drop_dial()
         self._attached_at = self._clock.now()
         self._route.attached(connection.url)
         if self._lost_at is not None:
@@ -228,6 +229,7 @@ class Reach:
 
     def _give_up(self, why: str) -> None:
         self._drop_dial()
+        self._clear_alarms()
         self.stop()
         unwanted = self._unknown and not self._route.open  # nobody knows of this exchange
         if self._session.phase is Phase.DIALLING and not unwanted:
@@ -250,7 +252,6 @@ class Reach:
 
     def stop(self) -> None:
         """Look for no connection any more; a first dial under way may serve the next invocation."""
-        self._clear_alarms()
         if self._io.wanted == self._on_wanted:
             self._io.wanted = None
         dial, self._dial = self._dial, None

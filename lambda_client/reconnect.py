@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 from lambda_client import chance
 from protocol.errors import CloseCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lambda_client.timing import Timing
 
 _BROKEN_RULES = frozenset({1002, 1003, 1007, 1009, CloseCode.PROTOCOL, CloseCode.FRAME_TOO_LARGE})
@@ -38,7 +35,7 @@ class Route:
     def __init__(self, urls: tuple[str, ...], timing: Timing) -> None:
         self._urls = urls
         self._timing = timing
-        self._order = address_order(urls)
+        self._next = 0  # of the addresses' order
         self._refused: set[str] = set()
         self._redirect: str | None = None
         self._hops = 0
@@ -57,7 +54,15 @@ class Route:
             return redirect
         if not self.open:
             return None
-        return next(url for url in self._order if url not in self._refused)
+        order = (
+            self._urls[0],
+            *self._urls,
+        )  # the first one twice, then each of the others, and again
+        while True:
+            url = order[self._next % len(order)]
+            self._next += 1
+            if url not in self._refused:
+                return url
 
     @property
     def open(self) -> bool:
@@ -102,8 +107,9 @@ class Route:
         self._hops = 0
         self._redirect = None
         self._refused.clear()
-        self._urls = (url, *(other for other in self._urls if other != url))
-        self._order = address_order(self._urls)
+        self._next = 0
+        if url != self._urls[0]:
+            self._urls = (url, *(other for other in self._urls if other != url))
 
     def progressed(self) -> None:
         """Note that the last connection was of use: the next one is tried without a pause."""
@@ -114,9 +120,3 @@ class Route:
         if code in _BROKEN_RULES:
             self._broken_rules += 1
         return comes_back(code) and self._broken_rules <= MAX_BROKEN_RULES
-
-
-def address_order(urls: tuple[str, ...]) -> Iterator[str]:
-    """Yield addresses without end: the first one twice, then each of the others, and again."""
-    while True:
-        yield from chain(repeat(urls[0], 2), urls[1:])

@@ -166,11 +166,12 @@ class _Response:
         if self._outlet.started:
             raise RuntimeError("the head was already sent")
         self._outlet.start(*result.head(metadata, self._content_type))
+        self._begun = True
         self._outlet.flush()
 
     def ensure_head(self) -> None:
         """Give the default head, if none was given: it travels with what follows."""
-        if not self._outlet.started:
+        if not self._begun and not self._outlet.started:
             self._outlet.start(*result.head({}, self._content_type))
         self._begun = True
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from decimal import Decimal
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -64,19 +65,16 @@ def head(metadata: Mapping[str, Any], default_type: str) -> tuple[int, HeaderLis
     cookies = metadata.get("cookies") or []
     if not hasattr(headers, "items") or isinstance(cookies, str):
         raise TypeError("'headers' is a dict and 'cookies' a list of str")
-    pairs = [pair for name, value in headers.items() for pair in _repeats(name, value)]
-    pairs += [(b"set-cookie", _field(cookie)) for cookie in cookies]
+    pairs: list[tuple[bytes, bytes]] = []
+    for name, value in headers.items():
+        values = value if isinstance(value, list | tuple) else (value,)
+        pairs += zip(repeat(_field(name).lower()), map(_field, values))
+    pairs += zip(repeat(b"set-cookie"), map(_field, cookies))
     given = metadata.get("statusCode")
     status = 200 if given is None else int(given)
-    if status not in BODILESS and not any(name == b"content-type" for name, _ in pairs):
+    if status not in BODILESS and b"content-type" not in dict(pairs):
         pairs.append((b"content-type", default_type.encode()))
     return status, tuple(pairs)
-
-
-def _repeats(name: object, value: object) -> Iterator[tuple[bytes, bytes]]:
-    key = _field(name).lower()
-    for item in value if isinstance(value, list | tuple) else (value,):
-        yield key, _field(item)
 
 
 def _field(text: object) -> bytes:

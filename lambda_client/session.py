@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -343,7 +344,7 @@ class Session(Shared):
             if isinstance(self.failure, ClientGone):
                 self.break_off(ResetCode.CANCELLED, "user code has stopped")
             inline = self._take_inline_answer()
-        if self.failure is None and not inline:
+        if self.phase is _IDLE and self.failure is None and not inline:
             self.open()
         self._user_is_done()
 
@@ -393,4 +394,4 @@ class Session(Shared):
             self._io.hurry()
 
     def _wait_until_settled(self) -> None:
-        self.wait(lambda: self.settled)
+        self.wait(partial(getattr, self, "settled"))  # whoever asks has one call to make less

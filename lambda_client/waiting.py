@@ -58,17 +58,18 @@ class Waiters:
             io: what brings it about, and may use this thread for it meanwhile; None if only a thread does.
         """
         while True:
-            gate = Gate()
-            waiter = (ready, gate.open if io is None else partial(_open, gate, io))
+            with self._lock:
+                if ready():
+                    return
+                gate = Gate()
+                waiter = (ready, gate.open if io is None else partial(_open, gate, io))
+                self._waiting.append(waiter)
             try:
-                with self._lock:
-                    if ready():
-                        return
-                    self._waiting.append(waiter)
                 gate.wait() if io is None else io.block(gate)
             finally:
-                with self._lock, suppress(ValueError):  # woken, and so not in it any more
-                    self._waiting.remove(waiter)
+                if not gate.opened:  # nobody has woken it: an exception came from outside
+                    with self._lock, suppress(ValueError):
+                        self._waiting.remove(waiter)
 
     async def suspend(self, ready: Callable[[], bool], io: Io | None = None) -> None:
         """Suspend the task until it was `ready()`, unless it is. The lock is not held."""

@@ -292,31 +292,28 @@ class FunctionStream:
         if self.state not in (_ATTACHING, _ATTACHED) or frame.sid != self._sid:
             self.dropped += 1
             return
+        attaching = self.state is _ATTACHING
         try:
-            self._dispatch(frame)
+            match frame:
+                case Attached() if attaching:
+                    self._on_attached(frame)
+                case EndAck() if not attaching:
+                    self._on_end_ack(frame)
+                case Data() if not attaching:
+                    self._upload.on_data(frame)
+                case Window() if not attaching:
+                    self._response.body.acknowledge(frame.ack, frame.max)
+                case End() if not attaching:
+                    self._upload.on_end(frame)
+                case Cancel() if not attaching:
+                    self._on_cancel(frame)
+                case Reject() if attaching:
+                    self._on_reject(frame)
+                case _:
+                    raise RemoteProtocolError(f"not in state {self.state.value}: {frame}")
         except StreamFailed as error:
             self.reset(error.reset_code, str(error))
             raise
-
-    def _dispatch(self, frame: StreamFrame) -> None:
-        attaching = self.state is _ATTACHING
-        match frame:
-            case Attached() if attaching:
-                self._on_attached(frame)
-            case Reject() if attaching:
-                self._on_reject(frame)
-            case Window() if not attaching:
-                self._response.body.acknowledge(frame.ack, frame.max)
-            case Data() if not attaching:
-                self._upload.on_data(frame)
-            case End() if not attaching:
-                self._upload.on_end(frame)
-            case EndAck() if not attaching:
-                self._on_end_ack(frame)
-            case Cancel() if not attaching:
-                self._on_cancel(frame)
-            case _:
-                raise RemoteProtocolError(f"not in state {self.state.value}: {frame}")
 
     def _on_attached(self, frame: Attached) -> None:
         sender = self._response.body
