@@ -188,19 +188,19 @@ class Driver:
         try:
             exchange.on(Event.ADMITTED, now)
             grant = self._grant(exchange, lane.route)
-            journal = run.open_journal(offer, grant, upload=body is None)
             run.invocation = _invocation(request, lane.route, grant, offer, body)
         except BaseException:
             trial.over()
             lane.gate.leave()
             raise
-        self._store.open(journal)
-        self._runs.add(run)
         invoker = self._invokers[lane.route.label]
         exchange.returned = False
         leg = InvokeLeg(exchange, run, lane, trial, invoker, self._leg_ended)
         self._legs.add(leg)
         leg.call()  # from here on the place is the leg's
+        # The function is on its way, and comes to its journal in a later turn of the loop.
+        self._store.open(run.open_journal(offer, grant, upload=body is None))
+        self._runs.add(run)
         return run
 
     def _check_open(self) -> None:

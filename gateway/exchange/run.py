@@ -72,7 +72,7 @@ class ExchangeRun:
         self._telemetry = lane.telemetry
         self._timing = lane.timing
         self._loop = asyncio.get_running_loop()
-        self._begun = False
+        self._beginning = False  # a turn of the loop is coming to begin the response
         self._bug: Exception | None = None  # what kept the response from beginning
         self._timers: Timers | None = None  # made for the first that is armed
         self._forwarder: Forwarder | Onward | None = None
@@ -107,6 +107,7 @@ class ExchangeRun:
         self._lane.count_attach(self._exchange)
         self._trial.reached()
         self.happen(Event.ATTACHED)
+        self._begin_soon()  # before the ATTACH is answered: what came with it is the client's first
         seconds = self._lane.route.head_timeout
         if self._exchange.attaches == 1 and seconds is not None:
             reason = FunctionTimedOut(f"no response head within {seconds:g} s")
@@ -121,12 +122,10 @@ class ExchangeRun:
             self._arm(Event.RESUME_EXPIRED, self._timing.resume_grace, reason)
 
     def on_head(self) -> None:
-        """The response can begin, unless its client would take the head alone for a clean end."""
+        """The response can begin."""
         if self._timers is not None:
             self._timers.disarm(Event.HEAD_EXPIRED)
-        head = self.journal.head
-        if head is None or self._bodiless(head.status) or content_length(head.headers) != 0:
-            self._begin_soon()
+        self._begin_soon()
 
     def on_data_frame(self) -> None:
         """A DATA frame came over a callback."""
@@ -313,15 +312,20 @@ class ExchangeRun:
 
     def _begin_soon(self) -> None:
         """Begin the response at the end of this turn of the loop: what came with its head leaves with it."""
-        if not self._begun:
-            self._begun = True
+        if not self._beginning and not self._exchange.head_started:
+            self._beginning = True
             self._loop.call_soon(self._begin)
 
     def _begin(self) -> None:
-        if self._exchange.state.terminal or self._left is not None or self.journal.head is None:
+        self._beginning = False
+        head = self.journal.head
+        if head is None or self._left is not None or self._exchange.state.terminal:
             return
+        alone = not self.journal.ended and content_length(head.headers) == 0
+        if alone and not self._bodiless(head.status):
+            return  # its client would take the head for a clean end
         try:
-            self._begin_response(self.journal.head)
+            self._begin_response(head)
         except Exception as error:  # noqa: BLE001 - `drive` raises it, where the edge answers
             self._bug = error
             self.over.set()
@@ -343,15 +347,12 @@ class ExchangeRun:
             self._sink,
             self._exchange,
             write_stall=self._timing.write_stall,
-            on_flushed=self._flushed,
+            on_flushed=self._end_response,
             on_stalled=self._client_stalled,
         )
         self._forwarder.move()
 
-    def _flushed(self) -> None:
-        self._end_response(Event.FLUSHED)
-
-    def _end_response(self, event: Event) -> None:
+    def _end_response(self, event: Event = Event.FLUSHED) -> None:
         """Write the clean end and complete, in one step: neither is ever without the other."""
         self.happen(event if self._sink.end() else Event.CLIENT_GONE)
 

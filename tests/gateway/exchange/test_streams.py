@@ -9,7 +9,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from gateway.edge.response import Sink
 from gateway.invoke.base import InvokeOutcomeUnknown
+from gateway.journal.memory import MemoryJournal
 from protocol.errors import CancelCode, ResetCode
 from protocol.limits import INITIAL_WINDOW
 from tests.gateway.exchange.asking import eventually, fetch, get
@@ -37,6 +39,34 @@ async def test_a_stream_arrives_chunk_by_chunk() -> None:
         assert running.states == ["completed"]
         assert running.data_frames == 2
         assert len(running.store) == 0
+
+
+async def test_what_comes_with_its_attach_reaches_the_client_before_the_answer_the_function(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order: list[str] = []
+
+    def noted(owner: type, method: str) -> None:
+        original = getattr(owner, method)
+
+        def note(*args: Any, **settings: Any) -> Any:
+            order.append(method)
+            return original(*args, **settings)
+
+        monkeypatch.setattr(owner, method, note)
+
+    async def function(peer: Peer) -> Any:
+        await peer.dial()
+        await peer.start()
+        await peer.write(b"all of it")
+        return await peer.end()
+
+    noted(Sink, "begin")
+    noted(Sink, "end")
+    noted(MemoryJournal, "frames_to_send")
+    async with gateway(function) as running:
+        assert (await get(running.url))[1] == b"all of it"
+    assert order[:3] == ["begin", "end", "frames_to_send"]
 
 
 async def test_a_body_of_many_windows_is_whole_and_flow_controlled() -> None:
