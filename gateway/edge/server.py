@@ -78,7 +78,7 @@ class EdgeServer(CrowdServer):
         self.access = handler.access
         self.request_head = timing.request_head
         self._write_stall = timing.write_stall
-        self._looking = False
+        self._look: asyncio.TimerHandle | None = None
         self._gone = asyncio.Event()
         self._gone.set()
         self._open: dict[web.RequestHandler, asyncio.Transport] = {}
@@ -107,16 +107,14 @@ class EdgeServer(CrowdServer):
                 log.info("a client that took nothing of the end of its response was reset")
                 reset_on_close(transport)
                 transport.abort()
-        self._looking = bool(self._open)
-        if self._looking:
-            self._loop.call_later(self._write_stall, self._look_for_stalled)
+        self._look = self._loop.call_later(self._write_stall, self._look_for_stalled)
 
     @override
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
         self._open[handler] = transport
         self._gone.clear()
-        if not self._looking:
+        if self._look is None:
             self._look_for_stalled()
 
     @override
@@ -127,6 +125,9 @@ class EdgeServer(CrowdServer):
         self._open.pop(handler, None)
         if not self._open:
             self._gone.set()
+            if self._look is not None:
+                self._look.cancel()
+                self._look = None
 
     @override
     def __call__(self) -> web.RequestHandler:
