@@ -66,8 +66,9 @@ MAX_URLS = 4
 #: As long as a function may run: a probe can watch a connection for no longer.
 MAX_PROBE_MS = 900_000
 
-#: A quiet stream acknowledges this many seconds after its last WINDOW; a busy one by bytes.
-ACK_DELAY = 0.1
+#: A quiet stream acknowledges this many seconds after its last WINDOW; a busy one by bytes. Nobody waits for it:
+#: the sender keeps less than half a window for longer. It wakes both ends, of many streams often at one time.
+ACK_DELAY = 5.0
 #: A reader that consumes half a window in so many seconds is held up by the window: it may double.
 #: A tenth of a second is the longest round trip worth filling (Lambda and gateway on two continents).
 GROW_WITHIN = 0.1

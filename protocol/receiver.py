@@ -21,7 +21,8 @@ class Receiver:
     one WINDOW follows the other at once: then it is they that cost.
 
     Credit is given back by bytes: once half a window was consumed; earlier when the sender stands
-    at its limit; and for quiet bodies a moment after the last WINDOW.
+    at its limit; at once on a new connection, if the sender missed some; and for quiet bodies some time
+    after the last WINDOW.
 
     Attributes:
         window: most bytes that may be buffered here, or in flight.
@@ -137,7 +138,9 @@ class Receiver:
             known: the acknowledgement that the sender knows of; a later one may have been lost.
         """
         consumed = self.consumed
-        self._acked = known if known < consumed else consumed
+        self._acked = consumed
+        if known < consumed:
+            self._acked, self._urgent = known, True
         if consumed + self.window > self.maximum:
             self.maximum = consumed + self.window
         return self.maximum

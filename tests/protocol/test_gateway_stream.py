@@ -27,6 +27,7 @@ from protocol.frames import (
     StreamFrame,
     Window,
 )
+from protocol.limits import ACK_DELAY
 from tests.protocol.gateway_side import (
     ABC,
     END,
@@ -243,7 +244,7 @@ def test_credit_and_the_end() -> None:
     gateway = bound(HEAD, ABC)
     gateway.consumed(3)
     assert gateway.frames_to_send(1.0) == []
-    assert gateway.next_deadline() == pytest.approx(1.1)
+    assert gateway.next_deadline() == 1.0 + ACK_DELAY
     gateway.receive("one", END, 1.0)
     assert gateway.frames_to_send(1.0) == [EndAck(1, 3)]  # which says all that a WINDOW would
     assert gateway.next_deadline() is None

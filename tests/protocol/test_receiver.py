@@ -5,6 +5,7 @@ from zlib import crc32
 import pytest
 
 from protocol.errors import LocalProtocolError, RemoteProtocolError, ResetCode, StreamFailed
+from protocol.limits import ACK_DELAY
 from protocol.receiver import Receiver
 
 
@@ -96,16 +97,28 @@ def test_credit_is_due_early_when_the_sender_stands_at_its_limit() -> None:
     assert receiver.window_due(0.0) == (1024, 101_024)
 
 
-def test_credit_is_due_a_moment_after_the_last_one() -> None:
+def test_what_the_sender_missed_is_told_at_once_on_a_new_connection() -> None:
+    receiver = Receiver(1000)
+    receiver.accept(0, bytes(100))
+    receiver.consume(10)
+    assert receiver.restate(10) == 1010
+    assert receiver.window_due(1.0) is None
+    assert receiver.restate(9) == 1010
+    assert receiver.window_due(1.0) == (10, 1010)
+    receiver.consume(1)
+    assert receiver.window_due(1.0) is None
+
+
+def test_credit_is_due_some_time_after_the_last_one() -> None:
     receiver = Receiver(1000)
     receiver.accept(0, bytes(100))
     assert receiver.next_deadline() is None
     receiver.consume(1)
     assert receiver.next_deadline() == 0.0
     assert receiver.window_due(7.0) is None
-    assert receiver.next_deadline() == 7.1
-    assert receiver.window_due(7.09) is None
-    assert receiver.window_due(7.1) == (1, 1001)
+    assert receiver.next_deadline() == 7.0 + ACK_DELAY
+    assert receiver.window_due(6.99 + ACK_DELAY) is None
+    assert receiver.window_due(7.0 + ACK_DELAY) == (1, 1001)
     assert receiver.next_deadline() is None
     receiver.consume(1)
     assert receiver.window_due(20.0) == (2, 1002)
