@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from weakref import WeakSet
 
@@ -233,7 +234,7 @@ class IoThread(Io):
 
     def block(self, gate: Gate) -> None:
         """Wait until somebody opens a gate, doing what there is to be done meanwhile."""
-        if not self._reactor.lead(lambda: gate.opened):
+        if not self._reactor.lead(partial(getattr, gate, "opened")):
             gate.wait()
 
     def forsake(self) -> None:

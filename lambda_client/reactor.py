@@ -24,8 +24,12 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, NoReturn
 
+from lambda_client.handles import Timer, Watch
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    Ready = list[tuple[int, int]]  # descriptors, and what epoll says of each
 
 logger = logging.getLogger("dialback")
 
@@ -43,33 +47,6 @@ _NAMES = ("SIGALRM", "SIGVTALRM", "SIGPROF", "SIGHUP", "SIGUSR1", "SIGUSR2")
 INTERRUPTING = tuple(int(getattr(signal, name)) for name in _NAMES)
 """Signals that user code has sent to itself: for a timeout, most of all. Their handlers raise anywhere in the main
 thread, so that one does no I/O while one of them has a handler. After SIGINT and SIGTERM a process ends."""
-
-
-class Timer:
-    """A job for later."""
-
-    __slots__ = ("job",)
-
-    def __init__(self, job: Callable[[], object]) -> None:
-        self.job: Callable[[], object] | None = job
-
-    def cancel(self) -> None:
-        """Do not do it."""
-        self.job = None
-
-
-class _Watch:
-    """Who cares for one descriptor."""
-
-    __slots__ = ("reader", "writer")
-
-    def __init__(self) -> None:
-        self.reader: Callable[[], object] | None = None
-        self.writer: Callable[[], object] | None = None
-
-    @property
-    def events(self) -> int:
-        return (select.EPOLLIN if self.reader else 0) | (select.EPOLLOUT if self.writer else 0)
 
 
 class Reactor:
@@ -94,6 +71,7 @@ class Reactor:
                 no memory left) has broken off: anything may be half done, and is not done again.
         """
         self._turn = threading.Lock()
+        self._turns = 0  # that have ended
         self._main = threading.main_thread().ident
         self._jobs: deque[Callable[[], object]] = deque()
         self.give: Callable[[Callable[[], object]], None] = self._jobs.append
@@ -101,7 +79,7 @@ class Reactor:
         self._timers: list[tuple[float, int, Timer]] = []
         self._timer_numbers = count()
         self._interrupted = interrupted
-        self._watches: dict[int, _Watch] = {}
+        self._watches: dict[int, Watch] = {}
         self._sockets = select.epoll()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._bell_rung = False
@@ -218,9 +196,8 @@ class Reactor:
 
     def _deafen(self) -> None:
         if not self._deaf:
-            self._deaf = (
-                True  # first: whatever breaks this off, somebody will see that it hears again
-            )
+            # First: whatever breaks this off, somebody will see that it hears again.
+            self._deaf = True
             self._doorstep.modify(self._sockets.fileno(), 0)
 
     # ------------------------------------------------------------ a thread that waits
@@ -244,7 +221,8 @@ class Reactor:
             with self._turn:
                 if self._leader is None:
                     self._leader = me
-            self.hurry()  # somebody may just have found the turn taken
+            if self._jobs:
+                self.hurry()  # somebody may just have found the turn taken
             if self._leader != me:
                 return False
             if not done():
@@ -263,14 +241,17 @@ class Reactor:
                 self._lingers, self._deaf_until = True, self.time() + NAP_SECONDS
             else:
                 self._listen()
-        self.hurry()
+        if self._jobs:
+            self.hurry()
 
     def _lead(self, done: Callable[[], bool]) -> None:
         while not done():
-            self._sockets.poll()
+            turns, ready = self._turns, self._sockets.poll()
             with self._turn:
-                self._run_turn(sockets=True)
-            self.hurry()
+                # In a turn in between it may have been closed, and its number be another socket's.
+                self._run_turn(sockets=True, ready=ready if self._turns == turns else None)
+            if self._jobs:
+                self.hurry()
 
     def nudge(self) -> None:
         """Have whoever leads look whether it is done."""
@@ -332,11 +313,13 @@ class Reactor:
 
     # ------------------------------------------------------------ inside a turn
 
-    def _run_turn(self, *, sockets: bool = False, timers: bool = False) -> None:
+    def _run_turn(
+        self, *, sockets: bool = False, ready: Ready | None = None, timers: bool = False
+    ) -> None:
         jobs = self._jobs
         try:
             if sockets:
-                self._serve_sockets()
+                self._serve_sockets(ready)
             if timers:
                 self._ring_timers()
             # What these leave waits for the next turn, as in asyncio: sockets and timers come first.
@@ -346,6 +329,8 @@ class Reactor:
             jobs.appendleft(self._interrupted)
             self.wake()
             raise
+        finally:
+            self._turns += 1
 
     def _do(self, job: Callable[[], object]) -> None:
         try:
@@ -365,7 +350,7 @@ class Reactor:
         watch = self._watches.get(fd)
         known = watch is not None
         if watch is None:
-            watch = self._watches[fd] = _Watch()
+            watch = self._watches[fd] = Watch()
         watch.reader = reader or watch.reader
         watch.writer = writer or watch.writer
         (self._sockets.modify if known else self._sockets.register)(fd, watch.events)
@@ -382,9 +367,8 @@ class Reactor:
             with suppress(FileNotFoundError):  # `_watch` was broken off
                 self._sockets.unregister(fd)
 
-    def _serve_sockets(self) -> None:
-        # Asked within the turn: what was ready before it may be closed, and its number another socket's.
-        for fd, events in self._sockets.poll(0):
+    def _serve_sockets(self, ready: Ready | None) -> None:
+        for fd, events in self._sockets.poll(0) if ready is None else ready:
             if fd == self._elbow:
                 with suppress(BlockingIOError):
                     os.eventfd_read(fd)

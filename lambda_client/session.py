@@ -390,7 +390,7 @@ class Session(Shared):
                 self.phase = Phase.SETTLED
                 self.waiters.notify()
             self._leave_job()
-        if self._io is not None:
+        if self._io is not None and self.settled:  # else whoever waits for that does it
             self._io.hurry()
 
     def _wait_until_settled(self) -> None:

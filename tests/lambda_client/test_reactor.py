@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -231,9 +232,9 @@ def test_the_thread_sleeps_while_somebody_leads(reactor: Reactor, heard: Heard) 
     served: list[int] = []
     original = reactor._serve_sockets
 
-    def serve() -> None:
+    def serve(ready: list[tuple[int, int]] | None) -> None:
         served.append(threading.get_ident())
-        original()
+        original(ready)
 
     reactor._serve_sockets = serve  # type: ignore[method-assign]
 
@@ -248,6 +249,51 @@ def test_the_thread_sleeps_while_somebody_leads(reactor: Reactor, heard: Heard) 
     assert reactor.lead(lambda: heard.has(20))
     feeding.join()
     assert len([who for who in served if who != threading.get_ident()]) <= 1
+
+
+def test_a_descriptor_that_became_another_sockets_is_not_taken_for_ready(
+    reactor: Reactor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near, far = socket.socketpair()
+    silent, other = socket.socketpair()
+    told: list[str] = []
+    sockets = reactor._sockets
+
+    def become_another() -> None:
+        reactor.remove_reader(near.fileno())
+        os.dup2(silent.fileno(), near.fileno())
+        reactor.add_reader(near.fileno(), lambda: told.append("ready"))
+        told.append("another")
+
+    class Late:
+        """Whoever leads is told late what is ready: somebody else has had a turn."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(sockets, name)
+
+        def poll(self, *timeout: int) -> list[tuple[int, int]]:
+            ready = sockets.poll(*timeout)
+            if ready and not timeout:
+                reactor.give(become_another)
+                with ThreadPoolExecutor(1) as threads:
+                    threads.submit(reactor.hurry).result(PATIENCE)
+            return ready
+
+    def feed() -> None:
+        eventually(lambda: reactor._deaf)
+        far.send(b"x")
+
+    with near, far, silent, other:
+        reactor.give(lambda: reactor.add_reader(near.fileno(), lambda: told.append("read")))
+        reactor.hurry()
+        monkeypatch.setattr(reactor, "_sockets", Late())
+        feeding = threading.Thread(target=feed)
+        feeding.start()
+        assert reactor.lead(lambda: bool(told))
+        feeding.join()
+        reactor.give(lambda: reactor.remove_reader(near.fileno()))
+        reactor.hurry()
+    assert told == ["another"]
 
 
 def test_a_thread_that_looks_away_hears_again_although_more_and_more_lingers(
