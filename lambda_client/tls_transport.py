@@ -53,8 +53,7 @@ class TlsTransport:
     def eof_received(self) -> None:
         """TCP ends: with close_notify before it or without, WebSocket has its own goodbye."""
         if self._shaken:
-            if not self._closed:
-                self._user.eof_received()
+            self._user.eof_received()
         elif self._why is None:
             self._why = ConnectionError("closed in the middle of the TLS handshake")
 

@@ -73,7 +73,7 @@ class Transport(Protocol):
         ...
 
     def close(self) -> None:
-        """Close once everything is sent."""
+        """Close once the kernel has everything. What comes unread meanwhile has it reset what it has not sent."""
         ...
 
     def abort(self) -> None:
