@@ -137,14 +137,19 @@ class GatewayStream(RequestHalf):
         self._sid = frame.sid
         self._end_ack_due = self.over = False
         upload, body = self._upload, self._response.body
+        flags = 0 if self._response.head is None else AttachedFlag.HEAD_KNOWN
+        if body.final is not None:
+            flags |= AttachedFlag.END_KNOWN
         if upload is not None:
             upload.resume(frame.req_recv, frame.req_max)
+        if upload is None or upload.acknowledged:
+            flags |= AttachedFlag.REQ_ENDED
         return Attached(
             frame.sid,
             recv=body.position,
             crc=body.crc,
             max=body.restate(frame.lo),
-            flags=self._attached_flags(),
+            flags=flags,
             req_lo=0 if upload is None else upload.body.acked,
             limits=self._limits,
         )
@@ -171,16 +176,6 @@ class GatewayStream(RequestHalf):
             return RejectCode.TERMINAL
         self._fail(ResetCode.LOST)
         return RejectCode.GAP
-
-    def _attached_flags(self) -> int:
-        flags = 0
-        if self._response.head is not None:
-            flags |= AttachedFlag.HEAD_KNOWN
-        if self._response.body.final is not None:
-            flags |= AttachedFlag.END_KNOWN
-        if self._upload is None or self._upload.acknowledged:
-            flags |= AttachedFlag.REQ_ENDED
-        return flags
 
     def detach(self, connection: Hashable) -> bool:
         """Note that a connection is gone; True if it was the bound one."""

@@ -65,24 +65,20 @@ def check_head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> HeaderLis
         raise HeadError(f"{len(headers)} headers are more than {MAX_HEADERS}")
     checked, total = [], 0
     for name, value in headers:
-        header = _check_header(name, value)
-        checked.append(header)
-        total += len(header[0]) + len(header[1])
+        if not _TOKEN.fullmatch(name):
+            raise HeadError("the name is no token", name)
+        if len(name) + len(value) > MAX_HEADER_SIZE:
+            raise HeadError(f"longer than {MAX_HEADER_SIZE} bytes", name)
+        if _FORBIDDEN_IN_VALUE.search(value):
+            raise HeadError("the value holds CR, LF or NUL", name)
+        sent = value.strip(b" \t")
+        checked.append((name.lower(), sent))
+        total += len(name) + len(sent)
     if total > MAX_HEAD_SIZE:
         raise HeadError(f"{total} bytes of headers are more than {MAX_HEAD_SIZE}")
     kept = strip_hop_by_hop(checked)
     content_length(kept)
     return kept
-
-
-def _check_header(name: bytes, value: bytes) -> tuple[bytes, bytes]:
-    if not _TOKEN.fullmatch(name):
-        raise HeadError("the name is no token", name)
-    if len(name) + len(value) > MAX_HEADER_SIZE:
-        raise HeadError(f"longer than {MAX_HEADER_SIZE} bytes", name)
-    if _FORBIDDEN_IN_VALUE.search(value):
-        raise HeadError("the value holds CR, LF or NUL", name)
-    return name.lower(), value.strip(b" \t")
 
 
 def content_length(headers: HeaderList) -> int | None:

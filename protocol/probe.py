@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from protocol.envelope import KEY, VERSION, JsonFields
+from protocol.envelope import KEY, VERSION, JsonFields, V
 from protocol.errors import RemoteProtocolError
 from protocol.limits import MAX_URL, MAX_URLS, shorten
 
@@ -62,7 +62,7 @@ def parse_report(obj: object, envelope: Envelope) -> list[UrlReport] | None:
     if not isinstance(obj, dict) or not isinstance(obj.get(KEY), dict) or "probe" not in obj[KEY]:
         return None
     fields = JsonFields(obj[KEY], "report")
-    fields.version()
+    fields.integers({"v": V})
     if fields.xid() != envelope.xid:
         raise RemoteProtocolError("the report is about another probe")
     told = fields.get("probe")

@@ -11,7 +11,7 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from protocol.envelope import KEY, VERSION, JsonFields
+from protocol.envelope import KEY, VERSION, JsonFields, V
 from protocol.errors import RemoteProtocolError
 from protocol.limits import (
     MAX_HEADERS,
@@ -25,9 +25,14 @@ from protocol.limits import (
 if TYPE_CHECKING:
     from protocol.headers import HeaderList
 
-_NUMBERS = {"inv": range(1, MAX_INT + 1), "final": range(MAX_INT + 1), "crc": range(2**32)}
-#: Keys without which there is no receipt: these numbers, `v`, `xid` and `status`.
-_REQUIRED = len(_NUMBERS) + 3
+_NUMBERS = {
+    "v": V,
+    "inv": range(1, MAX_INT + 1),
+    "final": range(MAX_INT + 1),
+    "crc": range(2**32),
+}
+#: Keys without which there is no receipt: these numbers, `xid` and `status`.
+_REQUIRED = len(_NUMBERS) + 2
 
 
 @dataclass(slots=True)
@@ -93,8 +98,7 @@ class Receipt:
         if not isinstance(said, dict):
             return None
         fields = JsonFields(said, "receipt")
-        fields.version()
-        inv, final, crc = fields.integers(_NUMBERS)
+        _, inv, final, crc = fields.integers(_NUMBERS)
         status = said.get("status")
         if status not in ("end", "reset", "lost"):
             raise fields.wrong("status", "'end', 'reset' or 'lost'")

@@ -60,9 +60,8 @@ class RequestReader:
         self._buffer = bytearray()
         self._scanned = 0
         self._head: _Head | None = None
-        self._read_before = (
-            b""  # a read that was one request without a body: ``next``, always the same
-        )
+        # The last read that was one request without a body: a runtime's ``next`` is always the same.
+        self._read_before = b""
         self._found_before: list[Request] = []
 
     def feed(self, data: bytes) -> list[Request]:
@@ -76,29 +75,21 @@ class RequestReader:
             return self._found_before
         self._buffer += data
         requests: list[Request] = []
-        while self._buffer and (request := self._take()) is not None:
-            requests.append(request)
+        while self._buffer and (head := self._head or self._read_head()) is not None:
+            if head.oversized:
+                thrown = min(len(self._buffer), head.missing)
+                del self._buffer[:thrown]
+                head.missing -= thrown
+            if len(self._buffer) < head.missing:
+                break
+            body = None if head.oversized else bytes(memoryview(self._buffer)[: head.missing])
+            del self._buffer[: head.missing]
+            self._head = None
+            requests.append(Request(head.method, head.path, body))
         alone = between and len(requests) == 1 and not self._buffer
         if alone and requests[0].body == b"" and not self.expects_continue:
             self._read_before, self._found_before = data, requests
         return requests
-
-    def _take(self) -> Request | None:
-        head = self._head
-        if head is None:
-            head = self._head = self._read_head()
-            if head is None:
-                return None
-        if head.oversized:
-            thrown = min(len(self._buffer), head.missing)
-            del self._buffer[:thrown]
-            head.missing -= thrown
-        if len(self._buffer) < head.missing:
-            return None
-        body = None if head.oversized else bytes(memoryview(self._buffer)[: head.missing])
-        del self._buffer[: head.missing]
-        self._head = None
-        return Request(head.method, head.path, body)
 
     def _read_head(self) -> _Head | None:
         end = self._buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
@@ -117,15 +108,16 @@ class RequestReader:
         for name, value in _FRAMING.findall(head):
             match name.lower():
                 case b"content-length":
-                    length = _content_length(value.rstrip())
+                    length = _length(value.rstrip())
                 case b"expect":
                     self.expects_continue = value.lower() == b"100-continue"
                 case _:
                     raise BadHttp("a body without Content-Length is not supported")
-        return _Head(words[0], words[1], length > self.body_max, length)
+        self._head = _Head(words[0], words[1], length > self.body_max, length)
+        return self._head
 
 
-def _content_length(value: bytes) -> int:
+def _length(value: bytes) -> int:
     if not value.isdigit() or len(value) > _LENGTH_DIGITS:
         raise BadHttp("Content-Length is no number")
     return int(value)
