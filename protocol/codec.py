@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from enum import Enum
+from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -115,17 +116,23 @@ def _pair(item: object) -> tuple[bytes, bytes]:
 def _limits(value: object) -> Limits:
     if type(value) is not list or len(value) < len(_LIMIT_NAMES):
         raise ValueError(f"must be an array of {len(_LIMIT_NAMES)} integers")
-    numbers = value[: len(_LIMIT_NAMES)]
-    _refuse_exotic(value, MAX_DEPTH - 2)
-    if [type(number) for number in numbers] != _LIMIT_TYPES:
-        raise _not_in(_uint)
+    _refuse_exotic(value[len(_LIMIT_NAMES) :], MAX_DEPTH - 2)
+    try:
+        return _limits_of(*value[: len(_LIMIT_NAMES)])
+    except TypeError:  # a list cannot be looked up
+        raise _not_in(_uint) from None
+
+
+@lru_cache(maxsize=4, typed=True)  # a function hears the same ones for as long as it lives
+def _limits_of(*numbers: int) -> Limits:
+    for number in numbers:
+        _checked(_uint, number)
     if not MIN_MAX_FRAME <= numbers[0] <= MAX_MAX_FRAME:
         raise ValueError(f"max_frame must be {MIN_MAX_FRAME} to {MAX_MAX_FRAME}")
     return Limits(*numbers)
 
 
 _LIMIT_NAMES = tuple(Limits.__dataclass_fields__)
-_LIMIT_TYPES = [int] * len(_LIMIT_NAMES)
 _message = _text(MAX_MESSAGE)
 _url = _optional(_text(MAX_URL))
 
@@ -197,6 +204,22 @@ FRAME_TABLE = (
 #: Kept free for handing a stream over to another invocation.
 RESERVED_TYPES = (14, 15)
 
+
+class _Plan(NamedTuple):
+    """A row as it is decoded, in half the time that asking each range would take."""
+
+    numbers: tuple[tuple[int, int, int], ...]  # index of a field, its least and its largest value
+    others: tuple[tuple[int, Callable[[object], object]], ...]
+
+
+def _plan(row: FrameType) -> _Plan:
+    checks = list(enumerate(row.checks))
+    numbers = tuple((at, one[0], one[-1]) for at, one in checks if isinstance(one, range))
+    others = tuple((at, one) for at, one in checks if not isinstance(one, range))
+    return _Plan(numbers, others)
+
+
+_PLANS = {row.number: _plan(row) for row in FRAME_TABLE}
 _BY_NUMBER = {row.number: row for row in FRAME_TABLE}
 _BY_CLASS = {row.frame: row for row in FRAME_TABLE}
 DIRECTIONS = {row.frame: row.direction for row in FRAME_TABLE}
@@ -341,18 +364,17 @@ def _decode_row(row: FrameType, items: list[object]) -> frames.Frame:
     arity = len(row.checks)
     if len(items) <= arity:
         raise RemoteProtocolError(f"{row.name}: {len(items) - 1} fields where {arity} are needed")
-    values: list[Any] = []
+    values: list[Any] = items[1 : 1 + arity]
+    plan, at = _PLANS[row.number], 0
     try:
-        for check, value in zip(row.checks, items[1:], strict=False):
-            if type(check) is not range:
-                values.append(check(value))
-            elif type(value) is int and value in check:
-                values.append(value)
-            else:
-                raise _not_in(check)
+        for at, low, high in plan.numbers:
+            value = values[at]
+            if type(value) is not int or not low <= value <= high:
+                raise _not_in(range(low, high + 1))
+        for at, check in plan.others:
+            values[at] = check(values[at])
     except ValueError as error:
-        name = row.fields[len(values)]
-        raise RemoteProtocolError(f"{row.name}.{name}: {error}") from None
+        raise RemoteProtocolError(f"{row.name}.{row.fields[at]}: {error}") from None
     if len(items) > 1 + arity:
         _check_extras(items, 1 + arity)
     return row.frame(*values)

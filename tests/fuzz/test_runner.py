@@ -24,9 +24,9 @@ load = Target.load
 def spoiled(target):
     harness = load(target)
     from protocol import codec
-    for number, row in codec._BY_NUMBER.items():
-        checks = (range(2**31) if check == range(2**32) else check for check in row.checks)
-        codec._BY_NUMBER[number] = row._replace(checks=tuple(checks))  # the wire has 32 bits
+    for number, plan in codec._PLANS.items():  # the wire has 32 bits
+        bounds = [(at, low, min(high, 2**31) if high == 2**32 - 1 else high) for at, low, high in plan.numbers]
+        codec._PLANS[number] = plan._replace(numbers=tuple(bounds))
     return harness
 
 Target.load = spoiled

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from protocol.codec import FRAME_TABLE, PART_MIN, RESERVED_TYPES, decode, encode, encode_parts
 from protocol.errors import CloseCode, LocalProtocolError, ProtocolError, RemoteProtocolError
-from protocol.frames import Cancel, Data, EndAck, Frame, Park, Ping, Reject
+from protocol.frames import Attached, Cancel, Data, EndAck, Frame, Park, Ping, Reject
 from protocol.limits import MAX_INT, MAX_MAX_FRAME
 from tests.protocol.samples import SAMPLES, any_frame
 
@@ -153,6 +153,7 @@ def test_a_bomb_is_refused_before_it_allocates(name: str) -> None:
         (b"\x94\x09\x01\x01\xa1\xff", "undecodable"),
         (pack([1, 1, 0, 0, 0, 0, 0, [65536, 1, 1, 1]]), "ATTACHED.limits"),
         (pack([1, 1, 0, 0, 0, 0, 0, [65536, 1, None, 1, 1]]), "ATTACHED.limits"),
+        (pack([1, 1, 0, 0, 0, 0, 0, [65536, 1, [], 1, 1]]), "ATTACHED.limits"),
         (pack([1, 1, 0, 0, 0, 0, 0, [1, 1, 1, 1, 1]]), "max_frame"),
         (pack([1, 1, 0, 0, 0, 0, 0, [65536, 1, 1, 1, 1, 1.5]]), "ATTACHED.limits"),
         (pack([12, 1.5]), "not ours to read: a float"),
@@ -166,6 +167,14 @@ def test_what_is_refused(message: bytes, reason: str) -> None:
     with pytest.raises(RemoteProtocolError, match=reason) as caught:
         decode(message)
     assert caught.value.close_code is CloseCode.PROTOCOL
+
+
+@pytest.mark.parametrize("other", [True, 1.0], ids=["bool", "float"])
+def test_limits_that_only_equal_good_ones_are_refused(other: object) -> None:
+    good = [1, 1, 0, 0, 0, 0, 0, [65536, 1, 1, 1, 1]]
+    assert isinstance(decode(pack(good)), Attached)
+    with pytest.raises(RemoteProtocolError, match=r"ATTACHED\.limits"):
+        decode(pack([*good[:-1], [65536, 1, 1, 1, other]]))
 
 
 def test_sizes() -> None:
