@@ -138,7 +138,7 @@ class LocalFunction(Invoker):
     # ------------------------------------------------------------ what workers say
 
     def worker_idle(self, worker: Worker) -> None:
-        """A worker asks for work: it gets a waiting call, or is frozen, or replaced."""
+        """A worker asks for work: it gets a waiting call, or waits for one, or is replaced."""
         if self._warm is not None:
             self._tell_warm(None)
         if worker.stale or self._closing:
@@ -150,7 +150,6 @@ class LocalFunction(Invoker):
             if not call.abandoned:
                 worker.run(call)
                 return
-        worker.freeze()
         self._idle.append(worker)
 
     def worker_gone(self, worker: Worker) -> None:

@@ -108,16 +108,13 @@ class RequestReader:
         for name, value in _FRAMING.findall(head):
             match name.lower():
                 case b"content-length":
-                    length = _length(value.rstrip())
+                    digits = value.rstrip()
+                    if not digits.isdigit() or len(digits) > _LENGTH_DIGITS:
+                        raise BadHttp("Content-Length is no number")
+                    length = int(digits)
                 case b"expect":
                     self.expects_continue = value.lower() == b"100-continue"
                 case _:
                     raise BadHttp("a body without Content-Length is not supported")
         self._head = _Head(words[0], words[1], length > self.body_max, length)
         return self._head
-
-
-def _length(value: bytes) -> int:
-    if not value.isdigit() or len(value) > _LENGTH_DIGITS:
-        raise BadHttp("Content-Length is no number")
-    return int(value)

@@ -85,7 +85,7 @@ class Pool(Protocol):
         ...
 
     def worker_idle(self, worker: Worker) -> None:
-        """The worker waits at ``/next``: give it a call, or freeze it."""
+        """The worker waits at ``/next``: give it a call, or end it; left idle, it is frozen."""
         ...
 
     def worker_gone(self, worker: Worker) -> None:
@@ -173,11 +173,6 @@ class Worker:
         self._pool.patience.begin(self)
         self._lines(call, f"START RequestId: {call.request_id} Version: $LATEST")
 
-    def freeze(self) -> None:
-        """Stop an idle worker until its next invocation."""
-        if self._process is not None:
-            self._process.freeze()
-
     def kill(self) -> None:
         """End the worker whatever it does; `Pool.worker_gone` follows."""
         self._stop_timer()
@@ -201,14 +196,18 @@ class Worker:
 
     def next_requested(self) -> None:
         """The runtime is ready for an invocation."""
-        if self.state is State.STARTING:
+        if self.state is State.RETURNING:
+            self._pool.patience.end(self)
+        elif self.state is State.STARTING:
             self._init_duration = time.monotonic() - self._since
-        elif self.state is not State.RETURNING:
+            self._stop_timer()
+        else:
             return
-        self._stop_timer()
         self._report()
         self.state = State.IDLE
         self._pool.worker_idle(self)
+        if self.state is State.IDLE and self._process is not None:
+            self._process.freeze()
 
     def answered(self, request_id: bytes, body: bytes | None, *, failed: bool) -> bool:
         """The handler of an invocation returned, or raised; whether it was the one that runs here."""
