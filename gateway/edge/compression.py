@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from aiohttp import web
-
+    from gateway.edge.client_request import ClientRequest
     from protocol.headers import HeaderList
 
 COMPRESS_MIN = 1024
@@ -83,7 +82,7 @@ class Gzip:
 
 
 def negotiate(
-    request: web.BaseRequest, status: int, headers: HeaderList, length: int | None
+    request: ClientRequest, status: int, headers: HeaderList, length: int | None
 ) -> tuple[HeaderList, Gzip | None]:
     """Decide about one response.
 
@@ -162,7 +161,7 @@ def _with_weak_etag(headers: HeaderList) -> HeaderList:
     )
 
 
-def _not_modified(request: web.BaseRequest, headers: HeaderList) -> HeaderList:
+def _not_modified(request: ClientRequest, headers: HeaderList) -> HeaderList:
     """A 304 names what the client holds as that was named to it (RFC 9110 section 15.4.5)."""
     held = ",".join(request.headers.getall("if-none-match", ())).encode("utf-8", "surrogateescape")
     if any(name == b"etag" and b"W/" + value in held for name, value in headers):

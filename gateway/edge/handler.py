@@ -22,6 +22,7 @@ from gateway.errors import Draining, GatewayError
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from gateway.edge.client_request import ClientRequest
     from gateway.messages import EdgeRequest, ResponseSink
     from gateway.routes import Route, RouteTable
     from gateway.telemetry import Telemetry
@@ -106,13 +107,13 @@ class EdgeHandler:
             if task is not None:
                 task.cancel()
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, request: ClientRequest) -> web.StreamResponse:
         """Serve one request, whatever becomes of it."""
         sink = Sink(request, os.urandom(16).hex(), keep_alive=not self._draining)
         body = StreamedBody(request, lambda: sink.started, self._upload_grace)
         self._open[sink] = asyncio.current_task()
         try:
-            if body.complete:
+            if not request.has_body or body.complete:
                 await self._serve(request, body, sink)
             else:
                 with self._hangups.watching(request.transport):
@@ -126,7 +127,8 @@ class EdgeHandler:
             sink.abort()
             sink.close_after()
         finally:
-            body.close()
+            if request.has_body:
+                body.close()
             sink.close()
             del self._open[sink]
             if self._idle is not None and not self._open:
@@ -137,7 +139,7 @@ class EdgeHandler:
         await sink.leave()
         return SENT_LAST
 
-    async def _serve(self, request: web.BaseRequest, body: StreamedBody, sink: Sink) -> None:
+    async def _serve(self, request: ClientRequest, body: StreamedBody, sink: Sink) -> None:
         edge_request = read_request(request, body, self._proxies, sink.exchange_id)
         try:
             self._admit(request, sink)
@@ -153,7 +155,7 @@ class EdgeHandler:
         else:
             await self._exchange(*found, body, sink)
 
-    def _admit(self, request: web.BaseRequest, sink: Sink) -> None:
+    def _admit(self, request: ClientRequest, sink: Sink) -> None:
         if self._draining:
             raise Draining
         try:
@@ -225,7 +227,7 @@ def _internal(error: Exception) -> GatewayError:
     return failure
 
 
-async def _settle(request: web.BaseRequest, body: StreamedBody, sink: Sink) -> None:
+async def _settle(request: ClientRequest, body: StreamedBody, sink: Sink) -> None:
     """Deal with a request body that nobody read: little of it is thrown away, more ends the line."""
     if body.complete:
         return

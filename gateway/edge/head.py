@@ -9,8 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
+    from gateway.edge.client_request import ClientRequest
     from protocol.headers import HeaderList
 
 EXCHANGE_HEADER = b"x-dialback-exchange"
@@ -34,7 +33,7 @@ class Framing(Enum):
     CLOSE = "close"
 
 
-def choose_framing(request: web.BaseRequest, status: int, length: int | None) -> Framing:
+def choose_framing(request: ClientRequest, status: int, length: int | None) -> Framing:
     """Decide how the body ends; `length` in bytes, if it is promised (RFC 9112 section 6)."""
     if status in (204, 304) or request.method == "HEAD":
         return Framing.NONE
@@ -44,7 +43,7 @@ def choose_framing(request: web.BaseRequest, status: int, length: int | None) ->
 
 
 def framing_lines(
-    framing: Framing, request: web.BaseRequest, length: int | None, *, keep_alive: bool
+    framing: Framing, request: ClientRequest, length: int | None, *, keep_alive: bool
 ) -> list[bytes]:
     """Return the header lines that tell how the body ends, and whether the connection goes on."""
     lines = []

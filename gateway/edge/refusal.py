@@ -11,7 +11,7 @@ from gateway.errors import BadRequest, CodingNotSupported, HeadTooLarge, Upgrade
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aiohttp import web
+    from gateway.edge.client_request import ClientRequest
 
 HEAD_MAX = 64 * 1024
 """Bytes of all headers of a request: what AWS load balancers let through. With the largest inline body
@@ -27,7 +27,7 @@ _HOST = re.compile(rb"[A-Za-z0-9\-._~!$&'()*+,;=%:\[\]]*")
 _IGNORED_UPGRADES = frozenset({"h2c"})
 
 
-def check_request_head(request: web.BaseRequest) -> None:
+def check_request_head(request: ClientRequest) -> None:
     """See whether a request can be served at all; if not, the connection should end with the answer.
 
     Raises:

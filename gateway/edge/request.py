@@ -19,6 +19,7 @@ from protocol.headers import strip_hop_by_hop
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from gateway.edge.client_request import ClientRequest
     from gateway.edge.origin import Proxies
 
 _BODY_FAILURES = (
@@ -42,18 +43,17 @@ class StreamedBody:
         grace: seconds that the client may keep its reader waiting before its rate counts.
 
     Attributes:
+        length: Content-Length in bytes; None for chunks of unknown total.
         most: bytes that it may have; None: any number.
     """
 
-    def __init__(
-        self, request: web.BaseRequest, head_sent: Callable[[], bool], grace: float
-    ) -> None:
+    def __init__(self, request: ClientRequest, head_sent: Callable[[], bool], grace: float) -> None:
         self._request = request
         self._head_sent = head_sent
         self._reader = request.content
-        self._length = _length_of(request) if request.body_exists else 0
+        self.length = _length_of(request) if request.has_body else 0
         self._wants_continue = (
-            self._length != 0
+            self.length != 0
             and request.version >= (1, 1)
             and request.headers.get("Expect", "").lower() == "100-continue"
         )
@@ -62,11 +62,6 @@ class StreamedBody:
         self.most: int | None = None
         self._pace: Pace | None = None
         self._grace = grace
-
-    @property
-    def length(self) -> int | None:
-        """Content-Length in bytes; None for chunks of unknown total."""
-        return self._length
 
     @property
     def complete(self) -> bool:
@@ -81,7 +76,7 @@ class StreamedBody:
     async def read_up_to(self, limit: int) -> tuple[bytes, bool]:
         """Read at most `limit` bytes; see `gateway.messages.RequestBody`."""
         if limit <= 0:
-            return b"", self._length == 0
+            return b"", self.length == 0
         parts: list[bytes] = []
         while piece := await self._next():
             parts.append(piece[:limit])
@@ -120,7 +115,7 @@ class StreamedBody:
         pace = self._pace = self._pace or Pace(self._grace, self._on_too_slow)
         pace.wait()
         try:
-            if self._length is None:
+            if self.length is None:
                 piece = await self._reader.readany()
             else:
                 piece, _ = await self._reader.readchunk()
@@ -150,13 +145,13 @@ class StreamedBody:
             transport.write(_CONTINUE)
 
 
-def _length_of(request: web.BaseRequest) -> int | None:
+def _length_of(request: ClientRequest) -> int | None:
     chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
-    return None if chunked else request.content_length or 0
+    return None if chunked else int(request.headers.get("Content-Length", "0"))
 
 
 def read_request(
-    request: web.BaseRequest, body: StreamedBody, proxies: Proxies, exchange_id: str
+    request: ClientRequest, body: StreamedBody, proxies: Proxies, exchange_id: str
 ) -> EdgeRequest:
     """Return what aiohttp parsed in our own words.
 
@@ -172,7 +167,8 @@ def read_request(
     host = None if target.startswith("/") else authority_of(target)
     if host is not None:  # RFC 9112 section 3.2.2: then it counts, and Host does not
         received = [(name, host if name == b"host" else value) for name, value in received]
-    origin = proxies.origin(request.remote or "", request.scheme, strip_hop_by_hop(received))
+    connection = request.connection
+    origin = proxies.origin(connection.peer, connection.scheme, strip_hop_by_hop(received))
     headers, trace_id = with_trace(origin.headers, exchange_id, time.time())
     return EdgeRequest(
         method=request.method,

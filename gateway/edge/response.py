@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from enum import StrEnum
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from gateway.edge.compression import negotiate
 from gateway.edge.head import (
@@ -33,10 +33,8 @@ from protocol.headers import content_length
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from aiohttp import web
-
+    from gateway.edge.client_request import ClientRequest
     from gateway.edge.compression import Gzip
-    from gateway.edge.server import EdgeConnection
     from protocol.headers import HeaderList
 
 WRITE_HIGH_WATER = 128 * 1024
@@ -62,7 +60,7 @@ class Outcome(StrEnum):
 
 
 class Sink:
-    """One response to one aiohttp request, as `gateway.messages.ResponseSink`.
+    """One response to one request, as `gateway.messages.ResponseSink`.
 
     Args:
         request: what it answers.
@@ -83,7 +81,7 @@ class Sink:
     """
 
     def __init__(
-        self, request: web.BaseRequest, exchange_id: str, *, keep_alive: bool = True
+        self, request: ClientRequest, exchange_id: str, *, keep_alive: bool = True
     ) -> None:
         self._request = request
         self._transport = request.transport
@@ -108,8 +106,6 @@ class Sink:
         self.status: int | None = None
         self.body_bytes = 0
         self.outcome = Outcome.OPEN
-        if self._transport is not None:
-            self._transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
 
     @property
     def started(self) -> bool:
@@ -180,7 +176,7 @@ class Sink:
     @property
     def blocked(self) -> bool:
         """Whether the transport holds more than `WRITE_HIGH_WATER`, or takes nothing any more."""
-        return self._request.protocol.writing_paused or not self._alive
+        return self._request.connection.writing_paused or not self._alive
 
     @property
     def pending(self) -> int:
@@ -225,7 +221,7 @@ class Sink:
             self.body_bytes += len(self._last_byte)
             self._send((self._last_byte,) if self._last_byte else ())
         if self._framing is Framing.CLOSE and self._transport is not None:
-            cast("EdgeConnection", self._request.protocol).end_cleanly(self._transport)
+            self._request.connection.end_cleanly(self._transport)
         return True
 
     def abort(self) -> None:

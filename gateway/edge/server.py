@@ -14,12 +14,14 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from typing_extensions import override
 
 from gateway.crowds import Crowd, CrowdServer
-from gateway.edge.response import Sink
+from gateway.edge.client_request import ClientRequest
+from gateway.edge.response import WRITE_HIGH_WATER, Sink
 from gateway.edge.sent import SENT_LAST, reset_on_close
 from gateway.errors import BadRequest, GatewayError, HeadTooLarge, TargetTooLong
 from gateway.quiet_connection import QuietConnection
 
 if TYPE_CHECKING:
+    from gateway.crowds import Handler
     from gateway.edge.handler import EdgeHandler
     from gateway.telemetry import Telemetry
     from gateway.timing import Timing
@@ -61,8 +63,9 @@ class EdgeServer(CrowdServer):
     ) -> None:
         """Take the parts; without `crowd`, any number of connections."""
         super().__init__(
-            handler.handle,
+            cast("Handler", handler.handle),
             Crowd("edge", sys.maxsize) if crowd is None else crowd,
+            request_factory=ClientRequest,
             handler_cancellation=True,
             auto_decompress=False,
             access_log=None,
@@ -141,8 +144,13 @@ class EdgeConnection(QuietConnection):
     framing half-way is left waiting; one that gave up waiting for room cancels the wait of the next;
     a client that never sends a head may stay for ever; and it closes without asking whether a close is
     the end of a body.
+
+    Attributes:
+        peer: IP address of the other end; empty if it has none.
+        scheme: ``http`` or ``https``.
     """
 
+    peer, scheme = "", "http"
     _first_head: asyncio.TimerHandle | None = None
     _ended: asyncio.Transport | None = None
     _left: tuple[int, int] | None = None  # bytes of a response, and which
@@ -175,6 +183,12 @@ class EdgeConnection(QuietConnection):
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+        if self.peername:
+            self.peer = str(self.peername[0])
+        if self.ssl_context is not None:
+            self.scheme = "https"
         if isinstance(self._manager, EdgeServer):
             self._first_head = self._loop.call_later(self._manager.request_head, self._no_head)
 
@@ -225,7 +239,7 @@ class EdgeConnection(QuietConnection):
         message: str | None = None,
     ) -> web.StreamResponse:
         error = _named(status, exc)
-        sink = Sink(request, secrets.token_hex(16), keep_alive=False)
+        sink = Sink(cast("ClientRequest", request), secrets.token_hex(16), keep_alive=False)
         sink.send_error(error.status, error.public)
         if isinstance(self._manager, EdgeServer):
             self._manager.telemetry.refused(error.status)

@@ -18,8 +18,7 @@ from protocol.limits import MAX_HEAD_SIZE, MAX_HEADER_SIZE, MAX_HEADERS
 from tests.fuzz.choices import Choices
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
+    from gateway.edge.client_request import ClientRequest
 _TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 _NAMES = (
     b"x",
@@ -57,7 +56,7 @@ _LOOP = asyncio.new_event_loop()
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a `Sink` wants to know of an aiohttp request before it writes anything."""
+    """What a `Sink` wants to know of a request before it writes anything."""
 
     method: str
     version: HttpVersion
@@ -128,7 +127,7 @@ def require_rendered(status: int, checked: HeaderList, asked: Asked) -> None:
 
 
 async def _render(status: int, checked: HeaderList, asked: Asked) -> bytes:
-    sink = Sink(cast("web.BaseRequest", asked), "0" * 32)
+    sink = Sink(cast("ClientRequest", asked), "0" * 32)
     sink.begin(status, checked, length=None)
     return b"".join(sink._held)
 
