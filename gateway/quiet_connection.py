@@ -34,6 +34,13 @@ class QuietConnection(web.RequestHandler):
         super().__init__(*args, **settings)
         self._messages = cast("deque[Any]", _Few())
 
+    @override
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if exc is not None:
+            # aiohttp keeps it with the request; its frames hold that, and what was being written: a circle.
+            exc.__traceback__ = None
+        super().connection_lost(exc)
+
     def give_way(self) -> None:
         """End at once (see `gateway.crowds`)."""
         if self.transport is not None:

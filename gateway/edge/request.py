@@ -134,6 +134,8 @@ class StreamedBody:
         if self._pace is not None:
             self._pace.close()
             self._pace = None
+            if (failure := self._reader.exception()) is not None:
+                failure.__traceback__ = None  # its frames hold the reader, which holds it: a circle
 
     def _on_too_slow(self) -> None:
         self._reader.set_exception(UploadTooSlow("less than 1,000 bytes a second"))

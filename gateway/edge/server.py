@@ -210,7 +210,11 @@ class EdgeConnection(QuietConnection):
     async def _drain_helper(self) -> None:
         if self._drain_waiter is not None and self._drain_waiter.cancelled():
             self._drain_waiter = None
-        await super()._drain_helper()
+        try:
+            await super()._drain_helper()
+        except ConnectionError as error:
+            error.__traceback__ = None  # the frame of super's holds what holds the error: a circle
+            raise
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -220,6 +224,7 @@ class EdgeConnection(QuietConnection):
             if isinstance(self._manager, EdgeServer):
                 self._manager.crowd.knows(self)
         if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
+            self._messages[-1][0].exc.__traceback__ = None  # its frames hold the messages: a circle
             # The parser gave up: in the body of the request before, unless that had ended.
             if len(self._messages) > 1:
                 body = self._messages[-2][1]

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from aiohttp import web
 
 from gateway.edge.compression import Gzip
 from gateway.edge.response import Sink
+from gateway.edge.sent import reset_on_close
+from gateway.edge.server import EdgeConnection
 from gateway.exchange.run import ExchangeRun
 from gateway.invoke.base import InvokeResult
-from protocol.errors import ResetCode
+from gateway.timing import Timing
+from protocol.errors import ProtocolError, ResetCode
 from tests.gateway.exchange.asking import eventually
 from tests.gateway.exchange.peer import Peer, gateway, inline
 from tests.gateway.exchange.test_hard_cases import connect, leave
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Callable, Iterator
 
 EVENT_STREAM = ((b"content-type", b"text/event-stream"),)
@@ -79,7 +84,7 @@ def no_collector() -> Iterator[None]:
 
 def here() -> Counter[str]:
     """Count what belongs to one exchange each."""
-    kinds = (ExchangeRun, Sink, Gzip, web.WebSocketResponse)
+    kinds = (ExchangeRun, Sink, Gzip, EdgeConnection, web.WebSocketResponse)
     return Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, kinds))
 
 
@@ -107,6 +112,57 @@ async def test_whose_client_left_and_who_was_refused_are_gone_at_once(no_collect
         assert here() > before
         await leave(other)
         await leave(writer)
+        await eventually(lambda: here() <= before)
+
+
+POST = b"POST / HTTP/1.1\r\nhost: x\r\n"
+LONG, CHUNKED = b"content-length: 9999999\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n"
+
+
+async def floods(peer: Peer) -> Any:
+    await peer.dial()
+    await peer.start()
+    with suppress(ProtocolError, ConnectionError):
+        while True:
+            await peer.write(bytes(100_000))
+    return {}
+
+
+@pytest.mark.parametrize("reads", [True, False], ids=["reads", "reads nothing"])
+async def test_who_resets_is_gone_at_once(*, reads: bool, no_collector: None) -> None:
+    async with gateway(floods, request_body="stream") as running:
+        before = here()
+        for _ in range(5):
+            reader, writer = await connect(running, POST + LONG + bytes(100_000))
+            if reads:
+                await reader.readexactly(1_000_000)
+            else:
+                await eventually(lambda: any(sink.blocked for sink in running.handler._open))
+            reset_on_close(cast("asyncio.Transport", writer.transport))
+            await leave(writer)
+        await eventually(lambda: here() <= before)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        POST + b"content-length: 9\r\n\r\n",
+        POST + LONG + bytes(400_000),
+        POST + CHUNKED + b"zzz\r\n",
+        b"G\0T / HTTP/1.1\r\n\r\n",
+        POST + b"x: " + bytes(99_999),
+    ],
+    ids=["too slow", "too slow behind the answer", "nonsense in a body", "nonsense", "too long"],
+)
+async def test_whose_request_is_broken_off_is_gone_at_once(sent: bytes, no_collector: None) -> None:
+    timing = Timing(upload_grace=0.1)
+    async with gateway(answers_inline, timing=timing, request_body="stream") as running:
+        before = here()
+        for _ in range(3):
+            reader, writer = await connect(running, sent)
+            assert await reader.read()
+            await eventually(lambda: not running.handler._open)
+            await leave(writer)
         await eventually(lambda: here() <= before)
 
 
