@@ -76,8 +76,9 @@ class Session(Shared):
         self._io = io
         self._pump: Pump | None = None
         self._halfway: object = None  # who waits for credit, of whose chunk some bytes were taken
-        self._job_waits = False  # one was given to the I/O that has not come to it yet
-        self._job_lingers = False  # and it waits for something to go along with
+        self._job_lingers = (
+            False  # one was given to the I/O, and waits for something to go along with
+        )
 
     @property
     def upload(self) -> Upload:
@@ -109,7 +110,7 @@ class Session(Shared):
             with self.lock:
                 if self.phase is not Phase.IDLE:
                     return
-                self.phase, self._job_waits, ours = Phase.DIALLING, True, True
+                self.phase, ours = Phase.DIALLING, True
             parked = io.take_parked(self.envelope.urls, self.timing.idle)
             if parked is not None:
                 with self.lock:
@@ -126,9 +127,8 @@ class Session(Shared):
 
     def _begin(self, io: Io, parked: Connection | None, attach: Attach | None) -> None:
         """Be carried from now on: the first job of the exchange."""
-        with self.lock:  # what comes from now on needs another job
-            self._job_waits = self._job_lingers = False
-            user_done = self.user_done
+        self._job_lingers = False  # before it looks: what comes from now on needs another job
+        user_done = self.user_done
         try:
             from lambda_client.pump import Pump  # brings websockets and msgpack
         except ImportError as error:
@@ -157,8 +157,8 @@ class Session(Shared):
         with self.lock:
             if not self._pump_idle:
                 return  # whoever is busy will look by himself
-            self._leave_job()
             self._job_lingers = True
+            self._leave_job()
         if self._io is not None:
             self._io.linger()
 
@@ -226,7 +226,8 @@ class Session(Shared):
                 self._set_halfway(who() if 0 < left < size else None)
             news = (self._pump_idle or self._job_lingers) and accepted > 0
             if news:
-                self._leave_job()
+                if self._pump_idle:
+                    self._leave_job()
                 self._job_lingers = False
         io = self._io
         if news and io is not None:
@@ -262,10 +263,9 @@ class Session(Shared):
 
     def _leave_job(self) -> None:
         """See that the I/O will look. The lock is held."""
-        if not self._job_waits and self._io is not None:
+        if self._io is not None:
             self._io.give(self._look)
-        self._job_waits = True  # only now: a signal's handler may raise in between
-        self._pump_idle = False
+        self._pump_idle = False  # only now: a signal's handler may raise in between
 
     def wait(self, ready: Callable[[], bool]) -> None:
         """Block until `ready()`, which is asked with the lock held."""
@@ -279,12 +279,10 @@ class Session(Shared):
 
     def _look(self) -> None:
         """Do what there is to be done, after whatever `open` began."""
-        with self.lock:  # what comes from now on needs another job
-            self._job_waits = self._job_lingers = False
-            user_done = self.user_done
+        self._job_lingers = False  # before it looks: what comes from now on needs another job
         if self._pump is None:
             return
-        if user_done:
+        if self.user_done:
             self._pump.user_done()
         else:
             self._pump.flush()
@@ -389,7 +387,8 @@ class Session(Shared):
             if self.phase is Phase.IDLE:
                 self.phase = Phase.SETTLED
                 self.waiters.notify()
-            self._leave_job()
+            if self._pump_idle or not self._job_lingers:  # else it sees this as well
+                self._leave_job()
         if self._io is not None and self.settled:  # else whoever waits for that does it
             self._io.hurry()
 
