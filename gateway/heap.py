@@ -7,7 +7,8 @@ shrinks and grows around them, and each page that comes back costs a page fault:
 Every stream is some 300 objects that stay. Python looks at all there are each time that their number has
 grown by a quarter, for 50 ms with 1,000 streams and 280 with 5,000, in which nothing else happens. What only
 such a look finds is circles of objects that lived for long, and nearly nothing leaves any. So the gateway
-looks when few are connected, and otherwise very seldom.
+looks when few are connected, and otherwise very seldom: or once it has grown, since a circle of a few objects
+may hold megabytes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import resource
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,6 +42,14 @@ streams, or 250 MB of what a bug left in circles. Python's own numbers mean 70,0
 SWEEP_SECONDS = 60.0
 """So often it is seen whether a full one disturbs nobody now."""
 
+GROWTH_MAX = 256 << 20
+"""Bytes that the process may grow by before everything is looked at, whoever is connected: what circles hold
+is never more than that and what came since. A gateway that grows because it has more to do pauses once for
+each such step: a full collection, and some 70 ms to give 300 MiB back."""
+
+GROWTH_SECONDS = 5.0
+"""So often it is seen how large the process is, which takes 0.2 ms at most."""
+
 CALM = 200
 """Connections with which it takes some 5 ms."""
 
@@ -49,6 +61,15 @@ def keep_freed_pages() -> bool:
     except (OSError, AttributeError, TypeError):
         return False
     return all(mallopt(*setting) == 1 for setting in (_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD))
+
+
+def resident() -> int:
+    """Return how many bytes of memory the process has; 0 where the system does not tell (all but Linux)."""
+    try:
+        pages = int(Path("/proc/self/statm").read_bytes().split()[1])
+    except OSError:
+        return 0
+    return pages * resource.getpagesize()
 
 
 def calm_collector() -> None:
@@ -70,3 +91,19 @@ async def sweep(connections: Callable[[], int]) -> None:
         has_become_old = gc.get_count()[2]
         if has_become_old and connections() <= CALM:
             gc.collect()
+
+
+async def bound_growth() -> None:
+    """Look at everything each time that the process has grown by `GROWTH_MAX`, for as long as this task runs."""
+    before = resident()
+    while True:
+        await asyncio.sleep(GROWTH_SECONDS)
+        if resident() - before > GROWTH_MAX:
+            gc.collect()
+            _return_freed_pages()  # else the next circles would grow in those unseen
+            before = resident()
+
+
+def _return_freed_pages() -> None:
+    with suppress(OSError, AttributeError, TypeError):  # glibc has it, others need not
+        ctypes.CDLL(None).malloc_trim(0)

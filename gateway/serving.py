@@ -8,7 +8,7 @@ import signal
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from gateway.heap import calm_collector, sweep
+from gateway.heap import bound_growth, calm_collector, sweep
 from gateway.listener import Listener
 from gateway.sockets import BACKLOG
 
@@ -72,8 +72,8 @@ async def serve(
         if stop.begun.is_set():
             return 0
         calm_collector()
-        sweeper = asyncio.create_task(sweep(app.connections))
-        stack.callback(sweeper.cancel)
+        for watching in (sweep(app.connections), bound_growth()):
+            stack.callback(asyncio.create_task(watching).cancel)
         edge = _listen(app, sockets, stack)["edge"]
         app.accepting()
         ready()

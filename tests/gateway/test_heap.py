@@ -76,3 +76,32 @@ async def test_nothing_is_looked_at_if_nothing_has_become_old(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert await Sweeping(monkeypatch, 0, old=0).run(3) == []
+
+
+CIRCLES = """
+import asyncio, gc, resource, sys
+from gateway import heap
+heap.keep_freed_pages()
+heap.calm_collector()
+heap.GROWTH_SECONDS, heap.GROWTH_MAX = 0.0, 32 << 20
+
+async def main():
+    bound = asyncio.create_task(heap.bound_growth())
+    begun = largest = heap.resident()
+    for _ in range(400):
+        circle = [b"x" * (1 << 20)]
+        circle.append(circle)
+        await asyncio.sleep(0)
+        largest = max(largest, heap.resident())
+    print((largest - begun) >> 20)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives freed pages back")
+def test_what_few_objects_hold_in_circles_is_bounded() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CIRCLES], check=True, capture_output=True, text=True
+    )
+    assert 32 <= int(done.stdout) < 64, "MiB, of 400 that lay in circles of two objects"
