@@ -32,12 +32,11 @@ class Names(logging.Filter):
             return
         headers = event.get("headers") if isinstance(event, dict) else None
         said = headers if isinstance(headers, dict) else {}
-        names = {
-            "exchange": envelope.xid,
-            "trace": said.get("x-amzn-trace-id"),
-            "traceparent": said.get("traceparent"),
-        }
-        self._names = {name: value for name, value in names.items() if isinstance(value, str)}
+        names = {"exchange": envelope.xid}
+        for name, header in (("trace", "x-amzn-trace-id"), ("traceparent", "traceparent")):
+            if isinstance(value := said.get(header), str):
+                names[name] = value
+        self._names = names
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Add them."""

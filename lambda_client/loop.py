@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from weakref import WeakSet
 
@@ -63,6 +64,7 @@ class Io:
         loop: what runs the jobs.
         ticker: the one timer for all alarms.
         live: who has a socket.
+        next_sid: returns a stream id that no connection of this process has used.
         wanted: who would take a connection that was dialled for somebody else.
     """
 
@@ -76,10 +78,10 @@ class Io:
         self.ticker = Ticker(loop)
         self.live: WeakSet[Holder] = WeakSet()
         self.wanted: Callable[[Connection], None] | None = None
+        self.next_sid: Callable[[], int] = count(1).__next__
         self._lock = threading.Lock()
         self._monotonic = monotonic
         self._wall = wall
-        self._sids = 0
         self._parked: dict[str, _Parked] = {}  # by address; the one that waits longest comes first
         self._stray: Dial | None = None
 
@@ -130,12 +132,6 @@ class Io:
         self.live.add(made)
         return made
 
-    def next_sid(self) -> int:
-        """Return a stream id that no connection of this process has used. Callable anywhere."""
-        with self._lock:
-            self._sids += 1
-            return self._sids
-
     # ------------------------------------------------------------ connections between invocations
 
     def park(self, connection: Connection, then: Callable[[], None]) -> None:
@@ -154,7 +150,8 @@ class Io:
             then()
 
         connection.state.park()
-        connection.send(())
+        if connection.state.has_frames:
+            connection.send(())
         connection.when_flushed(flushed)
 
     def _keep(self, connection: Connection) -> None:
@@ -175,10 +172,11 @@ class Io:
             idle: seconds after which something between may have forgotten a connection.
         """
         with self._lock:
-            url = next((url for url in urls if url in self._parked), None)
-            if url is None:
+            for url in urls:
+                if (parked := self._parked.pop(url, None)) is not None:
+                    break
+            else:
                 return None
-            parked = self._parked.pop(url)
         connection = parked.connection
         try:
             good = self._is_good(parked, idle)

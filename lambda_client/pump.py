@@ -199,8 +199,10 @@ class Pump:
         """Keep one alarm, never later than the next deadline; one that rings early arms anew."""
         now, state = self.clock.now(), connection.state
         # Whatever comes from now on, there is nothing to do before so long a silence.
-        deadlines = [now + state.limits.ping_ms / 1000, state.next_deadline(), stream_deadline]
-        deadline = min(when for when in deadlines if when is not None)
+        deadline = now + state.limits.ping_ms / 1000
+        for when in (state.next_deadline(), stream_deadline):
+            if when is not None and when < deadline:
+                deadline = when
         alarm = self.clock.alarms.get(self._on_tick)
         if alarm is None or deadline < alarm[0]:
             self.clock.set(self._on_tick, deadline - now)

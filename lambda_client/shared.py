@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, NoReturn
 
 from lambda_client import chance, timing
@@ -51,6 +52,16 @@ class Phase(Enum):
     SETTLED = "settled"
 
 
+#: Looked up once: in Python 3.11 that takes long (see `protocol.function_stream`).
+_UNCARRIED = (Phase.UNREACHABLE, Phase.SETTLED)
+_CARRIED = (Phase.DIALLING, Phase.ATTACHED, Phase.LOST)
+
+
+@lru_cache(maxsize=1)  # a gateway always says the same
+def _limits(max_frame: int) -> Limits:
+    return Limits(max_frame=max_frame)
+
+
 class Shared:
     """One exchange, between two threads.
 
@@ -76,7 +87,7 @@ class Shared:
         self.remaining = invocation.remaining
         self.timing = times or timing.TIMING
         self.lock = threading.Lock()
-        limits = Limits(max_frame=envelope.max_frame)
+        limits = _limits(envelope.max_frame)
         self.stream = FunctionStream(envelope, secret=chance.secret(), limits=limits)
         self.waiters = Waiters(self.lock)
         self.sid = 0
@@ -94,7 +105,7 @@ class Shared:
     @property
     def settled(self) -> bool:
         """Whether no connection carries the stream, or will."""
-        return self.phase in (Phase.UNREACHABLE, Phase.SETTLED)
+        return self.phase in _UNCARRIED
 
     @property
     def over(self) -> bool:
@@ -109,7 +120,7 @@ class Shared:
 
     def attach(self, sid: int) -> Attach | None:
         """Return the ATTACH for a new connection; None if none is needed any more."""
-        if self.phase not in (Phase.DIALLING, Phase.ATTACHED, Phase.LOST):
+        if self.phase not in _CARRIED:
             return None
         self.phase = Phase.ATTACHED
         self.sid = sid

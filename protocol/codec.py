@@ -11,7 +11,7 @@ import struct
 from enum import Enum
 from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack  # type: ignore[import-untyped]  # it ships no types
 
@@ -225,7 +225,7 @@ _BY_CLASS = {row.frame: row for row in FRAME_TABLE}
 DIRECTIONS = {row.frame: row.direction for row in FRAME_TABLE}
 _DATA = 4
 
-#: For what is neither long nor in need of a `default`; to make one for each message costs as much again.
+#: To make one for each message costs as much again. It calls nothing of Python's, so no thread meets another in it.
 _packer = msgpack.Packer()
 
 #: From this size on a payload is a part of its own: to copy less costs less than to handle a part.
@@ -241,6 +241,8 @@ def _generic_packer(row: FrameType) -> Callable[[frames.Frame], tuple[object, ..
     if len(row.fields) < 2:  # attrgetter of one name returns no tuple
         return lambda frame: (row.number, *(getattr(frame, name) for name in row.fields))
     fields = attrgetter(*row.fields)
+    if row.frame is frames.Attached:
+        return lambda frame: (row.number, *fields(frame)[:-1], fields(frame)[-1].to_wire())
     return lambda frame: (row.number, *fields(frame))
 
 
@@ -254,9 +256,10 @@ def encode(frame: frames.Frame) -> bytes:
         LocalProtocolError: a field that msgpack cannot carry (a wrong type, a number over 64 bits).
     """
     try:
-        return cast("bytes", msgpack.packb(_PACKERS[type(frame)](frame), default=Limits.to_wire))
+        message: bytes = _packer.pack(_PACKERS[type(frame)](frame))
     except (TypeError, ValueError, OverflowError, AttributeError) as error:
         raise LocalProtocolError(f"cannot encode {type(frame).__name__}: {error}") from error
+    return message
 
 
 def encode_parts(frame: frames.Frame) -> tuple[bytes | memoryview, ...]:

@@ -30,7 +30,7 @@ VERSION = 1
 _XID = re.compile(r"[0-9a-f]{32}")
 #: Both go into the head of an HTTP request, where nothing else than visible ASCII may stand.
 _URL = re.compile(r"wss?://[!-~]+")
-_TOKEN = re.compile(r"[!-~]+")
+_TOKEN = re.compile(rf"[!-~]{{1,{MAX_TOKEN}}}")
 #: A later major version means something else by the other keys.
 V = range(VERSION, VERSION + 1)
 _NUMBERS = {
@@ -102,7 +102,7 @@ class Envelope:
             xid=fields.xid(),
             inv=inv,
             urls=_urls(fields),
-            token=_token(fields),
+            token=fields.matching("token", _TOKEN, f"1 to {MAX_TOKEN} visible ASCII characters"),
             window=window,
             max_frame=max_frame,
             body=_body(fields),
@@ -114,13 +114,6 @@ class Envelope:
 def is_callback_url(url: str) -> bool:
     """Whether functions take this for a URL to dial."""
     return len(url) <= MAX_URL and _URL.fullmatch(url) is not None
-
-
-def _token(fields: JsonFields) -> str:
-    token = fields.text("token", MAX_TOKEN)
-    if not _TOKEN.fullmatch(token):
-        raise fields.wrong("token", "visible ASCII characters")
-    return token
 
 
 def _urls(fields: JsonFields) -> tuple[str, ...]:
@@ -162,9 +155,13 @@ class JsonFields:
 
     def xid(self) -> str:
         """Return the exchange id."""
-        value = self._obj.get("xid")
-        if not isinstance(value, str) or not _XID.fullmatch(value):
-            raise self.wrong("xid", "32 lower-case hexadecimal digits")
+        return self.matching("xid", _XID, "32 lower-case hexadecimal digits")
+
+    def matching(self, key: str, pattern: re.Pattern[str], expected: str) -> str:
+        """Return a string that a pattern describes."""
+        value = self._obj.get(key)
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            raise self.wrong(key, expected)
         return value
 
     def integers(self, ranges: Mapping[str, range]) -> list[int]:

@@ -162,8 +162,10 @@ class FunctionStream:
         Raises:
             LocalProtocolError: before `start`, or a second time.
         """
-        self._response.require_head()
-        self._response.body.finish()
+        response = self._response
+        if response.head is None:
+            response.require_head()
+        response.body.finish()
 
     def reset(self, code: ResetCode, message: str) -> None:
         """Break the response off; the first reason stays. No effect once the gateway has it all."""

@@ -219,8 +219,10 @@ class Sender:
         Raises:
             RemoteProtocolError: the offset is not within what is kept, [acked, written].
         """
+        if offset == self.sent:
+            return self._crc
         self._check_kept(offset, self.written)
-        if offset >= self.sent:
+        if offset > self.sent:
             return self._extend(offset)
         for start, before, data in self._in_flight:
             if offset <= start + len(data):
