@@ -1,10 +1,11 @@
-"""What the gateway's process holds: memory over time, and what is left at rest."""
+"""What the gateway and its functions hold: its memory over time, and what is left at rest."""
 
 from __future__ import annotations
 
 import asyncio
 import statistics
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import psutil
@@ -71,7 +72,7 @@ async def wake_all(base: str, count: int) -> None:
 
 
 def at_rest(dialback: Dialback) -> dict[str, int]:
-    """Count what the gateway's process has open. Blocks."""
+    """Count what the gateway's process has open, and its functions together. Blocks."""
     process = psutil.Process(dialback.pid)
     samples = dialback.metrics()
 
@@ -80,13 +81,25 @@ def at_rest(dialback: Dialback) -> dict[str, int]:
         return int(sum(v for (name, has), v in samples.items() if name == metric and wanted <= has))
 
     connections = total("dialback_callbacks")
+    functions = process.children()
     return {
         "descriptors": process.num_fds(),
         "tasks": total("dialback_tasks"),
         "threads": process.num_threads(),
-        "functions": len(process.children()),
+        "functions": len(functions),
+        "descriptors of functions": _sum(functions, psutil.Process.num_fds),
+        "threads of functions": _sum(functions, psutil.Process.num_threads),
         "callback connections": connections,
         "of them in use": connections - total("dialback_callbacks", state="parked"),
         "exchanges": total("dialback_exchanges_active"),
         "waiting requests": total("dialback_queue_depth"),
     }
+
+
+def _sum(processes: list[psutil.Process], count: Callable[[psutil.Process], int]) -> int:
+    """Add up what they have; one may end meanwhile."""
+    found = 0
+    for one in processes:
+        with suppress(psutil.Error):
+            found += count(one)
+    return found
