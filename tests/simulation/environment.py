@@ -41,7 +41,9 @@ class Environment:
         act: whose invocation ran last.
     """
 
-    def __init__(self, number: int, scheduler: Scheduler, network: Network) -> None:
+    def __init__(
+        self, number: int, scheduler: Scheduler, network: Network, chance: random.Random
+    ) -> None:
         self.name = f"env{number}"
         self.io_loop = scheduler.loop(f"{self.name}.io")
         self.user_loop = scheduler.loop(f"{self.name}.user")
@@ -49,7 +51,7 @@ class Environment:
         self.busy = False
         self.gone = False
         self.act: Act | None = None
-        self._io = VirtualIo(self.io_loop)
+        self._io = VirtualIo(self.io_loop, chance)
         self._network = network
         self._scheduler = scheduler
         self._naps = 0
@@ -205,7 +207,8 @@ class Lambda(Invoker):
         for environment in self.environments:
             if not environment.busy and not environment.gone:
                 return environment, 0.001
-        made = Environment(len(self.environments) + 1, self._scheduler, self._network)
+        number = len(self.environments) + 1
+        made = Environment(number, self._scheduler, self._network, self._chance)
         self.environments.append(made)
         return made, self._chance.choice((0.01, 0.3, 2.0))
 

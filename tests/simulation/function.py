@@ -14,6 +14,7 @@ from lambda_client.loop import Io
 from lambda_client.session import Session
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable
 
     from lambda_client.event_loop import Handle
@@ -31,9 +32,16 @@ class HandlerError(Exception):
 class VirtualIo(Io):
     """The library's I/O, on a virtual loop and simulated sockets."""
 
-    def __init__(self, loop: VirtualLoop) -> None:
+    def __init__(self, loop: VirtualLoop, chance: random.Random) -> None:
+        """Make one; `chance` decides whether a thread in a hurry finds the turn free."""
         super().__init__(loop, loop.time, loop.time)
         self._loop = loop
+        self._chance = chance
+
+    @override
+    def hurry(self) -> None:
+        if self._chance.random() < 0.5:
+            self._loop.take_turn()
 
     @override
     def connect(

@@ -217,6 +217,21 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         finally:
             asyncio._set_running_loop(None)
 
+    def take_turn(self) -> None:
+        """Run the jobs that wait, in the midst of another loop's step: as a thread that finds the turn free."""
+        stepping = asyncio._get_running_loop()
+        if self.frozen or stepping is self:
+            return
+        jobs = self._ready  # type: ignore[attr-defined]
+        asyncio._set_running_loop(self)
+        try:
+            for _ in range(len(jobs)):
+                job = jobs.popleft()
+                if not job.cancelled():
+                    job._run()
+        finally:
+            asyncio._set_running_loop(stepping)
+
     def connections(self) -> list[str]:
         """Describe the transports that are not closed."""
         transports = self._transports.values()  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import sys
 import time
 from typing import TYPE_CHECKING, Any, cast
@@ -44,7 +45,7 @@ async def connected(pair: Pair) -> Connection:
 
 def test_a_dial_that_is_dropped_while_tcp_connects_leaves_no_error_behind(pair: Pair) -> None:
     async def dial() -> Dial:
-        return Dial(VirtualIo(pair.here), URL, "token", Limits(), 5.0)
+        return Dial(VirtualIo(pair.here, random.Random(1)), URL, "token", Limits(), 5.0)
 
     dialled = pair.do(dial())
     pair.until(lambda: bool(pair.network.wires))
