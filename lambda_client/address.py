@@ -70,8 +70,10 @@ class Connecting:
         self._drop()
 
     def abort(self) -> None:
-        """Stop, and tell so."""
-        if not self._over:
+        """Stop, and tell so, unless it was over: then close what nobody took."""
+        if self._over:
+            self._drop()
+        else:
             self._finish(ConnectionAbortedError(errno.ECONNABORTED, "broken off"))
 
     def forsake(self) -> None:

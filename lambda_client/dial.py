@@ -92,7 +92,6 @@ class Dial:
         self._connecting = self._io.connect(uri.host, uri.port, seconds, self._on_socket)
 
     def _on_socket(self, found: socket.socket | Exception) -> None:
-        self._connecting = None
         if isinstance(found, Exception):
             self._fail(found)
             return
@@ -106,6 +105,7 @@ class Dial:
             return
         self._connection = made
         self._tcp = TcpTransport(loop, found, user)
+        self._connecting = None  # only now: whatever breaks this off before, it closes the socket
         self._io.live.add(self._tcp)
         self._tcp.start()
 

@@ -364,7 +364,7 @@ class Reactor:
             self._sockets.modify(fd, watch.events)
         else:
             del self._watches[fd]
-            with suppress(FileNotFoundError):  # `_watch` was broken off
+            with suppress(OSError):  # `_watch` was broken off, or it is closed by now
                 self._sockets.unregister(fd)
 
     def _serve_sockets(self, ready: Ready | None) -> None:
