@@ -201,6 +201,7 @@ class App:
                 stack.push_async_callback(self._invoke_api.aclose)
             stack.push_async_callback(self._driver.close)
             stack.push_async_callback(self.callback.shutdown, FLUSH_SECONDS)
+            stack.push_async_callback(self._endpoint.connections.ended)
             stack.callback(self._endpoint.connections.close)
             self._handler.abort()
             await self.edge.shutdown(FLUSH_SECONDS)

@@ -86,6 +86,13 @@ class Crowd:
         """One has shown what it is here for, and gives way to nobody any more."""
         self._strangers.pop(connection, None)
 
+    def hand_over(self, before: Connection, after: Connection) -> None:
+        """One has become another, and keeps its place."""
+        address = self._addresses.pop(before, None)
+        if address is not None:
+            self._strangers.pop(before, None)
+            self._addresses[after] = address
+
     def leave(self, connection: Connection) -> None:
         """One is no more; told more than once, or of one that was not let in, it is nothing."""
         address = self._addresses.pop(connection, None)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections import deque
     from logging import Logger
 
+    from aiohttp.abc import AbstractStreamWriter
+
 THEIRS = (HttpProcessingError, web.RequestPayloadError, ClientPayloadError)
 """What aiohttp raises about bytes that a peer sent; the text holds some of them."""
 
@@ -23,6 +25,26 @@ class _Few(list[Any]):
 
     def popleft(self) -> Any:
         return self.pop(0)
+
+
+class Sent(web.StreamResponse):
+    """What aiohttp is told about a response that was written past it: whether the connection goes on.
+
+    aiohttp calls `prepare` and `write_eof` on whatever a handler returns, and reads `keep_alive`.
+    Its own `prepare` would add Server and Content-Type, and send a second head.
+    """
+
+    def __init__(self, *, keep_alive: bool) -> None:
+        super().__init__()
+        self._keep_alive = keep_alive
+
+    @override
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        return None
+
+    @override
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing is left to write."""
 
 
 class QuietConnection(web.RequestHandler):

@@ -1,4 +1,4 @@
-"""Several pieces of bytes to one transport, in one write."""
+"""What is asked of every transport that is written to: several pieces in one write, and an end of them."""
 
 from __future__ import annotations
 
@@ -22,3 +22,14 @@ def write_parts(transport: asyncio.WriteTransport, parts: Iterable[bytes | memor
         transport.write(b"".join(parts))
     else:
         transport.writelines(parts)
+
+
+def half_close(transport: asyncio.Transport | None) -> bool:
+    """Send a FIN behind what was written, and go on reading; False if there is nobody to send it to."""
+    if transport is None or transport.is_closing() or not transport.can_write_eof():
+        return False
+    try:
+        transport.write_eof()
+    except OSError:  # the peer reset it, and the loop has yet to hear of it
+        return False
+    return True

@@ -33,6 +33,8 @@ class Connections:
         self._unattached: set[Pump] = set()
         self._parked: dict[Pump, None] = {}
         self._until: float | None = None
+        self._over = False
+        self._none_left: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
         """Return how many are open."""
@@ -55,8 +57,8 @@ class Connections:
 
     @property
     def full(self) -> bool:
-        """Whether no more may be upgraded before some that are have attached."""
-        return len(self._unattached) >= UNATTACHED_MAX
+        """Whether no more may be upgraded before some that are have attached, or at all."""
+        return self._over or len(self._unattached) >= UNATTACHED_MAX
 
     # ------------------------------------------------------------ what a pump tells
 
@@ -84,6 +86,8 @@ class Connections:
         self._open.discard(pump)
         self._unattached.discard(pump)
         self._parked.pop(pump, None)
+        if self._none_left is not None and not self._open and not self._none_left.done():
+            self._none_left.set_result(None)
 
     # ------------------------------------------------------------ sending away
 
@@ -109,6 +113,13 @@ class Connections:
             await asyncio.sleep(STEP)
 
     def close(self) -> None:
-        """End every connection; the streams that they carry are broken."""
+        """End every connection, and let nobody in; the streams that they carry are broken."""
+        self._over = True
         for pump in list(self._open):
             pump.close(CloseCode.DRAINING if pump.active else CloseCode.GOING_AWAY)
+
+    async def ended(self) -> None:
+        """Wait until the last one is no more; `close` bounds that."""
+        if self._open:
+            self._none_left = asyncio.get_running_loop().create_future()
+            await self._none_left

@@ -1,4 +1,7 @@
-"""The one door that functions knock at: ``GET /v1/attach``, refused or upgraded to a WebSocket."""
+"""The one door that functions knock at: ``GET /v1/attach``, refused or upgraded to a WebSocket.
+
+aiohttp reads and judges the request. With the answer the connection changes hands: see `WebSocket`.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,20 @@ import json
 import logging
 import random
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from aiohttp import web
+from websockets.utils import accept_key
 
 from gateway.callback.connections import Connections
-from gateway.callback.framing import FrameWriter
-from gateway.callback.pump import CLOSE_SECONDS, Pump
+from gateway.callback.pump import Pump
+from gateway.callback.websocket import WebSocket
+from gateway.quiet_connection import Sent
 from gateway.tokens import TokenError
 from protocol.limits import ATTACH_PATH, SUBPROTOCOL, choose_subprotocol
 
 if TYPE_CHECKING:
+    from gateway.callback.server import CallbackConnection
     from gateway.journal.store import JournalStore
     from gateway.telemetry import Telemetry
     from gateway.tokens import Tokens
@@ -28,6 +34,14 @@ UNAUTHORIZED = "a token of a running exchange is wanted: Authorization: Bearer T
 
 RETRY_AFTER = (1, 3)
 """Seconds, drawn at random for each: those who were refused together should not come back together."""
+
+_SWITCHING = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: %%s\r\nSec-WebSocket-Protocol: %s\r\n\r\n" % SUBPROTOCOL.encode()
+)
+"""RFC 6455 section 4.2.2; no extension is negotiated."""
+
+_UPGRADED = Sent(keep_alive=False)
 
 
 class CallbackEndpoint:
@@ -64,31 +78,22 @@ class CallbackEndpoint:
         refusal = self._refuse(request)
         if refusal is not None:
             return refusal
-        socket = web.WebSocketResponse(
-            protocols=(SUBPROTOCOL,),
-            timeout=CLOSE_SECONDS,
-            autoping=False,
-            heartbeat=None,
-            compress=False,
-            max_msg_size=self._limits.max_message,
-        )
-        try:
-            await socket.prepare(request)
-        except ConnectionError as error:
-            log.info("callback lost in the middle of the handshake: %s", error)
-            return _error(400, "the connection is lost")  # which nobody will read
+        self._upgrade(request)
+        return _UPGRADED
+
+    def _upgrade(self, request: web.BaseRequest) -> None:
+        """Answer, and let a `Pump` have the connection; aiohttp forgets it."""
         transport = request.transport
-        if transport is None:  # the same, a moment later
-            return socket
-        protocol = request.protocol
-        writer = FrameWriter(transport, lambda: protocol.writing_paused, request.writer.drain)
-        try:
-            await Pump(
-                socket, writer, self._store, self._telemetry, self._limits, self.connections
-            ).run()
-        finally:
-            _let_go(socket)
-        return socket
+        if transport is None or transport.is_closing():
+            log.info("callback lost in the middle of the handshake")
+            return
+        connection = cast("CallbackConnection", request.protocol)
+        socket = WebSocket(transport, self._limits.max_message, connection.crowd)
+        pump = Pump(socket, self._store, self._telemetry, self._limits, self.connections)
+        socket.serve(pump)
+        pump.start()
+        transport.write(_SWITCHING % accept_key(request.headers["Sec-WebSocket-Key"]).encode())
+        connection.pass_on(transport, socket)
 
     def _refuse(self, request: web.BaseRequest) -> web.Response | None:
         if request.path not in self._paths:
@@ -123,13 +128,6 @@ class CallbackEndpoint:
             log.info("callback refused before the upgrade: %s", error)
             return _error(401, UNAUTHORIZED)  # a stranger learns nothing from the difference
         return None
-
-
-def _let_go(socket: web.WebSocketResponse) -> None:
-    """Forget why a socket could not be closed: the frames in that traceback hold the socket, in a circle."""
-    error = socket.exception()
-    if error is not None:
-        error.__traceback__ = error.__context__ = None
 
 
 def _error(status: int, reason: str) -> web.Response:

@@ -2,11 +2,10 @@
 
 The reader never waits for a write or for a consumer: flow control is the journal's credit. What there is to
 say is written in a turn of the loop of its own, behind whatever was read in this one; the journal asks for it,
-and the one timer that stands for every deadline of the connection. While the transport holds enough a task
-waits until it wants more.
+and the one timer that stands for every deadline of the connection. While the transport holds enough that waits
+until it wants more.
 
-A close leaves the stream at once. The Close frame goes out behind whatever was written; a peer that takes
-nothing keeps its socket for `CLOSE_SECONDS` all the same.
+A close leaves the stream at once. The Close frame goes out behind whatever was written.
 """
 
 from __future__ import annotations
@@ -15,8 +14,6 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
-from aiohttp import WebSocketError, WSMsgType
-
 from gateway.journal.store import Buried
 from protocol.codec import decode
 from protocol.connection import GatewayConnection
@@ -24,10 +21,8 @@ from protocol.errors import CloseCode, GoawayCode, ProtocolError, RejectCode, Re
 from protocol.frames import Attach, Attached, Data, Head, Park, Reject, Reset
 
 if TYPE_CHECKING:
-    from aiohttp import WSMessage, web
-
     from gateway.callback.connections import Connections
-    from gateway.callback.framing import FrameWriter
+    from gateway.callback.websocket import WebSocket
     from gateway.journal.memory import MemoryJournal
     from gateway.journal.store import JournalStore
     from gateway.telemetry import Telemetry
@@ -40,24 +35,19 @@ PREFIX_LOGGED = (
     32  # bytes of an undecodable message shown in the log: enough to recognise a peer's bug
 )
 
-CLOSE_SECONDS = 1.0
-"""How long a closing connection may keep its socket: a frozen function neither reads nor answers."""
-
 
 class Pump:
     """Runs one WebSocket from its upgrade to its end."""
 
     def __init__(
         self,
-        socket: web.WebSocketResponse,
-        writer: FrameWriter,
+        socket: WebSocket,
         store: JournalStore,
         telemetry: Telemetry,
         limits: Limits,
         connections: Connections,
     ) -> None:
         self._socket = socket
-        self._writer = writer
         self._store = store
         self._telemetry = telemetry
         self._limits = limits
@@ -68,12 +58,9 @@ class Pump:
         self._sid = 0
         self._answer: Attached | None = None
         self._woken = False  # a turn of the loop is coming to write
-        self._draining: asyncio.Task[None] | None = None
-        self._goodbye: asyncio.Task[bool] | None = None
         self._timer: asyncio.Handle | None = None
         self._timer_due = 0.0  # kept here: what uvloop returns for a time that is past cannot tell
-        self._closing: CloseCode | None = None
-        self._hang_up: asyncio.TimerHandle | None = None
+        self._closing = False
         self._stall: _Stall | None = None
 
     # ------------------------------------------------------------ what the journal calls
@@ -95,24 +82,10 @@ class Pump:
 
     # ------------------------------------------------------------ life
 
-    async def run(self) -> None:
-        """Serve the connection until it ends, for whatever reason."""
+    def start(self) -> None:
+        """Serve the connection until it is lost, for whatever reason."""
         self._connections.opened(self)
         self._arm()  # whoever never says a word is due, too
-        try:
-            await self._read()
-        finally:
-            self._connections.closed(self)
-            code = self._end(CloseCode.NORMAL)
-            for task in (self._draining, self._goodbye):
-                if task is not None:
-                    task.cancel()
-            try:
-                await self._socket.close(code=code)
-            finally:
-                for timer in (self._timer, self._hang_up):
-                    if timer is not None:
-                        timer.cancel()
 
     @property
     def active(self) -> bool:
@@ -127,41 +100,46 @@ class Pump:
 
     def close(self, code: CloseCode) -> None:
         """Leave the stream now, and end the connection soon."""
-        if self._closing is None:
-            self._end(code)
-            self._goodbye = self._loop.create_task(self._socket.close(code=code))
+        if not self._closing:
+            self.left()
+            self._socket.close(code)
 
-    def _end(self, code: CloseCode) -> CloseCode:
-        """Leave the stream, and return the code that the connection ends with: the first one."""
-        if self._closing is not None:
-            return self._closing
-        self._closing = code
-        self._hang_up = self._loop.call_later(CLOSE_SECONDS, self._writer.abort)
+    # ------------------------------------------------------------ what the socket calls
+
+    def left(self) -> None:
+        """The function closes."""
+        self._closing = True
         self._leave()
-        return code
 
-    # ------------------------------------------------------------ reading
+    def lost(self, error: Exception | None) -> None:
+        """There is no connection any more."""
+        if error is not None:
+            log.info("callback lost: %s", error)
+        self.left()
+        self._connections.closed(self)
+        if self._timer is not None:
+            self._timer.cancel()
 
-    async def _read(self) -> None:
-        while True:
-            message = await self._socket.receive()
-            if self._closing is not None:  # an ATTACH that is read now would be bound to nothing
-                return
-            if message.type is WSMsgType.BINARY:
-                self._take(message.data)
-            elif message.type is WSMsgType.TEXT:
-                self._blame(_TEXT)
-            elif message.type not in (WSMsgType.PING, WSMsgType.PONG):
-                self._note_end(message)
-                return
+    def has_room(self) -> None:
+        """The transport wants more."""
+        self._wake()
 
-    def _take(self, data: bytes) -> None:
+    def rule_broken(self, error: RemoteProtocolError, data: bytes = b"") -> None:
+        """Count a rule that was broken outside of the stream against the exchange that is bound."""
+        if self._journal is not None:
+            self._journal.rule_broken(self, error)
+        self._broken(error, data)
+
+    def take(self, data: bytes) -> None:
+        """Take a message."""
+        if self._closing:  # an ATTACH that is read now would be bound to nothing
+            return
         now = self._loop.time()
         try:
             frame = decode(data, max_frame=self._limits.max_frame)
             wanted = None if frame is None else self._connection.receive(frame, now)
         except RemoteProtocolError as error:
-            self._blame(error, data)
+            self.rule_broken(error, data)
             return
         if wanted is not None:
             try:
@@ -175,12 +153,6 @@ class Pump:
         # But one who waits for credit may have some that was not worth a frame before.
         if not isinstance(wanted, Data | Head) or self._journal is None or self._journal.at_limit:
             self.outbox_changed()
-
-    def _blame(self, error: RemoteProtocolError, data: bytes = b"") -> None:
-        """Count a rule that was broken outside of the stream against the exchange that is bound."""
-        if self._journal is not None:
-            self._journal.rule_broken(self, error)
-        self._broken(error, data)
 
     def _broken(self, error: ProtocolError, data: bytes) -> None:
         log.warning("callback broke the protocol: %s [%s]", error, data[:PREFIX_LOGGED].hex())
@@ -249,29 +221,10 @@ class Pump:
 
     def _write(self) -> None:
         self._woken = False
-        if self._closing is not None or self._draining is not None or self._socket.closed:
+        if self._closing or self._socket.full or self._socket.closing:
             return  # nothing may follow a Close
-        try:
-            self._writer.send(self._waiting_frames(self._loop.time()))
-        except OSError as error:
-            self._lost(error)
-            return
-        if self._writer.full:
-            self._draining = self._loop.create_task(self._drain())
+        self._socket.send(self._waiting_frames(self._loop.time()))
         self._arm()
-
-    async def _drain(self) -> None:
-        """Wait until the transport wants more, and write on."""
-        try:
-            await self._writer.drain()
-        except OSError as error:
-            self._lost(error)
-        self._draining = None
-        self._wake()
-
-    def _lost(self, error: OSError) -> None:
-        log.info("callback lost while writing: %s", error)
-        self.close(CloseCode.INTERNAL)
 
     def _waiting_frames(self, now: float) -> list[Frame]:
         frames = self._connection.frames_to_send(now)
@@ -290,7 +243,7 @@ class Pump:
         if self._stall is not None and (deadline is None or self._stall.deadline < deadline):
             deadline = self._stall.deadline
         # What a journal has due while the transport is full waits for room there, not for a timer.
-        if self._journal is not None and self._draining is None:
+        if self._journal is not None and not self._socket.full:
             other = self._journal.next_deadline()
             if deadline is None or (other is not None and other < deadline):
                 deadline = other
@@ -308,7 +261,7 @@ class Pump:
 
     def _on_timer(self) -> None:
         self._timer = None
-        if self._closing is not None:
+        if self._closing:
             return
         now = self._loop.time()
         try:
@@ -319,9 +272,7 @@ class Pump:
             self.close(error.close_code)
             return
         self._wake()
-        if (
-            self._draining is not None
-        ):  # whoever writes arms the next one, and may be stuck for good
+        if self._socket.full:  # whoever writes arms the next one, and may be stuck for good
             self._arm()
 
     def _check_writer(self, now: float) -> None:
@@ -331,25 +282,17 @@ class Pump:
             RemoteProtocolError: it took none for `dead_ms`.
         """
         active = self._connection.active is not None
-        waiting = self._writer.waiting if active else 0
+        waiting = self._socket.waiting if active else 0
         if not waiting:
             self._stall = None
             return
-        taken = self._writer.taken
+        taken = self._socket.taken
         if self._stall is None or taken > self._stall.taken:
             self._stall = _Stall(taken, now + self._limits.dead_ms * _MS)
         elif now >= self._stall.deadline:
             raise RemoteProtocolError(
                 f"the function takes nothing of {waiting} bytes", close_code=CloseCode.WRITE_STALL
             )
-
-    def _note_end(self, message: WSMessage) -> None:
-        if message.type is WSMsgType.ERROR:
-            error = message.data
-            if isinstance(error, WebSocketError):  # aiohttp has answered it with this code
-                self._blame(RemoteProtocolError(str(error)))
-            else:
-                log.info("callback lost: %s", error)
 
 
 class _Stall(NamedTuple):
@@ -358,7 +301,6 @@ class _Stall(NamedTuple):
 
 
 _MS = 0.001
-_TEXT = RemoteProtocolError("a text message", close_code=CloseCode.UNSUPPORTED_DATA)
 
 
 def _reject(frame: Attach, code: RejectCode, message: str) -> Reject:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
+
+from typing_extensions import override
 
 from gateway.callback.connections import PARKED_MAX, UNATTACHED_MAX
 from gateway.crowds import Crowd, CrowdServer
+from gateway.quiet_connection import QuietConnection
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable
 
     from aiohttp import web
 
+    from gateway.callback.websocket import WebSocket
     from gateway.crowds import Handler
-    from gateway.quiet_connection import QuietConnection
 
 log = logging.getLogger("dialback.callback")
 
@@ -46,3 +50,38 @@ class CallbackServer(CrowdServer):
             keepalive_timeout=patience,
             lingering_time=LINGER_SECONDS,
         )
+
+    @override
+    def __call__(self) -> web.RequestHandler:
+        return CallbackConnection(self, loop=self._loop, **self._kwargs)
+
+
+class CallbackConnection(QuietConnection):
+    """aiohttp's side of a connection, until its upgrade."""
+
+    @property
+    def crowd(self) -> Crowd:
+        """Where it is counted, and whoever takes it over."""
+        assert isinstance(self._manager, CallbackServer)  # noqa: S101 - it made this
+        return self._manager.crowd
+
+    def pass_on(self, transport: asyncio.Transport, heir: WebSocket) -> None:
+        """Let another have the connection, from behind the request on; nothing of it is kept here.
+
+        For aiohttp it is lost: what its handler returns then must be `Sent`.
+        """
+        transport.set_protocol(heir)
+        self.set_parser(cast("Any", _Early(heir)))
+        self.crowd.hand_over(self, heir)
+        self.transport = None  # else it would be closed
+        self.connection_lost(None)
+
+
+class _Early:
+    """Passes on what came behind the request already, as aiohttp feeds it to what parses from there on."""
+
+    def __init__(self, heir: WebSocket) -> None:
+        self.feed_data = heir.data_received
+
+    def feed_eof(self) -> None:
+        """The heir is told by the transport."""

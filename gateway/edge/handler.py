@@ -15,9 +15,10 @@ from gateway.edge.origin import Proxies
 from gateway.edge.refusal import check_request_head
 from gateway.edge.request import StreamedBody, read_request
 from gateway.edge.response import Outcome, Sink
-from gateway.edge.sent import LINGER_SECONDS, SENT, SENT_LAST, half_close
+from gateway.edge.sent import LINGER_SECONDS, SENT, SENT_LAST
 from gateway.edge.slices import SlicingSink
 from gateway.errors import Draining, GatewayError
+from gateway.writing import half_close
 
 if TYPE_CHECKING:
     from aiohttp import web

@@ -23,11 +23,11 @@ from gateway.edge.head import (
     render_head,
 )
 from gateway.edge.heartbeat import COMMENT, Heartbeat
-from gateway.edge.sent import LINGER_SECONDS, half_close, reset_on_close
+from gateway.edge.sent import LINGER_SECONDS, reset_on_close
 from gateway.edge.sse import EventBoundary
 from gateway.messages import Account
 from gateway.tls.transport import TlsTransport
-from gateway.writing import write_parts
+from gateway.writing import half_close, write_parts
 from protocol.headers import content_length
 
 if TYPE_CHECKING:

@@ -6,13 +6,10 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-from typing_extensions import override
+from gateway.quiet_connection import Sent
 
 if TYPE_CHECKING:
     import asyncio
-
-    from aiohttp.abc import AbstractStreamWriter
 
 LINGER_SECONDS = 1.0
 """How long a client that is still sending may take to notice the answer. Closing at once would
@@ -21,28 +18,7 @@ reset the connection, and on many systems the reset overtakes the answer (RFC 91
 _LINGER_RESET = struct.pack("ii", 1, 0)
 _LINGER_NEVER = struct.pack("ii", 0, 0)
 
-
-class _Sent(web.StreamResponse):
-    """What aiohttp is told about a response that a `Sink` has sent already: whether the connection goes on.
-
-    aiohttp calls `prepare` and `write_eof` on whatever a handler returns, and reads `keep_alive`.
-    Its own `prepare` would add Server and Content-Type, and send a second head.
-    """
-
-    def __init__(self, *, keep_alive: bool) -> None:
-        super().__init__()
-        self._keep_alive = keep_alive
-
-    @override
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        return None
-
-    @override
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Nothing is left to write."""
-
-
-SENT_LAST, SENT = _Sent(keep_alive=False), _Sent(keep_alive=True)
+SENT_LAST, SENT = Sent(keep_alive=False), Sent(keep_alive=True)
 """For every response, the first where no further request may follow: neither keeps anything of it."""
 
 
@@ -52,14 +28,3 @@ def reset_on_close(transport: asyncio.Transport | None, *, wanted: bool = True) 
     if raw is not None:
         linger = _LINGER_RESET if wanted else _LINGER_NEVER
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-
-
-def half_close(transport: asyncio.Transport | None) -> bool:
-    """Send a FIN behind what was written, and go on reading; False if there is nobody to send it to."""
-    if transport is None or transport.is_closing() or not transport.can_write_eof():
-        return False
-    try:
-        transport.write_eof()
-    except OSError:  # the client reset it, and the loop has yet to hear of it
-        return False
-    return True

@@ -78,6 +78,10 @@ class TlsLayer(asyncio.Protocol):
         if self._inner is not None:
             self._inner.resume_writing()
 
+    def serve(self, protocol: asyncio.Protocol) -> None:
+        """Hand plain bytes to this protocol from now on."""
+        self._inner = protocol
+
     # ------------------------------------------------------------ inside
 
     def _shake_hands(self) -> bool:

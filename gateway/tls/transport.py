@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from typing_extensions import override
 
@@ -25,6 +25,7 @@ from gateway.writing import write_parts
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from gateway.tls.layer import TlsLayer
 
 RECORD = 16 * 1024
 """Bytes that a record holds at most (RFC 8446 section 5.1). No more is handed to OpenSSL at once: its memory
@@ -108,6 +109,10 @@ class TlsTransport(asyncio.Transport):
         self._raw.resume_reading()
 
     # ------------------------------------------------------------ the rest
+
+    @override
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        cast("TlsLayer", self._raw.get_protocol()).serve(cast("asyncio.Protocol", protocol))
 
     @override
     def get_extra_info(self, name: str, default: Any = None) -> Any:

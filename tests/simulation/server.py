@@ -7,10 +7,9 @@ import errno
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-
 from gateway.app import CUT_SECONDS, FLUSH_SECONDS
 from gateway.callback.endpoint import CallbackEndpoint
+from gateway.callback.server import CallbackServer
 from gateway.edge.handler import EdgeHandler
 from gateway.edge.server import EdgeServer
 from gateway.exchange.driver import Driver
@@ -62,7 +61,7 @@ class Gateway:
             RouteTable([_route(scenario)]), self.driver, self.telemetry, TIMING
         )
         self.edge = EdgeServer(self._handler, self.telemetry, TIMING)
-        self.callback = web.Server(self.endpoint.handle, access_log=None)
+        self.callback = CallbackServer(self.endpoint.handle, 1000, TIMING.request_head)
         self._edge_listener = Listener(loop, self.edge, TIMING.write_stall)
         self._callback_listener = Listener(loop, self.callback, CALLBACK_USER_TIMEOUT)
         network.listen(EDGE, self._edge_listener)
@@ -98,6 +97,7 @@ class Gateway:
             self.edge.reset()
         self._handler.close()
         self.endpoint.connections.close()
+        await self.endpoint.connections.ended()
         await self.callback.shutdown(FLUSH_SECONDS)
         await self.driver.close()
         for listener in (self._edge_listener, self._callback_listener):

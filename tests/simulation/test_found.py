@@ -9,10 +9,10 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from aiohttp import web
 from websockets.uri import parse_uri
 
 from gateway.callback.endpoint import CallbackEndpoint
+from gateway.callback.server import CallbackServer
 from gateway.edge.hangup import HangupWatch
 from gateway.journal.store import JournalStore
 from gateway.telemetry import Telemetry
@@ -29,6 +29,8 @@ from tests.simulation.world import play
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+
+    from aiohttp import web
 
     from tests.simulation.pair import Pair
 
@@ -98,7 +100,7 @@ def test_a_function_that_leaves_in_the_middle_of_the_handshake_is_no_error(
             request.transport.close()  # as on the FIN of the peer, which came with the request
             return await endpoint.handle(request)
 
-        return web.Server(handle, access_log=None)
+        return CallbackServer(handle, 10, 30.0)
 
     server = pair.do(serve(), pair.there)
     pair.network.listen(("there", 1), Listener(pair.there, server, 30.0))

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from gateway.callback import connections
+from gateway.callback.websocket import WebSocket
 from protocol.codec import encode
 from protocol.errors import CloseCode
 from protocol.frames import Attach, Park, Reset
@@ -132,14 +133,13 @@ async def test_an_attach_that_meets_its_connections_close_is_not_bound_to_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     states: list[str] = []
-    receive = aiohttp.web.WebSocketResponse.receive
+    received = WebSocket.data_received
 
-    async def close_meanwhile(socket: Any, timeout: float | None = None) -> Any:
-        message = await receive(socket, timeout)
-        running.connections.shed(1)  # nothing, unless the message is the ATTACH behind a PARK
-        return message
+    def close_meanwhile(socket: WebSocket, data: bytes) -> None:
+        running.connections.shed(1)  # nothing, unless this is the ATTACH behind a PARK
+        received(socket, data)
 
-    monkeypatch.setattr(aiohttp.web.WebSocketResponse, "receive", close_meanwhile)
+    monkeypatch.setattr(WebSocket, "data_received", close_meanwhile)
 
     async def function(peer: Peer) -> Any:
         await peer.dial(attach=False)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING
 
-from aiohttp import web
 from typing_extensions import override
 
 from gateway.callback.connections import Connections
-from gateway.callback.framing import FrameWriter
 from gateway.callback.pump import Pump
+from gateway.callback.websocket import WebSocket
+from gateway.crowds import Crowd
 from gateway.journal.memory import MemoryJournal
 from gateway.journal.store import JournalStore
 from gateway.telemetry import Telemetry
 from gateway.tokens import Grant
 from protocol.codec import encode
-from protocol.errors import CloseCode
 from protocol.frames import Attach, Data, Head
 from protocol.limits import INITIAL_WINDOW, KIB, Limits
 from tests.gateway.journal.idle import Idle
@@ -31,7 +29,7 @@ LIMITS = Limits()
 WINDOW = 0x94, 0x07  # an array of four, type 7
 
 
-class Wire(asyncio.WriteTransport):
+class Wire(asyncio.Transport):
     """Keeps the messages that are written, without what WebSocket puts before each."""
 
     def __init__(self) -> None:
@@ -58,8 +56,7 @@ def bound(window: int) -> tuple[Pump, MemoryJournal, Wire]:
     """A pump without a socket, and the journal that an ATTACH and a HEAD have bound to it."""
     wire = Wire()
     pump = Pump(
-        web.WebSocketResponse(),
-        FrameWriter(wire, lambda: False, partial(asyncio.sleep, 0)),
+        WebSocket(wire, LIMITS.max_message, Crowd("callback", 1)),
         JournalStore(),
         Telemetry(),
         LIMITS,
@@ -85,21 +82,21 @@ async def test_a_deadline_that_is_past_is_met_at_once() -> None:
         while not wire.messages:
             await asyncio.sleep(0)
     assert tuple(wire.messages[0][:2]) == WINDOW
-    pump._end(CloseCode.NORMAL)
+    pump.lost(None)
 
 
 async def test_one_who_has_used_up_its_credit_is_told_at_once_of_some_that_was_kept_back() -> None:
     window, taken = 8 * KIB, 2 * KIB
     pump, journal, wire = bound(window)
     pump._connection.accept(1, asyncio.get_running_loop().time())
-    pump._take(encode(Data(1, 0, bytes(taken))))
+    pump.take(encode(Data(1, 0, bytes(taken))))
     journal.taken(taken)
     await settle()
     assert not wire.messages, "a quarter of a window is not worth a frame yet"
-    pump._take(encode(Data(1, taken, bytes(KIB))))
+    pump.take(encode(Data(1, taken, bytes(KIB))))
     await settle()
     assert not wire.messages, "nor is it while the function has more"
-    pump._take(encode(Data(1, taken + KIB, bytes(window - taken - KIB))))
+    pump.take(encode(Data(1, taken + KIB, bytes(window - taken - KIB))))
     await settle()
     assert [tuple(message[:2]) for message in wire.messages] == [WINDOW]
-    pump._end(CloseCode.NORMAL)
+    pump.lost(None)

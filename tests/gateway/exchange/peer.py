@@ -20,6 +20,7 @@ from aiohttp import web
 from typing_extensions import override
 
 from gateway.callback.endpoint import CallbackEndpoint
+from gateway.callback.server import CallbackServer
 from gateway.edge.handler import EdgeHandler
 from gateway.edge.server import EdgeServer
 from gateway.exchange.driver import Driver
@@ -250,7 +251,7 @@ async def gateway(
     limits, store, telemetry = timing.limits(), JournalStore(budget), Telemetry()
     invoker = PeerInvoker(behaviour)
     endpoint = CallbackEndpoint(store, tokens, telemetry, limits)
-    callback_runner = web.ServerRunner(web.Server(endpoint.handle))
+    callback_runner = web.ServerRunner(CallbackServer(endpoint.handle, 1000, PATIENCE))
     callback_port = await _listen(callback_runner)
     offer = CallbackOffer((f"ws://127.0.0.1:{callback_port}",), INITIAL_WINDOW, limits)
     served = route_of_test(**route)
@@ -275,6 +276,7 @@ async def gateway(
         await edge_runner.cleanup()
         await driver.close()
         endpoint.connections.close()
+        await endpoint.connections.ended()
         await callback_runner.cleanup()
         await settle()
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from aiohttp import web
 
+from gateway.callback.pump import Pump
+from gateway.callback.websocket import WebSocket
 from gateway.edge.compression import Gzip
 from gateway.edge.response import Sink
 from gateway.edge.sent import reset_on_close
-from gateway.edge.server import EdgeConnection
 from gateway.exchange.run import ExchangeRun
 from gateway.invoke.base import InvokeResult
 from gateway.timing import Timing
@@ -84,7 +85,7 @@ def no_collector() -> Iterator[None]:
 
 def here() -> Counter[str]:
     """Count what belongs to one exchange each."""
-    kinds = (ExchangeRun, Sink, Gzip, EdgeConnection, web.WebSocketResponse)
+    kinds = (ExchangeRun, Sink, Gzip, web.RequestHandler, web.BaseRequest, WebSocket, Pump)
     return Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, kinds))
 
 
