@@ -11,7 +11,7 @@ import struct
 from enum import Enum
 from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgpack  # type: ignore[import-untyped]  # it ships no types
 
@@ -297,31 +297,9 @@ def decode(
         RemoteProtocolError: with close code 4413 for a message or a DATA that is too large, else
             4400; the text names the field and never shows body bytes beyond a 32-byte prefix.
     """
-    items = _unpack(data, max_frame)
-    number = items[0]
-    if type(number) is not int or not 0 <= number <= LAST_TYPE:
-        raise RemoteProtocolError("the type of a frame must be an integer from 0 to 127")
-    if number == _DATA and len(items) == 4:
-        return _decode_data(items, max_frame)
-    row = _BY_NUMBER.get(number)
-    if row is not None:
-        frame = _decode_row(row, items)
-        if type(frame) is frames.Data:
-            _check_size(frame.data, max_frame)
-        return frame
-    if number < FIRST_IGNORABLE_TYPE:
-        raise RemoteProtocolError(f"unknown critical frame type {number}")
-    _check_extras(items, 1)
-    return None
-
-
-def _unpack(data: bytes | bytearray | memoryview, max_frame: int) -> list[object]:
-    """Decode a message that looks like a frame from its first byte (an array, not empty)."""
     size = len(data)
     if size > max_frame and size > max_message(max_frame):
-        raise RemoteProtocolError(
-            f"a message of {size} bytes is too large", close_code=CloseCode.FRAME_TOO_LARGE
-        )
+        raise _too_large(f"a message of {size} bytes is too large")
     if not size or not (0x91 <= data[0] <= 0x9F or data[0] == 0xDC):
         raise _undecodable(data, "not an array with elements")
     try:
@@ -334,7 +312,26 @@ def _unpack(data: bytes | bytearray | memoryview, max_frame: int) -> list[object
         raise _undecodable(data, str(error) or type(error).__name__) from None
     if not items:
         raise _undecodable(data, "an empty array")
-    return items
+    number = items[0]
+    row = _BY_NUMBER.get(number) if type(number) is int else None
+    if row is None:
+        _pass_over(items)
+        return None
+    return _decode_data(items, max_frame) if number == _DATA else _decode_row(row, items)
+
+
+def _pass_over(items: list[object]) -> None:
+    """Accept what is no frame of this version only if it may be ignored."""
+    number = items[0]
+    if type(number) is not int or not 0 <= number <= LAST_TYPE:
+        raise RemoteProtocolError("the type of a frame must be an integer from 0 to 127")
+    if number < FIRST_IGNORABLE_TYPE:
+        raise RemoteProtocolError(f"unknown critical frame type {number}")
+    _check_extras(items, 1)
+
+
+def _too_large(why: str) -> RemoteProtocolError:
+    return RemoteProtocolError(why, close_code=CloseCode.FRAME_TOO_LARGE)
 
 
 def _undecodable(data: bytes | bytearray | memoryview, why: str) -> RemoteProtocolError:
@@ -344,23 +341,20 @@ def _undecodable(data: bytes | bytearray | memoryview, why: str) -> RemoteProtoc
 
 def _decode_data(items: list[object], max_frame: int) -> frames.Data:
     """Decode the frame that matters for speed."""
-    _, sid, offset, payload = items
-    if type(sid) is type(offset) is int and type(payload) is bytes:
-        size = len(payload)
-        numbered = 0 < sid <= MAX_INT and offset >= 0
-        if numbered and 0 < size <= max_frame and offset + size <= MAX_INT:
-            return frames.Data(sid, offset, payload)
-        _check_size(payload, max_frame)
-    frame = _decode_row(_BY_NUMBER[_DATA], items)
-    raise RemoteProtocolError(f"{frame}: ends beyond 2^63-1")
-
-
-def _check_size(payload: bytes, max_frame: int) -> None:
-    if len(payload) > max_frame:
-        raise RemoteProtocolError(
-            f"a DATA of {len(payload)} bytes is more than {max_frame}",
-            close_code=CloseCode.FRAME_TOO_LARGE,
-        )
+    if len(items) == 4:
+        _, sid, offset, payload = items
+        if type(sid) is type(offset) is int and type(payload) is bytes:
+            size = len(payload)
+            numbered = 0 < sid <= MAX_INT and offset >= 0
+            if numbered and 0 < size <= max_frame and offset + size <= MAX_INT:
+                return frames.Data(sid, offset, payload)
+    frame = cast("frames.Data", _decode_row(_BY_NUMBER[_DATA], items))
+    size = len(frame.data)
+    if size > max_frame:
+        raise _too_large(f"a DATA of {size} bytes is more than {max_frame}")
+    if frame.offset + size > MAX_INT:
+        raise RemoteProtocolError(f"{frame}: ends beyond 2^63-1")
+    return frame
 
 
 def _decode_row(row: FrameType, items: list[object]) -> frames.Frame:

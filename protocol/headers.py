@@ -105,9 +105,8 @@ def strip_hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> HeaderList:
     nothing after the next hop could do without it.
     """
     headers = tuple(headers)
-    kept = tuple([pair for pair in headers if pair[0] not in HOP_BY_HOP])
-    if len(kept) == len(headers):  # Connection itself would have been dropped
-        return kept
+    if HOP_BY_HOP.isdisjoint(dict(headers)):  # Connection itself is one of them
+        return headers
     options = b",".join([value for name, value in headers if name == b"connection"]).split(b",")
-    named = {option.strip().lower() for option in options} - {b"host"}
-    return tuple([pair for pair in kept if pair[0] not in named])
+    dropped = HOP_BY_HOP | ({option.strip().lower() for option in options} - {b"host"})
+    return tuple([pair for pair in headers if pair[0] not in dropped])
