@@ -183,8 +183,7 @@ class EdgeConnection(QuietConnection):
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        if isinstance(transport, asyncio.WriteTransport):
-            transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+        cast("asyncio.Transport", transport).set_write_buffer_limits(high=WRITE_HIGH_WATER)
         if self.peername:
             self.peer = str(self.peername[0])
         if self.ssl_context is not None:

@@ -61,7 +61,10 @@ ONCE_MORE = {
         "every_write_is_one_chunk_and_the_end_is_the_terminator",
         "http_1_0_bodies_are_delimited_by_close",
     ),
-    test_server: ("connections_that_are_left_over_at_the_end_are_reset",),
+    test_server: (
+        "a_transport_holds_as_much_for_every_request_of_its_connection",
+        "connections_that_are_left_over_at_the_end_are_reset",
+    ),
     test_slow_clients: (
         "a_body_that_does_not_come_is_408",
         "a_body_that_stops_after_the_head_breaks_the_response",
