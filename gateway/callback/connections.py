@@ -16,7 +16,8 @@ UNATTACHED_MAX = 1000
 many means a thousand handshakes at once: a fleet that comes back, or somebody who means harm."""
 
 PARKED_MAX = 20_000
-"""Parked connections, some 30 KiB each. Beyond, the least recently used would hardly be used again."""
+"""Parked connections, some 4 KiB each without TLS and what the kernel has for it
+(``python -m tests.benchmarks.parked``). Beyond, the least recently used would hardly be used again."""
 
 SPREAD_SECONDS, SPREAD_RATE = 5.0, 200
 """Parked connections are closed at this rate, or faster if it would take longer than these seconds:
