@@ -50,9 +50,9 @@ def check_protocol_package() -> None:
 check_protocol_package()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Invocation:
-    """One call of the handler.
+    """One call of the handler; not changed once made (see `protocol.frames`).
 
     Attributes:
         event: what the function was called with.

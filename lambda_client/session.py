@@ -393,4 +393,5 @@ class Session(Shared):
             self._io.hurry()
 
     def _wait_until_settled(self) -> None:
-        self.wait(partial(getattr, self, "settled"))  # whoever asks has one call to make less
+        # Whoever asks that has one call less to make than by a lambda.
+        self.waiters.wait(partial(getattr, self, "settled"), self._io)
