@@ -6,12 +6,9 @@ import json
 import logging
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lambda_client.log_names import NAMES
-
-if TYPE_CHECKING:
-    from protocol.envelope import Envelope
 
 logger = logging.getLogger("dialback")
 
@@ -49,6 +46,10 @@ def check_protocol_package() -> None:
 
 check_protocol_package()
 
+# Only now: before that they would be looked for in whatever has the package's name.
+from protocol.envelope import KEY, Envelope  # noqa: E402
+from protocol.errors import ProtocolError, RemoteProtocolError  # noqa: E402
+
 
 @dataclass(slots=True)
 class Invocation:
@@ -83,9 +84,6 @@ def read_invocation(event: Any, context: Any, *, now: float) -> Invocation:
 
 
 def _take_envelope(event: Any, context: Any) -> Envelope | None:
-    from protocol.envelope import KEY, Envelope
-    from protocol.errors import ProtocolError
-
     custom = getattr(getattr(context, "client_context", None), "custom", None)
     try:
         if isinstance(custom, dict) and KEY in custom:
@@ -109,9 +107,6 @@ def _take_from_headers(event: Any) -> Envelope | None:
     text = headers.pop(ENVELOPE_HEADER, None) if isinstance(headers, dict) else None
     if text is None:
         return None
-    from protocol.envelope import Envelope
-    from protocol.errors import RemoteProtocolError
-
     try:
         envelope = Envelope.parse(json.loads(text))
     except (ValueError, TypeError, RecursionError) as error:
