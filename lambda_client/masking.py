@@ -29,31 +29,34 @@ _TWO_BYTES, _EIGHT_BYTES = 126, 127
 
 _SHORT, _MEDIUM, _LONG = struct.Struct("!BB4s"), struct.Struct("!BBH4s"), struct.Struct("!BBQ4s")
 
-_MASK = struct.Struct("4s")
-
 POOL = 256
 """Random bytes taken at a time: masks for 64 frames."""
+
+_MASKS = struct.Struct("4s" * (POOL // 4))
 
 
 def masks() -> Iterator[bytes]:
     """Return masks without end, each from the system's own randomness and used once."""
     pools = iter(partial(os.urandom, POOL), b"")
-    tuples = chain.from_iterable(map(_MASK.iter_unpack, pools))
-    return chain.from_iterable(tuples)
+    return chain.from_iterable(map(_MASKS.unpack, pools))
 
 
 def masked(parts: Sequence[bytes | memoryview], mask: bytes) -> list[bytes]:
-    """Return a whole binary message as one frame: its header, and each of its parts, masked."""
-    size = sum(map(len, parts))
+    """Return a whole binary message as one frame: its header with the first part, and each other part, masked."""
+    size = 0
+    for part in parts:
+        size += len(part)
     if size < _TWO_BYTES:
         header = _SHORT.pack(_WHOLE_BINARY, _MASKED | size, mask)
     elif size < 1 << 16:
         header = _MEDIUM.pack(_WHOLE_BINARY, _MASKED | _TWO_BYTES, size, mask)
     else:
         header = _LONG.pack(_WHOLE_BINARY, _MASKED | _EIGHT_BYTES, size, mask)
-    frame = [header]
-    for part in parts:
-        frame.append(apply_mask(part, mask))
-        turn = len(part) % 4  # where in the mask the next part begins
+    before = parts[0]
+    frame = [header + apply_mask(before, mask)]
+    for part in parts[1:]:
+        turn = len(before) % 4  # where in the mask this part begins
         mask = mask[turn:] + mask[:turn]
+        frame.append(apply_mask(part, mask))
+        before = part
     return frame

@@ -108,7 +108,7 @@ class Pump:
             if self._timed and not paused:
                 deadline = session.stream.next_deadline()
         if first or frames or connection.state.has_frames:
-            connection.send([*first, *frames])
+            connection.send([*first, *frames] if first else frames)
         if connection.closed:
             return
         if over:

@@ -131,7 +131,8 @@ class TcpTransport:
     def _send(self, parts: Sequence[bytes | memoryview]) -> Sequence[bytes | memoryview]:
         """Give the kernel what it takes; return the rest."""
         try:
-            sent = self._sock.sendmsg(parts)
+            # What fits one part, as after a pause, takes the shorter way.
+            sent = self._sock.send(parts[0]) if len(parts) == 1 else self._sock.sendmsg(parts)
         except (BlockingIOError, InterruptedError):
             return parts
         except (BrokenPipeError, ConnectionResetError):

@@ -270,11 +270,12 @@ class FunctionStream:
             late = self.ended or code not in _TOLD_FIRST
             said = [] if late else self._response.frames_to_send(self._sid)
             return [*said, Reset(self._sid, code, self._response.body.sent, message)]
-        upload = self._upload
-        frames: list[Frame] = [*upload.frames_to_send(self._sid, now)] if upload.streamed else []
+        frames: list[Frame] = []
         if self.cancelled is None:
             self.head_committed = self.head_committed or self.started
-            frames += self._response.frames_to_send(self._sid)
+            frames = self._response.frames_to_send(self._sid)
+        if self._upload.streamed:
+            frames[:0] = self._upload.frames_to_send(self._sid, now)
         return frames
 
     def next_deadline(self) -> float | None:

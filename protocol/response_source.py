@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from protocol.errors import LocalProtocolError
-from protocol.frames import AttachFlag, Data, End, Head
+from protocol.frames import AttachFlag, End, Head
 from protocol.headers import check_head
 from protocol.sender import Sender
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from protocol.frames import Frame
     from protocol.headers import HeaderList
 
 
@@ -76,12 +77,12 @@ class ResponseSource:
         self.head_known = self.head_sent = head_known
         self.end_sent = False
 
-    def frames_to_send(self, sid: int) -> list[Head | Data | End]:
+    def frames_to_send(self, sid: int) -> list[Frame]:
         """Hand out what may go now, in order."""
         if self.head is None:
             return []
         body = self.body
-        frames: list[Head | Data | End] = [*body.data_to_send(sid)]
+        frames = body.data_to_send(sid)
         if not self.head_sent:
             self.head_sent = True
             frames.insert(0, Head(sid, *self.head))

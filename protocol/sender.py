@@ -11,12 +11,15 @@ request bodies by the gateway.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from protocol.checksum import crc32
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.frames import Data
 from protocol.limits import MAX_WINDOW, MIN_MAX_FRAME
+
+if TYPE_CHECKING:
+    from protocol.frames import Frame
 
 #: Neighbours in flight are joined up to this size, so that a body of single bytes does not keep one
 #: object per byte; joining costs a copy of at most this much.
@@ -133,18 +136,18 @@ class Sender:
         """Whether the whole finished body was handed out: the END may follow."""
         return self.finished and self.sent == self.written
 
-    def data_to_send(self, sid: int) -> list[Data]:
-        """Hand out what may go now, in frames of up to `max_frame` bytes for the stream `sid`.
+    def data_to_send(self, sid: int) -> list[Frame]:
+        """Hand out what may go now, in DATA of up to `max_frame` bytes for the stream `sid`.
 
         Small writes that wait together travel together. The bytes are kept until acknowledged; those of
         a large write are a view of it, which is as good as bytes to whoever sends them.
         """
-        frames: list[Data] = []
+        frames: list[Frame] = []
         waiting, in_flight = self._waiting, self._in_flight
-        while waiting and (room := min(self.maximum - self.sent, self.max_frame)) > 0:
+        while waiting and self.sent < self.maximum:
             data = waiting.popleft()
-            if waiting or len(data) > room:
-                data = self._filled(data, room)
+            if waiting or len(data) > self.max_frame or len(data) > self.maximum - self.sent:
+                data = self._filled(data, min(self.maximum - self.sent, self.max_frame))
             frames.append(Data(sid, self.sent, data))  # type: ignore[arg-type]  # see above
             if in_flight and len(data) + len(in_flight[-1][2]) <= _JOIN:
                 start, crc, before = in_flight.pop()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from protocol.errors import RemoteProtocolError
-from protocol.frames import Data, End, EndAck
+from protocol.frames import End, EndAck
 from protocol.sender import Sender
+
+if TYPE_CHECKING:
+    from protocol.frames import Frame
 
 
 class UploadSource:
@@ -51,10 +56,10 @@ class UploadSource:
     def _end_due(self) -> bool:
         return self.body.drained and not (self._end_sent or self.acknowledged)
 
-    def frames_to_send(self, sid: int) -> list[Data | End]:
+    def frames_to_send(self, sid: int) -> list[Frame]:
         """Hand out what may go now, in order."""
         body = self.body
-        frames: list[Data | End] = [*body.data_to_send(sid)]
+        frames = body.data_to_send(sid)
         if self._end_due:
             self._end_sent = True
             frames.append(End(sid, body.written, body.crc_at(body.written)))

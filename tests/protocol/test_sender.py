@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.frames import Data
 from protocol.limits import MAX_WINDOW
 from protocol.sender import Sender
 
@@ -21,7 +22,7 @@ def filled(*writes: bytes, maximum: int = 1 << 20) -> Sender:
 
 
 def taken(sender: Sender) -> list[tuple[int, bytes]]:
-    frames = sender.data_to_send(7)
+    frames = [frame for frame in sender.data_to_send(7) if isinstance(frame, Data)]
     assert all(frame.sid == 7 and len(frame.data) <= sender.max_frame for frame in frames)
     return [(frame.offset, frame.data) for frame in frames]
 

@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 left: list[int] = []
 """When the kernel took bytes from this process, in nanoseconds of CLOCK_MONOTONIC."""
 
-_sendmsg = socket.socket.sendmsg
+
+def _noting(send: Callable[[socket.socket, Any], int]) -> Callable[[socket.socket, Any], int]:
+    def noting(self: socket.socket, data: Any, /) -> int:
+        size = send(self, data)
+        if self.family is socket.AF_INET:  # asyncio wakes its loop by a socket of its own
+            left.append(time.monotonic_ns())
+        return size
+
+    return noting
 
 
-def _noting_sendmsg(self: socket.socket, parts: Any, /) -> int:
-    size = _sendmsg(self, parts)
-    left.append(time.monotonic_ns())
-    return size
-
-
-setattr(socket.socket, "sendmsg", _noting_sendmsg)  # noqa: B010 - mypy has no type for it; the only way out
+for _name in ("send", "sendmsg"):  # the only ways out
+    setattr(socket.socket, _name, _noting(getattr(socket.socket, _name)))
 
 
 async def app(
