@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambda_client import loop, streamify_response
+from lambda_client import dial, loop, streamify_response
 from lambda_client.dial import Dial, DialError
 from lambda_client.reactor import Reactor
 from protocol.limits import Limits
 from tests.lambda_client.gateway import context, event, eventually, receipt_of, silent_address
 from tests.lambda_client.handlers import warm
 from tests.lambda_client.interrupting import InterruptionError, respond
+from tests.lambda_client.test_fork import sockets
 from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
@@ -102,16 +103,35 @@ def test_what_is_broken_off_within_a_turn_ends_soon_and_is_never_taken_for_whole
 def test_what_is_broken_off_ends_a_connection_on_its_way(scheme: str) -> None:
     io, made, told = loop.io_thread(), list[Dial](), list[object]()
 
-    def dial(url: str) -> None:
+    def begin(url: str) -> None:
         made.append(Dial(io, url.replace("ws", scheme), "token", Limits(), PATIENCE))
         made[0].tell = told.append
 
     with silent_address() as url:
-        io.submit(lambda: dial(url))
+        io.submit(lambda: begin(url))
         eventually(lambda: made and made[0]._connection)
         io.submit(no_memory)
         eventually(lambda: told)
     assert isinstance(told[0], DialError)
+
+
+@pytest.mark.parametrize("where", ["Connection", "TlsTransport", "TcpTransport"])
+def test_a_dial_that_is_broken_off_leaves_no_socket_open(
+    monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    io, broken = loop.io_thread(), threading.Event()
+
+    def break_off(*_: object) -> None:
+        broken.set()
+        no_memory()
+
+    monkeypatch.setattr(dial, where, break_off)
+    with silent_address() as url:
+        before = sockets()
+        secure = url.replace("ws", "wss")
+        io.submit(lambda: Dial(io, secure, "token", Limits(), PATIENCE))
+        assert broken.wait(PATIENCE)
+        eventually(lambda: not sockets() - before)
 
 
 def no_memory() -> None:
