@@ -17,6 +17,7 @@ import pytest
 from tests.faults.kinds import DOWN, RESET, UP
 from tests.faults.proxy import running_proxy
 from tests.lambda_client.gateway import Exchange, Gateway, receipt_of
+from tests.lambda_client.storming import KINDS
 from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
@@ -43,11 +44,13 @@ def function() -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def invoke(process: subprocess.Popen[str], exchange: Exchange, seed: int, size: int) -> Any:
+def invoke(
+    process: subprocess.Popen[str], exchange: Exchange, kind: str, seed: int, size: int
+) -> Any:
     assert process.stdin is not None
     assert process.stdout is not None
     envelope = exchange.envelope.to_json()
-    asked = {"envelope": envelope, "chunks": CHUNKS, "size": size, "seed": seed}
+    asked = {"envelope": envelope, "kind": kind, "chunks": CHUNKS, "size": size, "seed": seed}
     print(json.dumps(asked), file=process.stdin, flush=True)
     assert select.select([process.stdout], [], [], PATIENCE)[0], f"seed {seed}: it hangs"
     return json.loads(process.stdout.readline())
@@ -87,14 +90,15 @@ def trouble(chance: random.Random, make: Callable[[random.Random], None]) -> Ite
         thread.join(PATIENCE)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("size", "window"), [(40, 262_144), (700, 4096)])
-def test_signals_at_random_moments(gateway: Gateway, size: int, window: int) -> None:
+def test_signals_at_random_moments(gateway: Gateway, size: int, window: int, kind: str) -> None:
     descriptors: list[int] = []
     signals = 0
     with function() as process:
         for seed in range(ROUNDS):
             exchange = gateway.exchange(window=window)
-            told = invoke(process, exchange, seed, size)
+            told = invoke(process, exchange, kind, seed, size)
             check(told, exchange, size)
             descriptors.append(told["descriptors"])
             signals += told["signals"]
@@ -102,8 +106,11 @@ def test_signals_at_random_moments(gateway: Gateway, size: int, window: int) -> 
     assert descriptors[-1] <= descriptors[0] + SPARE_DESCRIPTORS
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("size", "window"), [(40, 262_144), (700, 4096)])
-def test_signals_stops_and_cuts_at_random_moments(gateway: Gateway, size: int, window: int) -> None:
+def test_signals_stops_and_cuts_at_random_moments(
+    gateway: Gateway, size: int, window: int, kind: str
+) -> None:
     descriptors: list[int] = []
     chance = random.Random(size)
     with running_proxy(("127.0.0.1", gateway.port)) as proxy, function() as process:
@@ -119,7 +126,7 @@ def test_signals_stops_and_cuts_at_random_moments(gateway: Gateway, size: int, w
         for seed in range(ROUNDS // 2):
             exchange = gateway.exchange(window=window, urls=(proxy.url,))
             with trouble(chance, disturb):
-                told = invoke(process, exchange, seed, size)
+                told = invoke(process, exchange, kind, seed, size)
             check(told, exchange, size)
             descriptors.append(told["descriptors"])
     assert descriptors[-1] <= descriptors[0] + SPARE_DESCRIPTORS
