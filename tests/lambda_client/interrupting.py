@@ -21,7 +21,7 @@ from tests.lambda_client.gateway import Exchange, context, event, receipt_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType
+    from types import CodeType, FrameType
 
 HERE = tuple(f"{Path(package.__file__ or '').parent}/" for package in (lambda_client, protocol))
 
@@ -34,12 +34,22 @@ class InterruptionError(Exception):
 
 
 @contextmanager
-def interrupted_at(point: int, error: type[BaseException]) -> Iterator[list[str]]:
-    """Within the block, let this thread be interrupted once; what is yielded tells where that was."""
+def interrupted_at(
+    point: int, error: type[BaseException], within: CodeType | None = None
+) -> Iterator[list[str]]:
+    """Within the block, let this thread be interrupted once; what is yielded tells where that was.
+
+    Args:
+        point: the how manieth of all there are.
+        error: what is raised.
+        within: only where this has called: what else runs in an event loop is nobody's who could catch it.
+    """
     passed, where = [0], list[str]()
 
     def look(frame: FrameType, what: str, _: object) -> None:
         if what not in ("call", "c_return") or not frame.f_code.co_filename.startswith(HERE):
+            return
+        if within is not None and not _calls(within, frame):
             return
         passed[0] += 1
         if passed[0] == point:
@@ -52,6 +62,12 @@ def interrupted_at(point: int, error: type[BaseException]) -> Iterator[list[str]
         yield where
     finally:
         sys.setprofile(None)
+
+
+def _calls(code: CodeType, frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code is not code:
+        frame = frame.f_back
+    return frame is not None
 
 
 def chunk(number: int, size: int) -> bytes:
@@ -110,9 +126,27 @@ class Told:
         return None
 
 
-def respond(exchange: Exchange, point: int, error: type[BaseException], *, size: int) -> Told:
+def respond(
+    exchange: Exchange,
+    point: int,
+    error: type[BaseException],
+    *,
+    size: int,
+    asynchronous: bool = False,
+) -> Told:
     """Let a handler write numbered chunks, whatever happens to it once."""
     told = Told(size)
+
+    async def write(stream: Any) -> None:
+        for number in range(CHUNKS):
+            told.written.append(False)
+            with suppress(error):
+                await stream.write(chunk(number, size))
+                told.written[-1] = True
+
+    @streamify_response
+    async def suspending(event: Any, stream: Any, context: Any) -> None:
+        await write(stream)
 
     @streamify_response
     def handler(event: Any, stream: Any, context: Any) -> None:
@@ -124,9 +158,10 @@ def respond(exchange: Exchange, point: int, error: type[BaseException], *, size:
 
     called = event(exchange), context(exchange, seconds=8.0)
     begun = time.monotonic()
-    with interrupted_at(point, error) as where:
+    chosen, within = (suspending, write.__code__) if asynchronous else (handler, None)
+    with interrupted_at(point, error, within) as where:
         try:
-            told.receipt = receipt_of(handler(*called))
+            told.receipt = receipt_of(chosen(*called))
         except (Exception, error) as raised:  # noqa: BLE001 - it is looked at
             told.raised = raised
     told.seconds = time.monotonic() - begun

@@ -32,11 +32,15 @@ LONGEST = 4.0
 
 @dataclass(frozen=True)
 class Play:
-    """A response: the size of its chunks, what the gateway takes at a time, and whether a connection is parked."""
+    """A response: the size of its chunks, what the gateway takes at a time, whether a connection is parked.
+
+    And whether an async handler writes it.
+    """
 
     size: int
     window: int
     warm: bool
+    asynchronous: bool = False
 
 
 PLAYS = [
@@ -44,6 +48,7 @@ PLAYS = [
     pytest.param(Play(100, 262_144, warm=True), id="small-warm"),
     pytest.param(Play(3000, 4096, warm=False), id="waits-for-credit-cold"),
     pytest.param(Play(3000, 4096, warm=True), id="waits-for-credit-warm"),
+    pytest.param(Play(3000, 4096, warm=True, asynchronous=True), id="suspends-for-credit"),
 ]
 
 
@@ -65,7 +70,7 @@ def interrupt_everywhere(
         if play.warm:
             warm(gateway)
         exchange = gateway.exchange(window=play.window)
-        told = respond(exchange, point, error, size=play.size)
+        told = respond(exchange, point, error, size=play.size, asynchronous=play.asynchronous)
         if not told.where:
             break  # there are no more
         wrong = told.problem(exchange, goes_on=goes_on)
