@@ -99,7 +99,7 @@ class _Storm:
     def __init__(self, chance: random.Random) -> None:
         self.count = 0
         self._chance = chance
-        self._writer: CodeType
+        self._writer: CodeType | None = None  # no storm
         self.raises = False
         signal.signal(signal.SIGALRM, self._strike)
 
@@ -108,12 +108,15 @@ class _Storm:
         self._set()
 
     def end(self) -> None:
+        self._writer = None
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _set(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, self._chance.random() * LONGEST + 1e-5)
 
     def _strike(self, _: int, frame: FrameType | None) -> None:
+        if self._writer is None:  # the last one came too late
+            return
         self._set()
         while frame is not None and frame.f_code is not self._writer:
             frame = frame.f_back
