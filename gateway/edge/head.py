@@ -68,7 +68,7 @@ def render_head(
     """Return the whole head.
 
     Args:
-        version: of HTTP, major and minor.
+        version: of HTTP, as the request names it: 1.1 is answered with 1.1, what is older with 1.0.
         status: 200 to 599.
         headers: checked pairs; those that the edge decides about are left out.
         ours: the lines that say what the edge decided.
@@ -78,7 +78,8 @@ def render_head(
         ValueError: a header holds what would break the head.
     """
     named = dict(headers)
-    lines = [b"HTTP/%d.%d %d %s" % (*version, status, _REASONS.get(status, b"Unknown"))]
+    minor = version >= (1, 1)
+    lines = [b"HTTP/1.%d %d %s" % (minor, status, _REASONS.get(status, b"Unknown"))]
     lines += [name + b": " + value for name, value in headers if name not in _OURS]
     lines += ours
     if b"date" not in named:

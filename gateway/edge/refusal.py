@@ -34,8 +34,10 @@ def check_request_head(request: ClientRequest) -> None:
         UpgradeNotSupported: what follows may be no HTTP.
         CodingNotSupported: others before us may have read the end of its body elsewhere.
         HeadTooLarge: more headers than fit an event.
-        BadRequest: it names no host that could be one.
+        BadRequest: it names no host that could be one, or another HTTP than 1.0 and 1.1, which the parser lets pass.
     """
+    if request.version.major != 1:
+        raise BadRequest("HTTP/1.0 and HTTP/1.1 are spoken here")
     headers = request.headers
     if request.method == "CONNECT" or ("Upgrade" in headers and _wants_upgrade(headers)):
         raise UpgradeNotSupported

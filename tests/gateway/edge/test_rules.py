@@ -43,6 +43,8 @@ def sent(request: EdgeRequest) -> HeaderList:
 REFUSED = {
     # the request line
     "HTTP/0.9": (400, b"GET /\r\n"),
+    "HTTP/0.9, and nothing behind it": (400, b"GET /\r\n\r\n"),
+    "HTTP/2.0": (400, b"GET / HTTP/2.0\r\nHost: a\r\n\r\n"),
     "HTTP/1.2": (400, b"GET / HTTP/1.2\r\nHost: a\r\n\r\n"),
     "HTTP/2 preface": (400, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     "TLS": (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
