@@ -50,7 +50,7 @@ CUT_SECONDS = 2.5
 """How long functions may take to stop when they are told to: their library gives user code 2 s."""
 
 SHED = 64
-"""Parked callbacks that are closed at a time when descriptors or memory are short: enough to go on with,
+"""Parked callbacks, or silent connections, that are closed at a time when descriptors or memory are short: enough to go on with,
 few enough not to lose every warm connection to a moment's need."""
 
 
@@ -170,6 +170,11 @@ class App:
         count = self._endpoint.connections.shed(SHED)
         if count:
             log.warning("%d parked callbacks were closed", count)
+
+    def spare_descriptors(self) -> None:
+        """Close some of those who say nothing; if there are none, some callbacks that nobody uses now."""
+        if not sum(server.crowd.shed(SHED) for server in (self.edge, self.callback)):
+            self.shed()
 
     async def finished(self) -> bool:
         """Wait until clients have their ends; return whether all functions have returned, too.

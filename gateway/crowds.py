@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from aiohttp import web
@@ -27,6 +28,10 @@ log = logging.getLogger("dialback.server")
 
 LOG_SECONDS = 10.0
 """So often a listener that is full says so; a line for each refusal would be one more thing to fill."""
+
+
+STRANGER_SECONDS = 2.0
+"""In which an honest client has sent its request, or shaken hands: some round trips of any network."""
 
 
 class Connection(Protocol):
@@ -58,7 +63,7 @@ class Crowd:
         self._each = each
         self._trusts = trusts
         self._addresses: dict[Connection, str] = {}
-        self._strangers: dict[Connection, None] = {}  # oldest first
+        self._strangers: dict[Connection, float] = {}  # oldest first, and since when
         self._by_address: Counter[str] = Counter()
         self._silent_until = 0.0
 
@@ -77,7 +82,7 @@ class Crowd:
             self.tell(f"{len(self)} connections are open; more are refused")
             return False
         self._addresses[connection] = address
-        self._strangers[connection] = None
+        self._strangers[connection] = asyncio.get_running_loop().time()
         if self._each is not None:
             self._by_address[address] += 1
         return True
@@ -104,6 +109,16 @@ class Crowd:
             if not self._by_address[address]:
                 del self._by_address[address]
 
+    def shed(self, count: int) -> int:
+        """Close up to `count` who had `STRANGER_SECONDS` to say something and did not; how many it were."""
+        late = asyncio.get_running_loop().time() - STRANGER_SECONDS
+        oldest = [one for one, since in islice(self._strangers.items(), count) if since <= late]
+        for one in oldest:
+            self._dismiss(one)
+        if oldest:
+            self.tell("descriptors are short; connections without a request are closed")
+        return len(oldest)
+
     def tell(self, what: str) -> None:
         """Log that there is no room for all, but not each time."""
         now = asyncio.get_running_loop().time()
@@ -120,9 +135,12 @@ class Crowd:
         if oldest is None:
             return False
         self.tell(f"{len(self)} connections are open; the oldest that sent no request yet go")
-        self.leave(oldest)
-        oldest.give_way()
+        self._dismiss(oldest)
         return True
+
+    def _dismiss(self, stranger: Connection) -> None:
+        self.leave(stranger)
+        stranger.give_way()
 
 
 class CrowdServer(web.Server):

@@ -95,7 +95,8 @@ def _listen(
     for one in sockets.values():
         one.listen(BACKLOG)
     listeners = {
-        name: Listener(name, one, factories[name], app.shed) for name, one in sockets.items()
+        name: Listener(name, one, factories[name], app.spare_descriptors)
+        for name, one in sockets.items()
     }
     for listener in listeners.values():
         stack.callback(listener.close)

@@ -112,8 +112,9 @@ async def test_without_descriptors_parked_callbacks_go_and_the_gateway_serves_ag
             assert sum(process.cpu_times()[:2]) - spent < 0.5
             assert "pauses: descriptors are short" in dialback.stderr
             assert len(dialback.stderr.splitlines()) < 50
+            assert await asyncio.to_thread(status, dialback.url) == 200  # whoever says nothing goes
+            assert "connections without a request are closed" in dialback.stderr
             for one in crowd:
                 one.close()
-            assert await asyncio.to_thread(status, dialback.url) == 200
         admin.close()
         assert dialback.process.stop() == 0
