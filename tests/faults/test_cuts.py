@@ -38,13 +38,19 @@ def kinds(link: Link, direction: Direction = UP) -> list[type[Frame]]:
     return [type(frame) for frame in wire.frames(link.pipe(direction))]
 
 
-def assert_whole(stage: Stage, browser: Browser, total: int, *, attaches: int) -> None:
-    """The client has every byte once, and a clean end; the stream was attached so often."""
+def assert_whole(
+    stage: Stage, browser: Browser, total: int, *, attaches: int, or_more: bool = False
+) -> None:
+    """The client has every byte once, and a clean end; the stream was attached so often.
+
+    Or more often, where silence is found out: a machine that stalls for as long is taken for dead once more.
+    """
     stage.assert_clean(browser)
     assert (len(browser.body), browser.digest) == (total, digest_of(total))
     stage.assert_over()
     assert stage.exchange["state"] == "completed"
-    assert stage.grown("dialback_attaches_total", result="accepted") == attaches
+    attached = stage.grown("dialback_attaches_total", result="accepted")
+    assert attached == attaches or (or_more and attached > attaches)
 
 
 @pytest.mark.fault(2)
@@ -209,7 +215,7 @@ def test_one_way_loss_is_found_out_and_fenced(stage: Stage, direction: Direction
     assert stage.exchange["state"] == "streaming"
     stage.proxy.strike(SWALLOW, direction)
     stage.open(1000)
-    assert_whole(stage, browser, MIB, attaches=2)
+    assert_whole(stage, browser, MIB, attaches=2, or_more=True)
     assert stage.link(0).pipe(direction).swallowed > 0
 
 

@@ -223,12 +223,19 @@ class Gateway:
         closing = self.sockets[-1].close(code=code)
         asyncio.run_coroutine_threadsafe(closing, self._loop).result(SECONDS)
 
-    def say_raw(self, data: bytes) -> None:
-        """Write bytes below the WebSocket layer, on the newest connection."""
+    def say_raw(self, *pieces: bytes, heard: Callable[[], object] = lambda: None) -> None:
+        """Write bytes below the WebSocket layer, on the newest connection, and nothing else between them.
+
+        Args:
+            pieces: what is written.
+            heard: called after each.
+        """
 
         def write() -> None:
             assert self.requests[-1].transport is not None
-            self.requests[-1].transport.write(data)
+            for piece in pieces:
+                self.requests[-1].transport.write(piece)
+                heard()
 
         self.call(write)
 

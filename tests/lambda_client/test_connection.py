@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lambda_client import loop, streaming
+from lambda_client.connection import Connection
 from protocol.codec import encode
 from protocol.frames import Ping, Pong
 from protocol.limits import Limits
@@ -52,19 +54,36 @@ def test_fragments_are_joined(gateway: Gateway) -> None:
     message = encode(Ping(7_000_000_000))
 
     def act() -> None:
-        gateway.say_raw(frame(BINARY, message[:1]) + frame(CONTINUED, message[1:3]))
-        gateway.say_raw(frame(FINAL | PING, b"between"))
-        gateway.say_raw(frame(CONTINUED, b"") + frame(FINAL | CONTINUED, message[3:]))
+        gateway.say_raw(
+            frame(BINARY, message[:1]) + frame(CONTINUED, message[1:3]),
+            frame(FINAL | PING, b"between"),
+            frame(CONTINUED, b"") + frame(FINAL | CONTINUED, message[3:]),
+        )
         eventually(lambda: answered(gateway, 7_000_000_000))
 
     assert while_streaming(gateway, act).status == "end"
 
 
-def test_bytes_may_come_one_by_one(gateway: Gateway) -> None:
+def test_bytes_may_come_one_by_one(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[bytes] = []
+    take = Connection.data_received
+
+    def data_received(self: Connection, data: bytes) -> None:
+        reads.append(data)
+        take(self, data)
+
     def act() -> None:
-        for byte in frame(FINAL | BINARY, encode(Ping(5))):
-            gateway.say_raw(bytes([byte]))
+        monkeypatch.setattr(Connection, "data_received", data_received)
+        told = frame(FINAL | BINARY, encode(Ping(5)))
+        pieces = iter(range(1, len(told) + 1))
+        gateway.say_raw(
+            *(bytes([byte]) for byte in told),
+            heard=lambda: eventually(partial(has, next(pieces))),
+        )
         eventually(lambda: answered(gateway, 5))
+
+    def has(number: int) -> bool:
+        return len(reads) >= number
 
     assert while_streaming(gateway, act).status == "end"
 
