@@ -116,7 +116,7 @@ class Io:
         """Somebody waits, and does not block for it."""
 
     def look_away(self) -> None:
-        """The job that runs has asked something; user code will wait for the answer soon."""
+        """The job that runs is about to ask something; user code will wait for the answer soon."""
 
     def connect(
         self,

@@ -136,8 +136,8 @@ class Session(Shared):
             return
         pump = self._pump = Pump(io, self)
         if parked is not None and attach is not None:
+            io.look_away()  # before it is asked: the gateway may answer before this goes on
             pump.reuse(parked, attach)
-            io.look_away()
         else:
             if parked is not None:  # broken off in between
                 parked.abort()
