@@ -274,13 +274,16 @@ class GatewayStream(RequestHalf):
 
     # ------------------------------------------------------------------ what the gateway says
 
-    def consumed(self, count: int) -> None:
+    def consumed(self, count: int) -> bool:
         """Note that `count` more response bytes were taken by the client's transport.
+
+        Returns:
+            Whether that changes what is `due`, or the next deadline.
 
         Raises:
             LocalProtocolError: more than were received.
         """
-        self._response.body.consume(count)
+        return self._response.body.consume(count)
 
     def grow(self, window: int) -> None:
         """Widen the window of the response; the function is told with the next frames."""

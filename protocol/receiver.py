@@ -111,15 +111,20 @@ class Receiver:
 
     # ------------------------------------------------------------------ credit
 
-    def consume(self, count: int) -> None:
+    def consume(self, count: int) -> bool:
         """Note that `count` more bytes were taken for good.
+
+        Returns:
+            Whether that changes when a WINDOW is due: one is now, or these are the first since the last.
 
         Raises:
             LocalProtocolError: more than is held.
         """
         if self.consumed + count > self.position:
             raise LocalProtocolError(f"consumed {count} bytes more than were received")
+        first = self.consumed <= self._acked
         self.consumed += count
+        return first or self.is_worth_telling
 
     def grow(self, window: int) -> None:
         """Widen the window and tell the sender soon; credit that was given is never taken back."""

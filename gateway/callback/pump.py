@@ -72,8 +72,10 @@ class Pump:
         now = self._loop.time()
         if self._connection.has_frames or (self._journal is not None and self._journal.due(now)):
             self._wake()
-        else:
-            self._arm()
+        elif self._journal is None or self._socket.full:
+            self._arm(self._next_deadline())
+        else:  # those of a connection that carries a stream only move away
+            self._arm(self._journal.next_deadline())
 
     def superseded(self) -> None:
         """Close: the function has a newer connection for this exchange."""
@@ -85,7 +87,7 @@ class Pump:
     def start(self) -> None:
         """Serve the connection until it is lost, for whatever reason."""
         self._connections.opened(self)
-        self._arm()  # whoever never says a word is due, too
+        self._arm(self._next_deadline())  # whoever never says a word is due, too
 
     @property
     def active(self) -> bool:
@@ -150,8 +152,7 @@ class Pump:
         elif frame is None:
             self._connection.heard(now)
         # What came of a response asks for no answer before its client takes it; then the journal calls.
-        # But one who waits for credit may have some that was not worth a frame before.
-        if not isinstance(wanted, Data | Head) or self._journal is None or self._journal.at_limit:
+        if not isinstance(wanted, _OF_A_RESPONSE):
             self.outbox_changed()
 
     def _broken(self, error: ProtocolError, data: bytes) -> None:
@@ -224,7 +225,7 @@ class Pump:
         if self._closing or self._socket.full or self._socket.closing:
             return  # nothing may follow a Close
         self._socket.send(self._waiting_frames(self._loop.time()))
-        self._arm()
+        self._arm(self._next_deadline())
 
     def _waiting_frames(self, now: float) -> list[Frame]:
         frames = self._connection.frames_to_send(now)
@@ -249,9 +250,8 @@ class Pump:
                 deadline = other
         return deadline
 
-    def _arm(self) -> None:
-        """Keep one timer, never later than the next deadline; one that fires early arms anew."""
-        deadline = self._next_deadline()
+    def _arm(self, deadline: float | None) -> None:
+        """Keep one timer, never later than any deadline; one that fires early arms anew."""
         if deadline is None or (self._timer is not None and self._timer_due <= deadline):
             return
         if self._timer is not None:
@@ -273,7 +273,7 @@ class Pump:
             return
         self._wake()
         if self._socket.full:  # whoever writes arms the next one, and may be stuck for good
-            self._arm()
+            self._arm(self._next_deadline())
 
     def _check_writer(self, now: float) -> None:
         """See that bytes which wait for a peer get fewer; only the timer looks.
@@ -301,6 +301,7 @@ class _Stall(NamedTuple):
 
 
 _MS = 0.001
+_OF_A_RESPONSE = (Data, Head)
 
 
 def _reject(frame: Attach, code: RejectCode, message: str) -> Reject:

@@ -190,6 +190,8 @@ class MemoryJournal:
             if isinstance(news, Data) and self._reader is not None:
                 self._reader.on_data_frame()
             self._append(news)
+            if self._stream.at_limit:  # now some credit may be worth a frame that was not before
+                self._tell_writer()
         elif self._kept:
             self._count_upload()
         if self._upload_room is not None:
@@ -219,11 +221,6 @@ class MemoryJournal:
         return self._stream.due(now)
 
     @property
-    def at_limit(self) -> bool:
-        """Whether the function has used up its credit, as far as this side knows."""
-        return self._stream.at_limit
-
-    @property
     def over(self) -> bool:
         """Whether the bound connection has done its part: END acknowledged, or RESET."""
         return self._stream.over
@@ -248,8 +245,8 @@ class MemoryJournal:
         """The client's transport took `count` bytes more: they become credit."""
         self._held -= count
         self.budget.held -= count
-        if not self.ended:  # else there is nothing left that credit would be for
-            self._stream.consumed(count)
+        # After the end there is nothing left that credit would be for.
+        if not self.ended and self._stream.consumed(count):
             self._tell_writer()
 
     def discard(self) -> None:

@@ -124,6 +124,17 @@ def test_credit_is_due_some_time_after_the_last_one() -> None:
     assert receiver.window_due(20.0) == (2, 1002)
 
 
+def test_who_consumes_is_told_whether_to_ask_for_a_window_now_or_later() -> None:
+    receiver = Receiver(1000)
+    receiver.accept(0, bytes(1000))
+    told = [receiver.consume(1), receiver.consume(1)]  # the first sets the clock
+    assert receiver.window_due(7.0) is None
+    told += [receiver.consume(100), receiver.consume(148)]  # at its limit the sender wants less
+    assert receiver.window_due(7.0) == (250, 1250)
+    told += [receiver.consume(1), receiver.consume(1)]
+    assert told == [True, False, False, True, True, False]
+
+
 def test_the_end_makes_what_is_owed_due_at_once() -> None:
     receiver = Receiver(1000)
     receiver.accept(0, b"abc")

@@ -77,7 +77,7 @@ async def test_a_deadline_that_is_past_is_met_at_once() -> None:
     journal._stream.consumed(1)
     journal._stream.due(0.0)  # the clock of the acknowledgement starts long ago
     for _ in range(3):
-        pump._arm()
+        pump._arm(pump._next_deadline())
     async with asyncio.timeout(PATIENCE):
         while not wire.messages:
             await asyncio.sleep(0)
