@@ -101,7 +101,7 @@ class Connection:
         self.state = FunctionConnection(limits, loop.time())
         self._opened: Callable[[Exception | None], None] | None = opened
         self._token = token
-        self._masks = masks()
+        self._masks: list[bytes] = []
         self._when_flushed: Callable[[], None] | None = None
         self._socket = ClientProtocol(
             uri,
@@ -124,7 +124,9 @@ class Connection:
         parts: list[bytes] = []
         size = 0
         for frame in frames:
-            framed = masked(encode_parts(frame), next(self._masks))
+            if not self._masks:
+                self._masks = masks()
+            framed = masked(encode_parts(frame), self._masks.pop())
             parts += framed
             size += len(framed[-1])
             if size >= BURST:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import struct
-from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING
 
 try:
@@ -18,7 +16,7 @@ except ImportError:  # installed without its extension
     from websockets.utils import apply_mask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 _WHOLE_BINARY = 0x82
 """FIN, and the opcode of a binary message."""
@@ -35,10 +33,9 @@ POOL = 256
 _MASKS = struct.Struct("4s" * (POOL // 4))
 
 
-def masks() -> Iterator[bytes]:
-    """Return masks without end, each from the system's own randomness and used once."""
-    pools = iter(partial(os.urandom, POOL), b"")
-    return chain.from_iterable(map(_MASKS.unpack, pools))
+def masks() -> list[bytes]:
+    """Return some masks, each from the system's own randomness and to be used once."""
+    return list(_MASKS.unpack(os.urandom(POOL)))
 
 
 def masked(parts: Sequence[bytes | memoryview], mask: bytes) -> list[bytes]:
