@@ -182,6 +182,8 @@ class ResponseStream(_Response):
     def write(self, chunk: str | bytes | bytearray | memoryview) -> None:
         """Send one chunk at once; the head goes with it if it was not sent before.
 
+        Not for a signal's handler: one that interrupts a write of the same thread would wait for itself.
+
         Args:
             chunk: bytes, or str sent as UTF-8. An empty one sends just the head.
 
