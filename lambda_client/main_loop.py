@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+ENDING_SECONDS = 0.5
+"""So long user code that was broken off from outside may take for its `finally`; then it stays where it is."""
+
 _loop: tuple[int, asyncio.AbstractEventLoop] | None = None
 
 
@@ -34,6 +37,11 @@ def run_async(value: Awaitable[Any], watch: Callable[[Callable[[], None] | None]
         return loop.run_until_complete(task)
     finally:
         watch(None)
+        if (
+            not task.done()
+        ):  # an exception came to the loop itself; the next invocation must not run this one on
+            task.cancel()
+            loop.run_until_complete(asyncio.wait({task}, timeout=ENDING_SECONDS))
 
 
 async def _await(value: Awaitable[Any]) -> Any:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -170,3 +171,28 @@ def test_a_generator_is_refused_at_once() -> None:
 
     with pytest.raises(TypeError, match="@streaming"):
         streamify_response(handler)
+
+
+def test_an_async_handler_that_is_broken_off_while_it_waits_does_not_run_on_in_the_next(
+    gateway: Gateway,
+) -> None:
+    """As by a signal's handler that raises: it is the event loop that is interrupted."""
+    exchange, ended = gateway.exchange(), list[str]()
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    @streamify_response
+    async def handler(event: Any, stream: Any, context: Any) -> None:
+        await stream.write(b"half")
+        eventually(lambda: exchange.body == b"half")
+        asyncio.get_running_loop().call_soon(interrupt)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("in this invocation")
+
+    with pytest.raises(KeyboardInterrupt):
+        call(handler, exchange)
+    assert ended == ["in this invocation"]
+    eventually(lambda: exchange.resets)
