@@ -179,6 +179,13 @@ def test_what_is_too_large_is_refused_by_its_header_alone() -> None:
     assert not reader._begun
 
 
+def test_what_follows_a_broken_frame_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = Reader().read([frame(0x83), frame(0x83)])
+    monkeypatch.setattr(Reader, "_begin", lambda *_: pytest.fail("two bytes at a time"))
+    reader.read([bytes(1 << 16)] * 2)
+    assert reader.messages == []
+
+
 def test_a_text_message_is_told_of() -> None:
     reader = Reader().read([frame(FIN | BINARY, b"first") + frame(FIN | TEXT, b"hello")])
     assert (reader.messages, reader.texts) == ([b"first"], 1)
