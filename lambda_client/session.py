@@ -224,13 +224,13 @@ class Session(Shared):
                 self.refuse_large_body()
             if left or self._halfway is not None:
                 self._set_halfway(who() if 0 < left < size else None)
-            news = (self._pump_idle or self._job_lingers) and accepted > 0
-            io, pump = self._io, self._pump
-            if news and io is not None:
+            io = self._io if accepted and (self._pump_idle or self._job_lingers) else None
+            if io is not None:
+                pump = self._pump
                 if self._pump_idle and pump is not None:
                     io.give(pump.flush)
                 self._pump_idle = self._job_lingers = False
-        if news and io is not None:
+        if io is not None:
             # After a pause it is sent here and now, in a flood by the I/O thread.
             (io.wake if io.loop.time() - self._sent_at < PAUSE else io.hurry)()
         return memoryview(data)[accepted:] if left else b""
