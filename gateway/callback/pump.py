@@ -128,6 +128,10 @@ class Pump:
 
     def rule_broken(self, error: RemoteProtocolError, data: bytes = b"") -> None:
         """Count a rule that was broken outside of the stream against the exchange that is bound."""
+        if (
+            self._closing
+        ):  # one line tells why; of what a peer says after it each message could make another
+            return
         if self._journal is not None:
             self._journal.rule_broken(self, error)
         self._broken(error, data)
@@ -222,10 +226,11 @@ class Pump:
 
     def _write(self) -> None:
         self._woken = False
-        if self._closing or self._socket.full or self._socket.closing:
+        if self._closing or self._socket.closing:
             return  # nothing may follow a Close
-        self._socket.send(self._waiting_frames(self._loop.time()))
-        self._arm(self._next_deadline())
+        if not self._socket.full:
+            self._socket.send(self._waiting_frames(self._loop.time()))
+        self._arm(self._next_deadline())  # even so: its peer may be stuck for good
 
     def _waiting_frames(self, now: float) -> list[Frame]:
         frames = self._connection.frames_to_send(now)
@@ -271,9 +276,7 @@ class Pump:
             log.info("callback ended: %s", error)
             self.close(error.close_code)
             return
-        self._wake()
-        if self._socket.full:  # whoever writes arms the next one, and may be stuck for good
-            self._arm(self._next_deadline())
+        self._wake()  # whoever writes arms the next one
 
     def _check_writer(self, now: float) -> None:
         """See that bytes which wait for a peer get fewer; only the timer looks.

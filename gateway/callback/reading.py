@@ -94,6 +94,8 @@ class FrameReader(asyncio.Protocol):
     def _begin(self, data: bytes, at: int) -> int:
         """Read what there is of a frame that is long, not whole, or the library's; where that ends."""
         end = len(data)
+        if self._left:
+            return end  # of what has no frames any more
         header = _header(data[at + 1]) if end - at > 1 else 2
         if end - at < header:
             self._begun = data[at:]

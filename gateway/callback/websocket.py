@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 CLOSE_SECONDS = 1.0
 """How long a closing connection may keep its socket: a frozen function neither reads nor answers."""
 
+_PONG = 0x8A
+"""FIN, and the opcode of a pong."""
+
 
 class Owner(Protocol):
     """Who a WebSocket is for."""
@@ -48,7 +51,7 @@ class Owner(Protocol):
         ...
 
     def left(self) -> None:
-        """The peer closes, or has answered the Close."""
+        """The peer closes, or has answered the Close, or says nothing more."""
         ...
 
     def lost(self, error: Exception | None) -> None:
@@ -94,6 +97,12 @@ class WebSocket(FrameReader):
     def resume_writing(self) -> None:
         self.full = False
         self._owner.has_room()
+
+    @override
+    def eof_received(self) -> None:
+        """The peer says nothing more: it is gone, whatever it has yet to read. The transport closes itself."""
+        self._hang_up_soon()
+        self._owner.left()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -151,19 +160,22 @@ class WebSocket(FrameReader):
     @override
     def _answer(self, library: Library) -> None:
         parts = library.data_to_send()
+        if library.state is not OPEN:
+            self._hang_up_soon()
         if self._transport.is_closing():
             return
-        over = library.state is not OPEN
-        if over and self._hang_up is None:
-            loop = asyncio.get_running_loop()
-            self._hang_up = loop.call_later(CLOSE_SECONDS, self._transport.abort)
         for part in parts:
             if part == SEND_EOF:
                 half_close(self._transport)
-            elif over or not self.full:  # of many pongs that nobody takes some are not said
+            elif not self.full or part[0] != _PONG:  # of many that nobody takes some are not said
                 self._written += len(part)
                 self._transport.write(part)
         if library.parser_exc is not None:
             self._owner.rule_broken(RemoteProtocolError(str(library.parser_exc)))
         elif library.close_rcvd is not None:
             self._owner.left()
+
+    def _hang_up_soon(self) -> None:
+        if self._hang_up is None:
+            loop = asyncio.get_running_loop()
+            self._hang_up = loop.call_later(CLOSE_SECONDS, self._transport.abort)

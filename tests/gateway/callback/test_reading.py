@@ -73,6 +73,12 @@ def test_reads_of_any_size_bring_the_same(size: int) -> None:
     assert reader.said == [b"\x8a\x0dare you there", b"\x88\x05\x03\xe9bye", b""]
 
 
+def test_nothing_is_kept_of_what_follows_a_close() -> None:
+    begun = frame(FIN | CLOSE) + frame(FIN | BINARY, b"x") + b"\x82"
+    reader = Reader().read([begun, bytes(LIMIT), bytes(LIMIT)])
+    assert (reader.messages, bytes(reader._begun)) == ([], b"")
+
+
 @pytest.mark.parametrize("size", [0, 125, 126, 127, 128, 65_535, 65_536, 70_000])
 @pytest.mark.parametrize("read", [4096, 1 << 18])
 def test_a_message_of_any_size_is_whole(size: int, read: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import random
 import socket
 from collections import Counter
@@ -21,6 +22,7 @@ from tests.gateway.callback.door import door
 from tests.gateway.callback.frames import BINARY, CLOSE, FIN, PING, PONG, TEXT, frame
 from tests.gateway.edge.serving import Client, over_tls
 from tests.gateway.exchange.asking import eventually
+from tests.patience import PATIENCE
 from tests.settling import settle
 
 if TYPE_CHECKING:
@@ -117,7 +119,8 @@ async def test_a_ping_is_answered_between_two_messages() -> None:
         assert it.connections.parked == 1
 
 
-async def test_of_pongs_that_nobody_takes_few_are_kept() -> None:
+async def test_of_pongs_that_nobody_takes_few_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "CLOSE_SECONDS", 2 * PATIENCE)
     async with door() as it, it.client() as client:
         far = it.pump._socket
         raw = far._transport.get_extra_info("socket")
@@ -129,6 +132,10 @@ async def test_of_pongs_that_nobody_takes_few_are_kept() -> None:
             await settle()
         client.send(frame(FIN | PING, bytes(125)) * 3000 + PARK)
         await eventually(lambda: it.connections.parked == 1)
+        it.connections.shed(1)
+        client.send(frame(FIN | PING, bytes(125)) * 3000 + frame(FIN | CLOSE))
+        library = far._get_library()
+        await eventually(lambda: library.close_rcvd is not None)
         assert far.waiting < 1 << 18
 
 
@@ -150,6 +157,16 @@ async def test_whoever_breaks_a_rule_reads_why_although_it_goes_on(sent: bytes, 
         assert len(await client.rest()) == size - 2
         client.writer.transport.abort()
         await gone(it)
+
+
+async def test_whoever_goes_on_breaking_a_rule_is_named_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with door() as it, it.client() as client:
+        client.send(frame(FIN | TEXT) * 100 + frame(FIN | CLOSE))
+        assert await client.exactly(4) == close(CloseCode.UNSUPPORTED_DATA)
+        assert await client.rest() == b""
+    assert len([one for one in caplog.records if "broke the protocol" in one.message]) == 1
 
 
 # ------------------------------------------------------------ the end
@@ -192,6 +209,19 @@ async def test_a_function_that_leaves_without_a_word_has_left() -> None:
     async with door() as it:
         async with it.client() as client:
             client.send(PARK)
+        await gone(it)
+
+
+async def test_who_says_nothing_more_has_left_whatever_it_has_yet_to_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(websocket, "CLOSE_SECONDS", 0.05)
+    async with door() as it, it.client() as client:
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        it.pump._socket._transport.write(bytes(16 << 20))
+        descriptor = os.dup(client.writer.get_extra_info("socket").fileno())
+        with socket.socket(fileno=descriptor) as raw:
+            raw.shutdown(socket.SHUT_WR)
         await gone(it)
 
 
