@@ -73,8 +73,9 @@ class Reach:
     def _reuse(self, connection: Connection, attach: Attach) -> None:
         times, rtt = self._session.timing, connection.state.rtt or 0.0
         self._reused = True
-        self._pump.bind(connection, attach)
+        # Before it is bound: with a RESET that waited the exchange is over at once, and no alarm may be set then.
         self._clock.set(self._attempt, max(times.hedge, times.hedge_rtts * rtt))
+        self._pump.bind(connection, attach)
 
     def _on_wanted(self, connection: Connection) -> None:
         """A dial that an earlier invocation began was quicker than ours."""

@@ -171,19 +171,7 @@ FRAME_TABLE = (
         "ATTACH",
         _F,
         frames.Attach,
-        (
-            _positive,
-            _id16,
-            _positive,
-            _positive,
-            _text(MAX_TOKEN),
-            _id16,
-            _uint,
-            _uint,
-            _uint,
-            _uint,
-            _uint,
-        ),
+        (_positive, _id16, _positive, _positive, _text(MAX_TOKEN), _id16, *(_uint,) * 5),
     ),
     FrameType(
         1, "ATTACHED", _G, frames.Attached, (_positive, _uint, _crc, _uint, _uint, _uint, _limits)
@@ -225,7 +213,8 @@ _BY_CLASS = {row.frame: row for row in FRAME_TABLE}
 DIRECTIONS = {row.frame: row.direction for row in FRAME_TABLE}
 _DATA = 4
 
-#: To make one for each message costs as much again. It calls nothing of Python's, so no thread meets another in it.
+#: To make one for each message costs as much again. Nobody packs two messages at a time, and whatever breaks one
+#: off (no memory for its bytes; a signal's handler, where msgpack is without its extension) may leave it in here.
 _packer = msgpack.Packer()
 
 #: From this size on a payload is a part of its own: to copy less costs less than to handle a part.
@@ -259,6 +248,9 @@ def encode(frame: frames.Frame) -> bytes:
         message: bytes = _packer.pack(_PACKERS[type(frame)](frame))
     except (TypeError, ValueError, OverflowError, AttributeError) as error:
         raise LocalProtocolError(f"cannot encode {type(frame).__name__}: {error}") from error
+    except BaseException:
+        _packer.reset()
+        raise
     return message
 
 
@@ -271,11 +263,16 @@ def encode_parts(frame: frames.Frame) -> tuple[bytes | memoryview, ...]:
     if type(frame) is not frames.Data:
         return (encode(frame),)
     size = len(frame.data)
-    if size < PART_MIN:
-        return (_packer.pack((_DATA, frame.sid, frame.offset, frame.data)),)
-    empty: bytes = _packer.pack((_DATA, frame.sid, frame.offset, b""))
+    small = size < PART_MIN
+    try:
+        packed: bytes = _packer.pack((_DATA, frame.sid, frame.offset, frame.data if small else b""))
+    except BaseException:
+        _packer.reset()
+        raise
+    if small:
+        return (packed,)
     width = _BIN16.pack(0xC5, size) if size < 1 << 16 else _BIN32.pack(0xC6, size)
-    return empty[:-2] + width, frame.data
+    return packed[:-2] + width, frame.data
 
 
 # ------------------------------------------------------------------------------- decode

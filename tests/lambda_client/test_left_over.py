@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -20,21 +21,23 @@ from lambda_client import (
     streamify_response,
     streaming,
 )
+from lambda_client.invocation import read_invocation
 from lambda_client.running import running_session
+from lambda_client.session import Session
 from lambda_client.transport import TcpTransport
 from protocol.codec import encode
-from protocol.errors import CancelCode
+from protocol.errors import CancelCode, ResetCode
 from protocol.frames import Attach, Cancel
 from protocol.function_stream import FunctionStream
 from protocol.limits import Limits
 from tests.lambda_client.gateway import Gateway, context, event, eventually, silent_address
 from tests.lambda_client.handlers import attached, call, warm
 from tests.lambda_client.test_endings import CHUNK
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lambda_client.session import Session
     from protocol.receipt import Receipt
     from tests.lambda_client.conftest import Hurry
 
@@ -253,3 +256,24 @@ def test_a_huge_write_is_not_copied_for_every_credit(gateway: Gateway) -> None:
     call(streaming(lambda e, c: iter([data])), exchange)
     assert exchange.body == data
     assert sum(copied) <= len(data)
+
+
+def test_a_response_that_broke_off_before_the_io_began_it_leaves_no_alarm(gateway: Gateway) -> None:
+    """What is sent first on the parked connection is then its RESET, and the exchange is over at once."""
+    warm(gateway)
+    io, done = loop.io_thread(), threading.Event()
+    exchange = gateway.exchange()
+    invocation = read_invocation(event(exchange), context(exchange), now=time.monotonic())
+    session = Session(invocation, exchange.envelope)
+
+    def begin() -> None:  # a job, so that no other one comes between
+        session.open()
+        session.break_off(ResetCode.HANDLER_ERROR, "it raised")
+
+    before = set(io.ticker.clocks)
+    io.submit(begin)
+    eventually(lambda: session.settled)
+    io.submit(done.set)
+    assert done.wait(PATIENCE)
+    eventually(lambda: exchange.resets)
+    assert not [clock.alarms for clock in io.ticker.clocks - before]

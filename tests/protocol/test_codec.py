@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import tracemalloc
 from typing import Any, cast
 
@@ -8,7 +9,9 @@ import msgpack  # type: ignore[import-untyped]  # it ships no types
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgpack import fallback
 
+from protocol import codec
 from protocol.codec import FRAME_TABLE, PART_MIN, RESERVED_TYPES, decode, encode, encode_parts
 from protocol.errors import CloseCode, LocalProtocolError, ProtocolError, RemoteProtocolError
 from protocol.frames import Attached, Cancel, Data, EndAck, Frame, Park, Ping, Reject
@@ -34,6 +37,29 @@ def test_round_trip(frame: Frame) -> None:
 @given(any_frame)
 def test_the_parts_of_a_small_message_are_one(frame: Frame) -> None:
     assert encode_parts(frame) == (encode(frame),)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [Ping(1), Data(1, 0, b"x"), Data(1, 0, bytes(PART_MIN))],
+    ids=["PING", "small", "large"],
+)
+def test_a_message_that_is_broken_off_leaves_nothing_to_the_next(
+    frame: Frame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a signal's handler, say, where msgpack is without its extension; by want of memory with it."""
+    monkeypatch.setattr(codec, "_packer", fallback.Packer())
+
+    def strike(_: object, what: str, called: object) -> None:
+        if what == "c_return" and getattr(called, "__name__", "") == "getvalue":
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+
+    whole = encode_parts(frame)
+    sys.setprofile(strike)
+    with pytest.raises(KeyboardInterrupt):
+        encode_parts(frame)
+    assert encode_parts(frame) == whole
 
 
 @pytest.mark.parametrize("size", [PART_MIN, 65_535, 65_536, MAX_MAX_FRAME])
