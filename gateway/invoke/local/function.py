@@ -137,7 +137,7 @@ class LocalFunction(Invoker):
 
     # ------------------------------------------------------------ what workers say
 
-    def worker_idle(self, worker: Worker) -> None:
+    def worker_idle(self, worker: Worker, *, fresh: bool) -> None:
         """A worker asks for work: it gets a waiting call, or waits for one, or is replaced."""
         if self._warm is not None:
             self._tell_warm(None)
@@ -150,7 +150,7 @@ class LocalFunction(Invoker):
             if not call.abandoned:
                 worker.run(call)
                 return
-        self._idle.append(worker)
+        self._idle.insert(0 if fresh else len(self._idle), worker)
 
     def worker_gone(self, worker: Worker) -> None:
         """Nothing is left of a worker."""
@@ -182,7 +182,9 @@ class LocalFunction(Invoker):
         return call
 
     def _place(self, call: Call) -> None:
-        while self._idle:  # the one that was used last: the others may be needed less and less
+        # The one that was used last: the others may be needed less and less. One that was started for a call which
+        # another took meanwhile is the last of all: it has no connection yet, and no warm caches.
+        while self._idle:
             worker = self._idle.pop()
             if worker.state is State.IDLE:
                 worker.run(call)

@@ -84,8 +84,13 @@ class Pool(Protocol):
         """With those that run an invocation: the function's timeout."""
         ...
 
-    def worker_idle(self, worker: Worker) -> None:
-        """The worker waits at ``/next``: give it a call, or end it; left idle, it is frozen."""
+    def worker_idle(self, worker: Worker, *, fresh: bool) -> None:
+        """The worker waits at ``/next``: give it a call, or end it; left idle, it is frozen.
+
+        Args:
+            worker: which.
+            fresh: whether it has never run a call.
+        """
         ...
 
     def worker_gone(self, worker: Worker) -> None:
@@ -196,16 +201,17 @@ class Worker:
 
     def next_requested(self) -> None:
         """The runtime is ready for an invocation."""
-        if self.state is State.RETURNING:
-            self._pool.patience.end(self)
-        elif self.state is State.STARTING:
+        fresh = self.state is State.STARTING
+        if fresh:
             self._init_duration = time.monotonic() - self._since
             self._stop_timer()
+        elif self.state is State.RETURNING:
+            self._pool.patience.end(self)
         else:
             return
         self._report()
         self.state = State.IDLE
-        self._pool.worker_idle(self)
+        self._pool.worker_idle(self, fresh=fresh)
         if self.state is State.IDLE and self._process is not None:
             self._process.freeze()
 

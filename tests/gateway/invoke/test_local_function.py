@@ -112,6 +112,28 @@ async def test_the_warm_worker_used_last_is_used_again(emulator: Emulator) -> No
     assert len(function.workers) == 2
 
 
+async def test_a_worker_whose_call_another_took_is_used_after_the_warm_ones(
+    emulator: Emulator,
+) -> None:
+    gate = emulator.directory / "may-start"
+    wait = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.002)\n"
+    function = emulator.function(wait + HOLD, concurrency=2)
+    gate.touch()
+    held, next_one = emulator.held("a"), emulator.held("b")
+    running = asyncio.create_task(value(function, held))
+    await begun(held)
+    gate.unlink()
+    let_go(next_one)
+    waiting = asyncio.create_task(value(function, next_one))
+    await until(lambda: len(function.workers) == 2)
+    let_go(held)
+    warm = await running
+    assert await waiting == warm
+    gate.touch()
+    await until(lambda: {state_of(pid) for pid in function.workers} == {"T"})
+    assert await value(function, next_one) == warm
+
+
 async def test_the_next_request_waits_for_a_worker_that_is_on_its_way_back(
     emulator: Emulator,
 ) -> None:
