@@ -43,8 +43,8 @@ SWEEP_SECONDS = 60.0
 """So often it is seen whether a full one disturbs nobody now."""
 
 GROWTH_MAX = 256 << 20
-"""Bytes that the process may grow by before everything is looked at, whoever is connected: what circles hold
-is never more than that and what came since. A gateway that grows because it has more to do pauses once for
+"""Bytes that the process may grow by, from the least it had since, before everything is looked at, whoever is
+connected: what circles hold is never more than that and what came since. A gateway that grows because it has more to do pauses once for
 each such step: a full collection, and some 70 ms to give 300 MiB back."""
 
 GROWTH_SECONDS = 5.0
@@ -95,13 +95,15 @@ async def sweep(connections: Callable[[], int]) -> None:
 
 async def bound_growth() -> None:
     """Look at everything each time that the process has grown by `GROWTH_MAX`, for as long as this task runs."""
-    before = resident()
+    least = resident()
     while True:
         await asyncio.sleep(GROWTH_SECONDS)
-        if resident() - before > GROWTH_MAX:
+        now = resident()
+        if now - least > GROWTH_MAX:
             gc.collect()
             _return_freed_pages()  # else the next circles would grow in those unseen
-            before = resident()
+            least = resident()
+        least = min(least, now)
 
 
 def _return_freed_pages() -> None:

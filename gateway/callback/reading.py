@@ -154,6 +154,14 @@ class FrameReader(asyncio.Protocol):
             self._library = Protocol(Side.SERVER, max_size=self._limit)
         return self._library
 
+    def _let_go_of_library(self) -> None:
+        """Nothing comes any more. Its parser holds the library, and a frame: what holds that again is a circle."""
+        library, self._library = self._library, None
+        if library is not None:
+            library.parser.close()
+            if library.parser_exc is not None:
+                library.parser_exc.__traceback__ = None
+
 
 def _header(second: int) -> int:
     """Return the size of a header, by its second byte."""

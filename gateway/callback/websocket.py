@@ -110,6 +110,7 @@ class WebSocket(FrameReader):
             self._hang_up.cancel()
         self._crowd.leave(self)
         self._owner.lost(exc)
+        self._let_go_of_library()
         del self._owner, self._take  # they hold this
 
     # ------------------------------------------------------------ writing

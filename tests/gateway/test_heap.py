@@ -105,3 +105,22 @@ def test_what_few_objects_hold_in_circles_is_bounded() -> None:
         [sys.executable, "-c", CIRCLES], check=True, capture_output=True, text=True
     )
     assert 32 <= int(done.stdout) < 64, "MiB, of 400 that lay in circles of two objects"
+
+
+async def test_what_a_busy_minute_took_is_no_room_for_circles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes, looks = [500, 200, 290, 301, 301, 400], list[int]()
+
+    def resident() -> int:
+        if not sizes:
+            raise asyncio.CancelledError
+        return sizes.pop(0)
+
+    monkeypatch.setattr(heap, "GROWTH_SECONDS", 0.0)
+    monkeypatch.setattr(heap, "GROWTH_MAX", 100)
+    monkeypatch.setattr(heap, "resident", resident)
+    monkeypatch.setattr(gc, "collect", lambda: looks.append(len(sizes)))
+    with pytest.raises(asyncio.CancelledError):
+        await heap.bound_growth()
+    assert looks == [2], "at 301, which is 101 more than the least"

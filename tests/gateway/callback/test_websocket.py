@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 from aiohttp.http import HttpRequestParser, StreamWriter
+from websockets.protocol import Protocol
 
 from gateway.callback import websocket
 from protocol.codec import encode
@@ -105,6 +106,37 @@ async def test_nothing_of_aiohttp_is_kept_once_it_is_upgraded() -> None:
                 await settle()
                 assert len(it.connections) == 2
                 assert held() <= before
+        finally:
+            gc.enable()
+
+
+LEFT = {
+    "close": frame(FIN | CLOSE),
+    "no opcode": frame(FIN | 0x3),
+    "fragment": frame(BINARY, bytes(60_000)),
+    "text": frame(FIN | TEXT),
+    "ping": frame(FIN | PING),
+}
+
+
+def has_a_library(it: Door) -> bool:
+    return it.pump._socket._library is not None
+
+
+@pytest.mark.parametrize("sent", LEFT.values(), ids=LEFT)
+async def test_what_has_left_needs_no_collector(sent: bytes) -> None:
+    async with door() as it:
+        gc.collect()
+        gc.disable()
+        try:
+            before = sum(isinstance(one, Protocol) for one in gc.get_objects())
+            async with it.client() as client:
+                client.send(sent)
+                await eventually(lambda: not len(it.connections) or has_a_library(it))
+                client.writer.transport.abort()
+                await gone(it)
+            await settle()
+            assert sum(isinstance(one, Protocol) for one in gc.get_objects()) == before
         finally:
             gc.enable()
 
