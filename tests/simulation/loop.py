@@ -19,6 +19,7 @@ import selectors
 import sys
 import time
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from typing_extensions import override
@@ -339,9 +340,10 @@ class Scheduler:
 def virtual(scheduler: Scheduler, chance: random.Random) -> Iterator[None]:
     """Within the block, every clock is the scheduler's and every die is thrown by `chance`.
 
-    Modules that took a clock by name are patched as well. No collection of garbage happens inside:
-    when it comes would be nobody's choice.
+    Modules that took a clock by name are patched as well, and none is imported inside. No collection of
+    garbage happens inside: when it comes would be nobody's choice.
     """
+    import_module("lambda_client.pump")  # a session brings it along only when it begins
     clocks = {time.monotonic: lambda: scheduler.now, time.time: lambda: scheduler.now + EPOCH}
     patched: list[tuple[Any, str, Any]] = [
         (time, "monotonic", time.monotonic),

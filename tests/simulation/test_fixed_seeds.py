@@ -64,3 +64,32 @@ def test_a_seed_is_played_the_same_way_in_another_process() -> None:
     ]
     assert told[0] == told[1]
     assert len(told[0].splitlines()) == len(simulate(5003).trace) + 1
+
+
+LATE = """
+import sys, time
+clock = time.monotonic
+
+class Look:
+    def find_spec(self, name, path, target=None):
+        if time.monotonic is not clock and name.startswith(("gateway", "lambda_client", "protocol")):
+            print(name)
+
+sys.meta_path.insert(0, Look())
+from tests.simulation.world import simulate
+for seed in range(30):
+    simulate(seed)
+"""
+
+
+def test_nothing_is_imported_in_virtual_time() -> None:
+    """It would keep a clock of that simulation; and the first one of a process would not be as the others."""
+    told = subprocess.run(
+        [sys.executable, "-c", LATE],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=50,
+    )
+    assert told.stdout == ""
