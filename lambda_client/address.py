@@ -52,17 +52,20 @@ class Connecting:
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
             )
         except (socket.gaierror, UnicodeError):
-            # A daemon: a name server that does not answer must not keep the process from its end.
-            look_up = threading.Thread(
-                target=self._look_up, args=(host, port), name="dialback-dns", daemon=True
-            )
-            try:
-                look_up.start()
-            except RuntimeError as error:  # user code has as many as the system allows
-                why = error
-                loop.call_soon(lambda: self._on_addresses(why))
+            self._ask_for_addresses(host, port)
         else:
             loop.call_soon(lambda: self._on_addresses(found))
+
+    def _ask_for_addresses(self, host: str, port: int) -> None:
+        # A daemon: a name server that does not answer must not keep the process from its end.
+        look_up = threading.Thread(
+            target=self._look_up, args=(host, port), name="dialback-dns", daemon=True
+        )
+        try:
+            look_up.start()
+        except RuntimeError as error:  # user code has as many as the system allows
+            why = error
+            self._loop.call_soon(lambda: self._on_addresses(why))
 
     def cancel(self) -> None:
         """Stop; nothing is told any more."""

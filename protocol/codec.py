@@ -209,7 +209,6 @@ def _plan(row: FrameType) -> _Plan:
 
 _PLANS = {row.number: _plan(row) for row in FRAME_TABLE}
 _BY_NUMBER = {row.number: row for row in FRAME_TABLE}
-_BY_CLASS = {row.frame: row for row in FRAME_TABLE}
 DIRECTIONS = {row.frame: row.direction for row in FRAME_TABLE}
 _DATA = 4
 

@@ -156,12 +156,11 @@ def respond(
                 stream.write(chunk(number, size))
                 told.written[-1] = True
 
-    called = event(exchange), context(exchange, seconds=8.0)
     begun = time.monotonic()
     chosen, within = (suspending, write.__code__) if asynchronous else (handler, None)
     with interrupted_at(point, error, within) as where:
         try:
-            told.receipt = receipt_of(chosen(*called))
+            told.receipt = receipt_of(chosen(event(exchange), context(exchange, seconds=8.0)))
         except (Exception, error) as raised:  # noqa: BLE001 - it is looked at
             told.raised = raised
     told.seconds = time.monotonic() - begun

@@ -45,6 +45,20 @@ def fail(stream: Any) -> None:
     raise ChildError
 
 
+def exit_code_of(pid: int) -> int:
+    """How a child ended, once it has."""
+    found: list[int] = []
+
+    def over() -> bool:
+        gone, status = os.waitpid(pid, os.WNOHANG)
+        if gone:
+            found.append(os.waitstatus_to_exitcode(status))
+        return bool(gone)
+
+    eventually(over)
+    return found[0]
+
+
 @pytest.mark.parametrize(("child", "ends"), [(write_on, REFUSED), (fail, CAME_OUT)])
 @pytest.mark.parametrize("busy", [False, True])
 def test_a_fork_in_a_handler_disturbs_no_stream(
@@ -70,14 +84,7 @@ def test_a_fork_in_a_handler_disturbs_no_stream(
         pid = os.fork()
         if not pid:
             child(stream)
-
-        def over() -> bool:
-            gone, status = os.waitpid(pid, os.WNOHANG)
-            if gone:
-                ended.append(status)
-            return bool(gone)
-
-        eventually(over)
+        ended.append(exit_code_of(pid))
         held.set()
         stream.write(b"and after")
 
@@ -85,7 +92,7 @@ def test_a_fork_in_a_handler_disturbs_no_stream(
         receipt = call(handler, exchange)
     except ChildError:
         os._exit(CAME_OUT)
-    assert os.waitstatus_to_exitcode(ended[0]) == ends
+    assert ended == [ends]
     assert receipt.status == "end"
     assert exchange.body == b"before and after"
     assert len(gateway.requests) == 1

@@ -251,33 +251,38 @@ def test_the_thread_sleeps_while_somebody_leads(reactor: Reactor, heard: Heard) 
     assert len([who for who in served if who != threading.get_ident()]) <= 1
 
 
+class Late:
+    """A reactor's descriptors, of which whoever leads is told late: somebody else has had a turn meanwhile."""
+
+    def __init__(self, reactor: Reactor, meanwhile: Callable[[], object]) -> None:
+        self._reactor = reactor
+        self._sockets = reactor._sockets
+        self._meanwhile = meanwhile
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._sockets, name)
+
+    def poll(self, *timeout: int) -> list[tuple[int, int]]:
+        ready = self._sockets.poll(*timeout)
+        if ready and not timeout:
+            self._reactor.give(self._meanwhile)
+            with ThreadPoolExecutor(1) as threads:
+                threads.submit(self._reactor.hurry).result(PATIENCE)
+        return ready
+
+
 def test_a_descriptor_that_became_another_sockets_is_not_taken_for_ready(
     reactor: Reactor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     near, far = socket.socketpair()
     silent, other = socket.socketpair()
     told: list[str] = []
-    sockets = reactor._sockets
 
     def become_another() -> None:
         reactor.remove_reader(near.fileno())
         os.dup2(silent.fileno(), near.fileno())
         reactor.add_reader(near.fileno(), lambda: told.append("ready"))
         told.append("another")
-
-    class Late:
-        """Whoever leads is told late what is ready: somebody else has had a turn."""
-
-        def __getattr__(self, name: str) -> object:
-            return getattr(sockets, name)
-
-        def poll(self, *timeout: int) -> list[tuple[int, int]]:
-            ready = sockets.poll(*timeout)
-            if ready and not timeout:
-                reactor.give(become_another)
-                with ThreadPoolExecutor(1) as threads:
-                    threads.submit(reactor.hurry).result(PATIENCE)
-            return ready
 
     def feed() -> None:
         eventually(lambda: reactor._deaf)
@@ -286,7 +291,7 @@ def test_a_descriptor_that_became_another_sockets_is_not_taken_for_ready(
     with near, far, silent, other:
         reactor.give(lambda: reactor.add_reader(near.fileno(), lambda: told.append("read")))
         reactor.hurry()
-        monkeypatch.setattr(reactor, "_sockets", Late())
+        monkeypatch.setattr(reactor, "_sockets", Late(reactor, become_another))
         feeding = threading.Thread(target=feed)
         feeding.start()
         assert reactor.lead(lambda: bool(told))

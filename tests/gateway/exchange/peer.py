@@ -247,9 +247,8 @@ async def gateway(
     **route: Any,
 ) -> AsyncIterator[GatewayUnderTest]:
     """Run a whole gateway whose one function is `behaviour`."""
-    timing, tokens = timing or Timing(), tokens or Tokens()
+    timing, tokens, invoker = timing or Timing(), tokens or Tokens(), PeerInvoker(behaviour)
     limits, store, telemetry = timing.limits(), JournalStore(budget), Telemetry()
-    invoker = PeerInvoker(behaviour)
     endpoint = CallbackEndpoint(store, tokens, telemetry, limits)
     callback_runner = web.ServerRunner(CallbackServer(endpoint.handle, 1000, PATIENCE))
     callback_port = await _listen(callback_runner)
