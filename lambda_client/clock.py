@@ -28,13 +28,13 @@ class Ticker:
     """The one timer of an event loop, for the alarms of every clock on it.
 
     Attributes:
-        clocks: at which it looks: every one with an alarm, and some that have none any more.
+        clocks: at which it looks, in order: every one with an alarm, and some that have none any more.
         due: when it will look at them; infinite: never.
     """
 
     def __init__(self, loop: Loop) -> None:
         self.now = loop.time
-        self.clocks: set[Clock] = set()
+        self.clocks: dict[Clock, None] = {}
         self.due = inf
         self._loop = loop
         self._timer: Handle | None = None
@@ -91,7 +91,7 @@ class Clock:
         """
         length = seconds if seconds > 0 else 0.0
         before, when = self.alarms.get(then), self.now() + length
-        self._ticker.clocks.add(self)
+        self._ticker.clocks[self] = None
         self.alarms[then] = when, length, awake
         if when < self._ticker.due:
             self._ticker.expect(when)
@@ -112,7 +112,7 @@ class Clock:
     def stop(self) -> None:
         """Let nothing happen any more."""
         self.alarms.clear()
-        self._ticker.clocks.discard(self)
+        self._ticker.clocks.pop(self, None)
 
     # ------------------------------------------------------------ for the ticker
 
@@ -133,7 +133,7 @@ class Clock:
         """See that the earliest alarm will ring."""
         when = min((when for when, _, _ in self.alarms.values()), default=inf)
         if when == inf:
-            self._ticker.clocks.discard(self)
+            self._ticker.clocks.pop(self, None)
         elif when < self._ticker.due:
             self._ticker.expect(when)
 

@@ -1,4 +1,7 @@
-"""Every callback connection of the process: how many there may be, and how they are sent away."""
+"""Every callback connection of the process: how many there may be, and how they are sent away.
+
+All in the order in which they came: a set's depends on addresses, and a simulation would play two ways.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +33,8 @@ class Connections:
     """Who is connected, who has yet to attach, and who is parked, the least recently parked first."""
 
     def __init__(self) -> None:
-        self._open: set[Pump] = set()
-        self._unattached: set[Pump] = set()
+        self._open: dict[Pump, None] = {}
+        self._unattached: dict[Pump, None] = {}
         self._parked: dict[Pump, None] = {}
         self._until: float | None = None
         self._over = False
@@ -65,27 +68,27 @@ class Connections:
 
     def opened(self, pump: Pump) -> None:
         """A connection was upgraded."""
-        self._open.add(pump)
-        self._unattached.add(pump)
+        self._open[pump] = None
+        self._unattached[pump] = None
 
     def attached(self, pump: Pump) -> None:
         """A connection carries a stream."""
-        self._unattached.discard(pump)
+        self._unattached.pop(pump, None)
         self._parked.pop(pump, None)
         if self._until is not None:
             pump.send_away(self._until)
 
     def has_parked(self, pump: Pump) -> None:
         """A connection waits for the next invocation."""
-        self._unattached.discard(pump)
+        self._unattached.pop(pump, None)
         self._parked[pump] = None
         if len(self._parked) > PARKED_MAX:
             self.shed(len(self._parked) - PARKED_MAX)
 
     def closed(self, pump: Pump) -> None:
         """A connection is no more."""
-        self._open.discard(pump)
-        self._unattached.discard(pump)
+        self._open.pop(pump, None)
+        self._unattached.pop(pump, None)
         self._parked.pop(pump, None)
         if self._none_left is not None and not self._open and not self._none_left.done():
             self._none_left.set_result(None)
@@ -103,7 +106,8 @@ class Connections:
     def drain(self, seconds: float) -> None:
         """Ask every function to finish what it has within `seconds`, and to start nothing here."""
         self._until = asyncio.get_running_loop().time() + seconds
-        for pump in self._open - self._unattached - self._parked.keys():
+        waiting = self._unattached.keys() | self._parked.keys()
+        for pump in [pump for pump in self._open if pump not in waiting]:
             pump.send_away(self._until)
 
     async def close_parked(self) -> None:

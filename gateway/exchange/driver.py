@@ -66,9 +66,9 @@ class Driver:
         self._lanes: dict[str, Lane] = {}
         self._active: dict[str, Exchange] = {}
         self._recent: deque[Exchange] = deque(maxlen=RECENT_EXCHANGES)
-        self._runs: set[ExchangeRun] = set()
+        self._runs: dict[ExchangeRun, None] = {}  # no set: its order is the addresses'
         telemetry.under_way = self._active.values()
-        self._legs: set[InvokeLeg] = set()
+        self._legs: dict[InvokeLeg, None] = {}
         self._all_returned: asyncio.Future[None] | None = None
         self._draining = False
 
@@ -136,7 +136,7 @@ class Driver:
                     run.upload(body)
                 await run.drive()
             finally:
-                self._runs.discard(run)
+                self._runs.pop(run, None)
                 self._store.bury(run.journal, monotonic())
         except GatewayError as error:
             exchange.status = error.status  # the edge answers with it
@@ -196,11 +196,11 @@ class Driver:
         invoker = self._invokers[lane.route.label]
         exchange.returned = False
         leg = InvokeLeg(exchange, run, lane, trial, invoker, self._leg_ended)
-        self._legs.add(leg)
+        self._legs[leg] = None
         leg.call()  # from here on the place is the leg's
         # The function is on its way, and comes to its journal in a later turn of the loop.
         self._store.open(run.open_journal(offer, grant, upload=body is None))
-        self._runs.add(run)
+        self._runs[run] = None
         return run
 
     def _check_open(self) -> None:
@@ -224,7 +224,7 @@ class Driver:
         return Grant(xid, FIRST_INVOCATION, token)
 
     def _leg_ended(self, leg: InvokeLeg) -> None:
-        self._legs.discard(leg)
+        self._legs.pop(leg, None)
         if not self._legs and self._all_returned is not None and not self._all_returned.done():
             self._all_returned.set_result(None)
 

@@ -276,4 +276,4 @@ def test_a_response_that_broke_off_before_the_io_began_it_leaves_no_alarm(gatewa
     io.submit(done.set)
     assert done.wait(PATIENCE)
     eventually(lambda: exchange.resets)
-    assert not [clock.alarms for clock in io.ticker.clocks - before]
+    assert not [clock.alarms for clock in io.ticker.clocks.keys() - before]

@@ -156,3 +156,16 @@ def test_a_gateway_that_stops_lets_slow_clients_have_what_is_complete(seed: int)
     report = play(Scenario(seed, [act], stops=(1.0, 60.0)))
     assert report.problems == []
     assert ("client", f"saw 0: 200 {len(body)} Saw.CLEAN") in {line[1:] for line in report.trace}
+
+
+def test_those_that_are_broken_off_together_are_told_in_order_wherever_they_lie() -> None:
+    """Out of a set they came in the order of their addresses, and a seed was played in two ways."""
+    slow = Deed("stream", BLOB[:KIB], [(512, 0.0), (512, 50.0)])
+    strewn: list[bytes] = []
+    for once_more in range(8):
+        strewn += [bytes(size) for size in range(once_more, 4000, 7)]
+        acts = [Act(number, 0.1, False, Habits(), slow, Fate()) for number in range(4)]
+        report = play(Scenario(1, acts, stops=(1.0, 2.0)))
+        assert report.problems == []
+        cut = [who for _, who, what in report.trace if "drain_expired" in what]
+        assert cut == ["exchange1", "exchange2", "exchange3", "exchange4"]
