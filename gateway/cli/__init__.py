@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from gateway.cli import check_config, dev, doctor, health, serve, settings
-from gateway.cli.arguments import USAGE_ERROR, Parser, Version, plain
+from gateway.cli.arguments import USAGE_ERROR, Command, Parser, Version, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> Parser:
     parser = plain(Parser(prog="dialback", description=DESCRIPTION))
     parser.add_argument("--version", action=Version, nargs=0, help="print the version and exit")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Command)
     for name, summary, command in _COMMANDS:
         command.add_arguments(plain(commands.add_parser(name, help=summary)))
     return parser

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from functools import partial
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 USAGE_ERROR = 2
 
@@ -19,6 +22,17 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         print(f"dialback: {message} (see {self.prog} --help)", file=sys.stderr)
         raise SystemExit(USAGE_ERROR)
+
+
+class Command(Parser):
+    """Of one command: what it does not know is its own to tell, and not for who called it."""
+
+    @override
+    def parse_known_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return options, unknown
 
 
 class Version(argparse.Action):

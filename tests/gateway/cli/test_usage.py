@@ -69,8 +69,8 @@ def test_help_teaches(command: list[str], taught: str) -> None:
     [
         ("", "dialback: the following arguments are required: COMMAND (see dialback --help)"),
         ("fly", "dialback: argument COMMAND: invalid choice: 'fly'"),
+        ("--bogus health", "dialback: unrecognized arguments: --bogus (see dialback --help)"),
         ("dev", "dialback: nothing to serve: name a function"),
-        ("dev a.py:h --bogus", "dialback: unrecognized arguments: --bogus (see dialback --help)"),
         ("dev a.py:h --port x", "dialback: argument --port: 'x' is not a port"),
         ("dev a.py:h --admin-port 65536", "dialback: argument --admin-port: '65536' is not a port"),
         ("dev a.py:h --timeout 0", "dialback: argument --timeout: '0' is not a number of seconds"),
@@ -95,6 +95,23 @@ def test_help_teaches(command: list[str], taught: str) -> None:
 )
 def test_a_mistake_is_one_line(arguments: str, line: str) -> None:
     assert complaint(*arguments.split()).startswith(line)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "dev a.py:h --bogus",
+        "dev a.py:h --port --bogus",
+        "serve --bogus",
+        "serve dialback.toml --bogus",
+        "settings --json",
+        "check-config a.toml b.toml",
+        "doctor --bogus",
+        "health --bogus",
+    ],
+)
+def test_a_wrong_argument_leads_to_the_help_of_its_command(arguments: str) -> None:
+    assert complaint(*arguments.split()).endswith(f" (see dialback {arguments.split()[0]} --help)")
 
 
 @pytest.mark.parametrize(
