@@ -1,8 +1,8 @@
 """How many connections a listener holds: in all, and from one address.
 
-Where room is short, the oldest go of those who have shown nothing yet, no request and no handshake: an honest
-client is done with that within a few round trips, and whoever says nothing grows old. If there are none, it is
-the newcomer that is reset as soon as it is accepted: that costs least, and a load balancer tries another
+Where room is short, the oldest go of those who have shown nothing yet, no request, no handshake, or at the
+callback no token: an honest client is done with that within a few round trips, and whoever says nothing grows old.
+If there are none, it is the newcomer that is reset as soon as it is accepted: that costs least, and a load balancer tries another
 gateway. What one that is let in may hold is limited by time, where it is read.
 """
 
@@ -92,7 +92,7 @@ class Crowd:
         self._strangers.pop(connection, None)
 
     def hand_over(self, before: Connection, after: Connection) -> None:
-        """One has become another, and keeps its place."""
+        """One has become another, which is no stranger, and keeps its place."""
         address = self._addresses.pop(before, None)
         if address is not None:
             self._strangers.pop(before, None)

@@ -13,7 +13,6 @@ from gateway.quiet_connection import QuietConnection
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable
 
     from aiohttp import web
 
@@ -27,7 +26,7 @@ LINGER_SECONDS = 1.0
 
 
 class CallbackServer(CrowdServer):
-    """Parses HTTP, up to the upgrade.
+    """Parses HTTP, up to the upgrade: only that makes a connection known, for anybody can send a request.
 
     Args:
         handler: of requests.
@@ -36,15 +35,9 @@ class CallbackServer(CrowdServer):
     """
 
     def __init__(self, handler: Handler, exchanges: int, patience: float) -> None:
-        crowd = Crowd("callback", 2 * exchanges + PARKED_MAX + UNATTACHED_MAX)
-
-        def handle(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
-            crowd.knows(cast("QuietConnection", request.protocol))
-            return handler(request)
-
         super().__init__(
-            handle,
-            crowd,
+            handler,
+            Crowd("callback", 2 * exchanges + PARKED_MAX + UNATTACHED_MAX),
             access_log=None,
             logger=log,
             keepalive_timeout=patience,

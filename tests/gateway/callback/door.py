@@ -76,11 +76,11 @@ class Door:
 
 
 @asynccontextmanager
-async def door() -> AsyncIterator[Door]:
-    """Listen on a free port."""
+async def door(exchanges: int = 1000) -> AsyncIterator[Door]:
+    """Listen on a free port, for so many exchanges at a time."""
     tokens = Tokens()
     endpoint = CallbackEndpoint(JournalStore(), tokens, Telemetry(), Limits())
-    server = CallbackServer(endpoint.handle, 1000, PATIENCE)
+    server = CallbackServer(endpoint.handle, exchanges, PATIENCE)
     factory: Callable[[], asyncio.BaseProtocol] = server
     if over_tls.get():
         context, handshakes = serving(), Handshakes(server.crowd)

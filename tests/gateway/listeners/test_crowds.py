@@ -15,6 +15,8 @@ from gateway.callback.server import CallbackServer
 from gateway.crowds import Crowd
 from gateway.edge import server as edge_server
 from gateway.tls import handshakes
+from protocol.limits import ATTACH_PATH
+from tests.gateway.callback.door import door
 from tests.gateway.edge.serving import Client, connect, edge, get, over_tls, sized
 from tests.gateway.exchange.asking import eventually
 from tests.patience import PATIENCE
@@ -22,6 +24,8 @@ from tests.settling import settle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+    from tests.gateway.callback.door import Door
 
 KEPT = get("/", "Connection: keep-alive")
 
@@ -172,35 +176,64 @@ async def test_the_callback_listener_is_left_by_who_says_nothing(
         await server.shutdown(1.0)
 
 
+async def let_in(it: Door, client: Client) -> bool:
+    """Whether a function is upgraded on this connection, not reset."""
+    client.send(it.knock())
+    with suppress(ConnectionError, asyncio.IncompleteReadError):
+        return (await client.head()).startswith(b"HTTP/1.1 101 ")
+    return False
+
+
+@pytest.fixture
+def two_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the callback of a gateway for one exchange."""
+    monkeypatch.setattr("gateway.callback.server.PARKED_MAX", 0)
+    monkeypatch.setattr("gateway.callback.server.UNATTACHED_MAX", 0)
+
+
 async def test_the_callback_listener_holds_so_many_and_no_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("gateway.callback.server.PARKED_MAX", 1)
     monkeypatch.setattr("gateway.callback.server.UNATTACHED_MAX", 1)
-    server = CallbackServer(ok, exchanges=1, patience=PATIENCE)
-    async with serving(server) as port:
-        clients = [Client(port) for _ in range(5)]
-        assert [await answered(await one.__aenter__()) for one in clients] == [True] * 4 + [False]
+    async with door(exchanges=1) as it:
+        clients = [Client(it.port) for _ in range(5)]
+        assert [await let_in(it, await one.__aenter__()) for one in clients] == [True] * 4 + [False]
         for one in clients:
             await one.__aexit__()
-        await eventually(lambda: len(server.crowd) == 0)
-        await server.shutdown(1.0)
+        await eventually(lambda: len(it.server.crowd) == 0)
 
 
-async def test_who_sends_no_request_keeps_no_function_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.callback.server.PARKED_MAX", 0)
-    monkeypatch.setattr("gateway.callback.server.UNATTACHED_MAX", 0)
-    server = CallbackServer(ok, exchanges=1, patience=PATIENCE)
-    async with serving(server) as port:
-        with Silent(port, server.crowd) as silent:
+@pytest.mark.usefixtures("two_places")
+async def test_who_sends_no_request_keeps_no_function_out() -> None:
+    async with door(exchanges=1) as it:
+        with Silent(it.port, it.server.crowd) as silent:
             await silent.come(2)
-            async with Client(port) as one:
-                assert await answered(one)
+            async with Client(it.port) as one:
+                assert await let_in(it, one)
                 assert await silent.cut() == [True, False]
-                async with Client(port) as other, Client(port) as late:
-                    assert not await answered(other)  # who had yet to ask when another one came
-                    assert await answered(late) and await answered(one)
-        await server.shutdown(1.0)
+                async with Client(it.port) as other, Client(it.port) as late:
+                    assert not await let_in(it, other)  # who had yet to ask when another one came
+                    assert await let_in(it, late)
+                    await settle()
+                    assert not one.reader.at_eof()
+
+
+@pytest.mark.usefixtures("two_places")
+@pytest.mark.parametrize(("path", "status"), [(ATTACH_PATH, b" 401 "), ("/", b" 404 ")])
+async def test_who_is_refused_keeps_no_function_out(path: str, status: bytes) -> None:
+    async with door(exchanges=1) as it, Client(it.port) as first, Client(it.port) as second:
+        for client in (first, second, first):
+            stranger = it.knock().replace(b"Bearer ", b"Bearer x")
+            client.send(stranger.replace(ATTACH_PATH.encode(), path.encode()))
+            assert status in await client.head()
+            await client.until(b"}")
+        async with Client(it.port) as one:
+            assert await let_in(it, one) and await first.rest() == b""
+            async with Client(it.port) as other:
+                assert await let_in(it, other) and await second.rest() == b""
+                async with Client(it.port) as late:
+                    assert not await let_in(it, late)
 
 
 async def test_a_large_body_at_the_callback_is_not_read_for_long() -> None:
