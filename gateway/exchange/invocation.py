@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from gateway.errors import FunctionFailed, FunctionTimedOut, FunctionUnreachable, GatewayError
 from gateway.invoke.base import InvokeOutcomeUnknown
-from gateway.invoke.result import BufferedResponse, parse_result, plain_json
+from gateway.invoke.result import (
+    BufferedResponse,
+    is_possible_receipt,
+    parse_result,
+    plain_json,
+)
 from protocol.envelope import KEY, Envelope
 from protocol.errors import ProtocolError
 from protocol.limits import shorten
@@ -43,11 +48,13 @@ class Outcome(msgspec.Struct, frozen=True):
     Attributes:
         answer: an ordinary payload 2.0 answer.
         receipt: the function's library reports.
+        confirms: it reports on a response that is here to its end; what it says is not read.
         failure: why no clean end can follow, unless the stream had ended already.
     """
 
     answer: BufferedResponse | None = None
     receipt: Receipt | None = None
+    confirms: bool = False
     failure: GatewayError | None = None
 
     @property
@@ -57,7 +64,10 @@ class Outcome(msgspec.Struct, frozen=True):
             return self.failure.reason
         if self.answer is not None:
             return "answer"
-        return "unknown" if self.receipt is None else "receipt"
+        return "receipt" if self.confirms or self.receipt is not None else "unknown"
+
+
+CONFIRMED: Final = Outcome(confirms=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +128,11 @@ def read_outcome(result: InvokeResult, version: PayloadVersion = "2.0") -> Outco
     except (GatewayError, ProtocolError) as error:
         return Outcome(failure=FunctionFailed(f"the function's answer is no response: {error}"))
     return Outcome(receipt=receipt) if receipt else Outcome(answer=plain_json(parsed.payload))
+
+
+def confirms(result: InvokeResult) -> bool:
+    """Whether a function returned a receipt, of which a response that has ended has nothing to learn."""
+    return result.function_error is None and is_possible_receipt(result.payload)
 
 
 def outcome_of_failure(error: BaseException) -> Outcome:

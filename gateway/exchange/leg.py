@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec.structs import replace
 
 from gateway.errors import FunctionUnreachable, GatewayError, InvokeNotSent, NotInvoked
-from gateway.exchange.invocation import Outcome, outcome_of_failure, read_outcome
+from gateway.exchange.invocation import (
+    CONFIRMED,
+    Outcome,
+    confirms,
+    outcome_of_failure,
+    read_outcome,
+)
 from gateway.invoke.base import InvokeOutcomeUnknown
 
 if TYPE_CHECKING:
@@ -133,6 +139,8 @@ class InvokeLeg:
             return self._failed(error)
         result = call.result()
         self._exchange.request_id = result.request_id
+        if self._run.journal.ended and confirms(result):
+            return CONFIRMED  # its callback has told the breaker
         outcome = read_outcome(result, self._lane.route.payload)
         self._judge(outcome)
         return outcome

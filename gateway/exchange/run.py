@@ -159,6 +159,8 @@ class ExchangeRun:
             self._take_answer(outcome.answer)
         elif outcome.receipt is not None:
             self._take_receipt(outcome.receipt)
+        elif outcome.confirms:
+            self.happen(Event.INVOKE_RETURNED)
         else:
             self.happen(Event.INVOKE_UNKNOWN)
             if self._exchange.state is State.INVOKING:
@@ -192,7 +194,7 @@ class ExchangeRun:
             self.on_readable()
 
     def _take_receipt(self, receipt: Receipt) -> None:
-        if self._exchange.state.terminal or self.journal.ended:
+        if self._exchange.state.terminal:
             self.happen(Event.INVOKE_RETURNED)
         elif (receipt.xid, receipt.inv) != (self._exchange.id, self.journal.grant.inv):
             self.happen(Event.INVOKE_FAILED, FunctionFailed("a receipt for another exchange"))

@@ -99,6 +99,14 @@ class _OnlyReceipt(msgspec.Struct, forbid_unknown_fields=True):
     dialback: _Receipt
 
 
+class _Unread(msgspec.Struct):
+    """An object; what is in it is skipped."""
+
+
+class _UnreadReceipt(msgspec.Struct, forbid_unknown_fields=True):
+    dialback: _Unread
+
+
 class _Tail(msgspec.Struct):
     offset: int | float | str | bool | None = None
     base64: str | None = None
@@ -107,6 +115,7 @@ class _Tail(msgspec.Struct):
 _ANY = msgspec.json.Decoder(Raw)
 _RESULT = msgspec.json.Decoder(_Result)
 _ONLY_RECEIPT = msgspec.json.Decoder(_OnlyReceipt)
+_UNREAD_RECEIPT = msgspec.json.Decoder(_UnreadReceipt)
 _TAIL = msgspec.json.Decoder(_Tail)
 _TEXT = msgspec.json.Decoder(str)
 
@@ -142,6 +151,15 @@ def parse_result(
         return plain_json(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FunctionFailed(f"the function's result is not JSON: {error}") from None
+
+
+def is_possible_receipt(payload: bytes) -> bool:
+    """Whether this is JSON that `parse_result` makes a `PossibleReceipt` of, found out without reading any of it."""
+    try:
+        _UNREAD_RECEIPT.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], payload: bytes | Raw) -> T | None:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from gateway.errors import GatewayError
-from gateway.exchange.invocation import Outcome, read_outcome
+from gateway.exchange.invocation import Outcome, confirms, read_outcome
 from gateway.invoke.base import InvokeResult
 from tests.fuzz.choices import Choices
 from tests.fuzz.made_json import spoiled
@@ -31,7 +31,11 @@ def fuzz(data: bytes) -> None:
         payload = json.dumps(spoiled(legal, choices)).encode()
     else:
         payload = choices.rest()
-    _require_outcome(read_outcome(InvokeResult(payload, error, "request")), payload, error)
+    result = InvokeResult(payload, error, "request")
+    outcome = read_outcome(result)
+    _require_outcome(outcome, payload, error)
+    assert outcome.receipt is None or confirms(result)
+    assert outcome.answer is None or not confirms(result)
 
 
 def _require_outcome(outcome: Outcome, payload: bytes, error: str | None) -> None:

@@ -10,7 +10,13 @@ import pytest
 from gateway.errors import FunctionFailed
 from gateway.exchange.invocation import read_outcome
 from gateway.invoke.base import InvokeResult
-from gateway.invoke.result import BufferedResponse, PossibleReceipt, parse_result, plain_json
+from gateway.invoke.result import (
+    BufferedResponse,
+    PossibleReceipt,
+    is_possible_receipt,
+    parse_result,
+    plain_json,
+)
 from tests.fuzz.allocation import measured_peak
 
 JSON_TYPE = (b"content-type", b"application/json")
@@ -178,6 +184,32 @@ def test_a_result_costs_no_more_memory_than_its_size(payload: bytes, error: str 
         outcome = read_outcome(InvokeResult(payload, error, "id"))
     assert error is None or outcome.failure is not None
     assert peak.bytes < 3 * len(payload), "decoded into objects"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"dialback":{}}',
+        b' { "dialback" : { "v": 1, "tail": {"offset": 0, "base64": "YQ=="} } } ',
+        b'{"dialback":{"v":1,"tail":' + b" " * 2000 + b"null}}",
+        b'{"dialback":{},"body":""}',
+        b'{"statusCode":200,"dialback":{}}',
+        b'{"dialback":null}',
+        b'{"dialback":[]}',
+        b'{"Dialback":{}}',
+        b"{}",
+        b"[]",
+        b"null",
+        b"",
+    ],
+)
+def test_a_possible_receipt_is_known_without_being_read(payload: bytes) -> None:
+    assert is_possible_receipt(payload) == isinstance(parse_result(payload), PossibleReceipt)
+
+
+@pytest.mark.parametrize("payload", [b"{", b'{"dialback":{}}}', b"[" * 10**5, b'{"dialback":'])
+def test_what_is_no_json_is_no_receipt(payload: bytes) -> None:
+    assert not is_possible_receipt(payload)
 
 
 def test_a_long_error_of_a_function_is_cut_for_the_log() -> None:
