@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.system.running import Dialback
 
 Kind = Literal[
-    "direct", "nginx", "uvicorn", "streamed", "buffered", "upload", "asgi", "uncoalesced"
+    "direct", "nginx", "uvicorn", "floor", "streamed", "buffered", "upload", "asgi", "uncoalesced"
 ]
 """What sort of server; those of dialback are named after the route that stands for them."""
 
@@ -95,12 +95,11 @@ class Contender:
         """
 
 
-class Gateway(Contender):
-    """dialback, whose children are the functions, and whose counters tell which way each response took."""
+class Fronting(Contender):
+    """A server whose children are the functions, which dial when they are called for the first time."""
 
-    def __init__(self, name: str, kind: Kind, dialback: Dialback) -> None:
-        super().__init__(name, kind, f"{dialback.url}/{kind}", dialback.pid)
-        self._dialback = dialback
+    def __init__(self, name: str, kind: Kind, base: str, pid: int) -> None:
+        super().__init__(name, kind, base, pid)
         self._warm: dict[int, float] = {}
 
     @override
@@ -125,14 +124,30 @@ class Gateway(Contender):
                 self.client, requests=2 * lanes, at_once=lanes, stay_ms=WARM_MS
             )
             done = await self.counters() - before
-            if self.kind == "buffered" or done.frames >= found.whole == 2 * lanes:
+            if found.whole == 2 * lanes and self.have_dialled(done, found):
                 return
         raise NotStreamedError(f"{self.name}: not warm after {WARM_UPS} times {2 * lanes} requests")
+
+    def have_dialled(self, done: Counts, found: Round) -> bool:
+        """Whether every response of a round tells that its function has dialled."""
+        return True
 
     @override
     def cpu(self) -> Counts:
         functions = cpu_of_all(children(self.pid))
         return Counts(server_cpu=cpu_seconds(self.pid), functions_cpu=functions)
+
+
+class Gateway(Fronting):
+    """dialback, whose counters tell which way each response took."""
+
+    def __init__(self, name: str, kind: Kind, dialback: Dialback) -> None:
+        super().__init__(name, kind, f"{dialback.url}/{kind}", dialback.pid)
+        self._dialback = dialback
+
+    @override
+    def have_dialled(self, done: Counts, found: Round) -> bool:
+        return self.kind == "buffered" or done.frames >= found.whole
 
     @override
     async def counters(self) -> Counts:

@@ -17,6 +17,7 @@ import psutil
 from tests.benchmarks.aims import AIMS
 from tests.benchmarks.curves import FOLDER
 from tests.benchmarks.sections import NOTES
+from tests.benchmarks.streams import FUNCTION_CPU, SERVER_CPU
 from tests.benchmarks.worktrees import commit_of, dirty
 
 if TYPE_CHECKING:
@@ -37,11 +38,38 @@ LIBRARIES = [
     "httptools",
 ]
 
-COLUMNS = ["direct", "nginx", "uvicorn", "buffered", "dialback", "JSON + base64"]
+COLUMNS = ["direct", "nginx", "uvicorn", "buffered", "floor", "dialback", "JSON + base64"]
 """In this order, where a table has them."""
 
-OTHERS = ["direct", "nginx", "uvicorn", "JSON + base64"]
+OTHERS = ["direct", "nginx", "uvicorn", "floor", "JSON + base64"]
 """That dialback is set against, row by row."""
+
+ABOVE_FLOOR = {
+    "first byte p50, 1 at once": ["first byte, 1 at once, p50"],
+    "first byte p50, 10 at once": ["first byte, 10 at once, p50"],
+    "requests/s, 10 at once": ["requests, 10 at once"],
+    **{
+        f"CPU a request, {many} at once, gateway and function": [
+            f"{SERVER_CPU}request, {many} at once",
+            f"{FUNCTION_CPU}request, {many} at once",
+        ]
+        for many in (1, 10)
+    },
+    "chunk latency p50, 1 stream": ["chunk on its way, 1 stream, p50"],
+    "chunk latency p50, 12 streams": ["chunk on its way, 12 streams, p50"],
+    "64 KiB chunks, MB/s": ["64 KiB chunks, 1 stream, MB/s"],
+    "1 KiB chunks/s": ["1 KiB chunks, 1 stream, chunks/s"],
+}
+"""The rows that a table of their own holds against the floor; where it names two, their sum."""
+
+ABOVE = """\
+## What dialback costs above the floor
+
+The price of what it promises, of one run; *lowest - highest* is the ratio of a single round.
+
+{table}
+
+"""
 
 NO_NGINX = "nginx is not installed, so its columns are missing (`apt-get install nginx-light`)."
 
@@ -53,8 +81,10 @@ client, the gateway, the functions (real `awslambdaric` workers, frozen between 
 they are compared with. **direct** is plain aiohttp that serves the same responses itself, without
 any gateway; **nginx** is nginx in front of direct, unbuffered, with kept-alive connections;
 **uvicorn** serves the same ASGI application with uvloop and httptools; **buffered** is the gateway
-process of dialback in front of a function that answers by its return value. No server writes an
-access log. Only the ratios mean anything on another machine.
+process of dialback in front of a function that answers by its return value; **floor** is a pipe of the
+same structure as dialback (`tests/benchmarks/floor`: processes, frozen functions, one reused WebSocket
+each) that keeps no promise: nothing resumes, nothing is checked, counted, logged or timed out. No server
+writes an access log. Only the ratios mean anything on another machine.
 
 {machine}
 
@@ -72,7 +102,7 @@ to direct doubles. So the figures of both stand beside it.
 
 {aims}
 
-{sections}
+{above}{sections}
 
 ## Which way the responses took
 
@@ -94,6 +124,7 @@ def page(results: Results, plots: Sequence[Plot], *, rounds: int, where: str) ->
         rounds=rounds,
         where=where,
         aims=aims(results),
+        above=above_floor(results),
         sections="\n\n".join(section(results, name, plots) for name in names),
         ways=ways(results),
         broken=broken(results),
@@ -146,6 +177,23 @@ def _figures(aim: Aim, results: Results) -> list[str]:
     values = [results.median(aim.row, one) if one else None for one in contenders]
     unit = results.unit(aim.row)
     return ["" if value is None else number(value, unit) for value in values]
+
+
+def above_floor(results: Results) -> str:
+    """What the promises cost; nothing where the floor was not measured."""
+    found = [["", "floor", "dialback", "dialback : floor", "lowest - highest"]]
+    for what, rows in ABOVE_FLOOR.items():
+        unit = results.unit(rows[0])
+        floor, ours = (
+            [sum(of) for of in zip(*(results.of(row, one) for row in rows), strict=False)]
+            for one in ("floor", "dialback")
+        )
+        if floor and ours:
+            least, most = statistics.median(floor), statistics.median(ours)
+            ratios = [one / other for one, other in zip(ours, floor, strict=False)]
+            cells = [number(least, unit), number(most, unit), number(most / least, "x")]
+            found.append([what, *cells, _range(ratios)])
+    return ABOVE.format(table=markdown(found)) if len(found) > 1 else ""
 
 
 def section(results: Results, name: str, plots: Sequence[Plot]) -> str:

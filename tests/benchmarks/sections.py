@@ -24,8 +24,8 @@ One application without a framework, behind uvicorn (uvloop, httptools) and, by 
 functions behind the gateway: the work of an async handler, and what a server of its own does with it.""",
     CPU: """\
 By the kernel's count for each process, per request or chunk. The server is the gateway, nginx, or aiohttp
-itself; nginx has direct behind it, the gateway has functions. "100 B frame": the client library was told
-to put every 100 bytes into a frame of their own.""",
+itself; nginx has direct behind it, the gateway has functions, and so has the floor. "100 B frame": the
+client library was told to put every 100 bytes into a frame of their own.""",
     QUIET: """\
 A stream sends 6 bytes, is quiet, and sends 6 more when all are released. Thousands of workers would
 measure this machine's memory, so a *peer* stands for the functions: one process in which each invocation

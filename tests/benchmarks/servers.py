@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.contenders import SPARE, Contender, Gateway
+from tests.benchmarks.contenders import SPARE, Contender, Fronting, Gateway
 from tests.system.running import (
     REPOSITORY,
     Dialback,
@@ -106,6 +106,10 @@ def contenders(kinds: Collection[Kind], at_once: int) -> Iterator[list[Contender
             process, served = stack.enter_context(running_uvicorn())
             base = f"http://127.0.0.1:{served}/api"
             found.append(Contender("uvicorn", "uvicorn", base, process.pid))
+        if "floor" in kinds:
+            floor, served = stack.enter_context(running_floor(at_once + SPARE))
+            base = f"http://127.0.0.1:{served}/floor"
+            found.append(Fronting("floor", "floor", base, floor.pid))
         routes = [kind for kind in ROUTES if kind in kinds]
         if routes:
             dialback = stack.enter_context(running_gateway(routes, at_once))
@@ -120,11 +124,16 @@ def running_direct() -> AbstractContextManager[tuple[Process, int]]:
     return running_module("tests.benchmarks.direct")
 
 
+def running_floor(workers: int) -> AbstractContextManager[tuple[Process, int]]:
+    """The pipe without promises, and its port."""
+    return running_module("tests.benchmarks.floor", str(workers))
+
+
 @contextmanager
-def running_module(name: str) -> Iterator[tuple[Process, int]]:
-    """A module that is told its port and says when it is ready; and that port."""
+def running_module(name: str, *more: str) -> Iterator[tuple[Process, int]]:
+    """A module that is told its port, and more, and says when it is ready; and that port."""
     port = free_port()
-    with running(sys.executable, "-m", name, str(port), ready="ready") as process:
+    with running(sys.executable, "-m", name, str(port), *more, ready="ready") as process:
         yield process, port
 
 

@@ -22,6 +22,9 @@ MIB = 1 << 20
 PROXIES: tuple[Kind, ...] = ("direct", "nginx", "streamed")
 """Who streams: the plain server, and both ways to stand in front of it."""
 
+WITH_FLOOR: tuple[Kind, ...] = (*PROXIES, "floor")
+"""And the pipe that keeps no promise: where a dozen functions are enough."""
+
 ASGI: tuple[Kind, ...] = ("uvicorn", "asgi")
 
 
@@ -51,11 +54,13 @@ TINY = Sizes(requests=20, ticks=40, bulk=16 * MIB)
 def measures(sizes: Sizes) -> list[Measure]:
     """Every measure that is made of requests: of streams, of uploads, and of the ASGI application."""
     return [
-        *(first_bytes(sizes, at_once) for at_once in (1, 10, 50, 100)),
-        *(chunks(sizes, streams) for streams in (1, 12, 50)),
-        bulk("64k", 64 * KIB, sizes.bulk),
+        *(first_bytes(sizes, at_once, kinds=(*WITH_FLOOR, "buffered")) for at_once in (1, 10)),
+        *(first_bytes(sizes, at_once) for at_once in (50, 100)),
+        *(chunks(sizes, streams, kinds=WITH_FLOOR) for streams in (1, 12)),
+        chunks(sizes, 50),
+        bulk("64k", 64 * KIB, sizes.bulk, kinds=WITH_FLOOR),
         bulk("16k", 16 * KIB, sizes.bulk // 2),
-        bulk("1k", KIB, sizes.bulk // 4),
+        bulk("1k", KIB, sizes.bulk // 4, kinds=WITH_FLOOR),
         bulk("100b", 100, hundreds(sizes.bulk // 32)),
         bulk("64k-8", 64 * KIB, sizes.bulk // 8, streams=8),
         bulk("frames", 100, hundreds(sizes.bulk // 64), kinds=("uncoalesced",)),

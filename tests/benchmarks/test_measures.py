@@ -37,9 +37,11 @@ async def test_every_measure_gives_every_figure(found: list[Contender]) -> None:
         names = {contender.name for contender in found if contender.kind in measure.kinds}
         for figure in measure.figures:
             behind = FUNCTION_CPU in figure.row.name  # direct and nginx have none
-            assert (names & {"dialback"} if behind else names) <= set(results.values[figure.row])
+            some = names & {"dialback", "floor"} if behind else names
+            assert some <= set(results.values[figure.row])
     page = report.page(results, [], rounds=1, where="the CPUs of a test")
     assert "| first byte p50, 1 at once | direct |" in page
+    assert "## What dialback costs above the floor" in page
     assert "Every response came whole." in page
 
 

@@ -48,6 +48,12 @@ def test_every_aim_is_of_a_row_that_is_measured() -> None:
     assert studies.FULL.levels == LEVELS
 
 
+def test_what_is_held_against_the_floor_is_measured_of_it() -> None:
+    found = [one for one in streams.measures(streams.TINY) if "floor" in one.kinds]
+    names = {figure.row.name for measure in found for figure in measure.figures}
+    assert {row for rows in report.ABOVE_FLOOR.values() for row in rows} <= names
+
+
 def test_as_many_streams_are_held_as_the_descriptors_allow() -> None:
     assert carried(LEVELS, 1_000_000) == LEVELS
     assert carried(LEVELS, 20_000) == (100, 500, 1_000, 2_500, 5_000, 6_000)
