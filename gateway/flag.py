@@ -9,32 +9,32 @@ import asyncio
 
 
 class Flag:
-    """Something that has happened, or has yet to; made and used like an `asyncio.Event`."""
+    """Something that has happened, or has yet to; used like an `asyncio.Event`.
 
-    __slots__ = ("_is_set", "_waiters")
+    Attributes:
+        happened: whether it has.
+    """
+
+    __slots__ = ("_waiters", "happened")
 
     def __init__(self) -> None:
-        self._is_set = False
+        self.happened = False
         self._waiters: list[asyncio.Future[None]] = []
-
-    def is_set(self) -> bool:
-        """Whether it has happened."""
-        return self._is_set
 
     def set(self) -> None:
         """It has happened: everybody who waits goes on."""
-        self._is_set = True
+        self.happened = True
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
     def clear(self) -> None:
         """It has yet to happen again."""
-        self._is_set = False
+        self.happened = False
 
     async def wait(self) -> None:
         """Wait until it has happened."""
-        if self._is_set:
+        if self.happened:
             return
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)

@@ -114,15 +114,6 @@ class Served(Protocol):
         ...
 
 
-class Account:
-    """Whom the access line is about; the driver fills it in."""
-
-    __slots__ = ("exchange",)
-
-    def __init__(self) -> None:
-        self.exchange: Served | None = None
-
-
 class ResponseSink(Protocol):
     """Where one response goes.
 
@@ -131,10 +122,10 @@ class ResponseSink(Protocol):
     call is harmless, and the sink stays `blocked`: nothing that is written is taken.
 
     Attributes:
-        account: where the exchange is named that the access line is about.
+        exchange: whom the access line is about; the driver sets it.
     """
 
-    account: Account
+    exchange: Served | None
 
     def begin(self, status: int, headers: HeaderList, *, length: int | None) -> None:
         """Send the response head.

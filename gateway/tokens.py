@@ -20,8 +20,11 @@ import hmac
 import os
 import secrets
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,8 +58,7 @@ class Claims:
     expires: int
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(msgspec.Struct, frozen=True):
     """What was minted for one invocation, as the gateway that minted it remembers it.
 
     Attributes:
@@ -67,7 +69,11 @@ class Grant:
 
     xid: bytes
     inv: int
-    token: str = field(repr=False)
+    token: str
+
+    @override
+    def __repr__(self) -> str:
+        return f"Grant({self.xid.hex()}, {self.inv})"
 
     def admits(self, inv: int, token: str) -> bool:
         """Whether this is the very token that was minted, shown by the invocation it was for.

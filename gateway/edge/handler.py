@@ -80,6 +80,7 @@ class EdgeHandler:
         self._upload_grace = timing.upload_grace
         self._draining = False
         self._hangups = HangupWatch()
+        self._loop = asyncio.get_running_loop()
         self._open: dict[Sink, asyncio.Task[object] | None] = {}
         self._idle: asyncio.Event | None = None  # once somebody waits for it
 
@@ -112,7 +113,7 @@ class EdgeHandler:
         """Serve one request, whatever becomes of it."""
         sink = Sink(request, os.urandom(16).hex(), keep_alive=not self._draining)
         body = StreamedBody(request, lambda: sink.started, self._upload_grace)
-        self._open[sink] = asyncio.current_task()
+        self._open[sink] = asyncio.current_task(self._loop)
         try:
             if not request.has_body or body.complete:
                 await self._serve(request, body, sink)

@@ -25,7 +25,6 @@ from gateway.edge.head import (
 from gateway.edge.heartbeat import COMMENT, Heartbeat
 from gateway.edge.sent import LINGER_SECONDS, reset_on_close
 from gateway.edge.sse import EventBoundary
-from gateway.messages import Account
 from gateway.tls.transport import TlsTransport
 from gateway.writing import half_close, write_parts
 from protocol.headers import content_length
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
     from gateway.edge.client_request import ClientRequest
     from gateway.edge.compression import Gzip
+    from gateway.messages import Served
     from protocol.headers import HeaderList
 
 WRITE_HIGH_WATER = 128 * 1024
@@ -73,7 +73,7 @@ class Sink:
         keep_alive: whether another request may follow on this connection.
         body_bytes: body bytes handed to the transport.
         outcome: how it ended.
-        account: of the exchange that it answers.
+        exchange: that it answers.
         compress: whether the body may be compressed.
         rewrite: what the route does to the headers of a response, ours included; None for nothing.
         tell_events: whether the reader of an event stream is told when it breaks off.
@@ -102,7 +102,7 @@ class Sink:
         self._gzip: Gzip | None = None
         self._frame: Callable[[Sink, Sequence[bytes], int], Sequence[bytes]] = Sink._as_they_are
         self.rewrite: Callable[[HeaderList], HeaderList] | None = None
-        self.account = Account()
+        self.exchange: Served | None = None
         self.status: int | None = None
         self.body_bytes = 0
         self.outcome = Outcome.OPEN

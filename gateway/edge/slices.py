@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.edge.response import Sink
+    from gateway.messages import Served
     from protocol.headers import HeaderList
 
 SLICE = 32 * 1024
@@ -24,15 +25,20 @@ class SlicingSink:
     """The sink of a route that compresses, as `gateway.messages.ResponseSink`.
 
     What a slice leaves over waits here; so long the sink is `blocked`, and nothing of it is taken.
-
-    Attributes:
-        account: see `gateway.messages.ResponseSink`.
     """
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._waiting: deque[bytes] = deque()
-        self.account = sink.account
+
+    @property
+    def exchange(self) -> Served | None:
+        """Whom the access line is about."""
+        return self._sink.exchange
+
+    @exchange.setter
+    def exchange(self, exchange: Served | None) -> None:
+        self._sink.exchange = exchange
 
     def begin(self, status: int, headers: HeaderList, *, length: int | None) -> None:
         """Send the response head."""

@@ -127,7 +127,7 @@ class Driver:
         exchange = Exchange(exchange_id, route=route.label, method=request.method, now=monotonic())
         lane = self._lanes.get(route.label) or self._make_lane(route)
         self._active[exchange_id] = exchange
-        sink.account.exchange = exchange
+        sink.exchange = exchange
         try:
             body, whole, trial = await self._admit(exchange, request, lane)
             run = self._begin(exchange, request, sink, lane, trial, body if whole else None)
@@ -146,7 +146,7 @@ class Driver:
             exchange.close(monotonic())
             self._recent.append(exchange)
             seconds = (exchange.ended or exchange.started) - exchange.started
-            lane.telemetry.end(exchange.outcome, exchange.reason, seconds, exchange)
+            lane.telemetry.end(exchange.state.outcome, exchange.reason, seconds, exchange)
 
     async def _admit(
         self, exchange: Exchange, request: EdgeRequest, lane: Lane

@@ -130,6 +130,8 @@ class ExchangeRun:
     def on_data_frame(self) -> None:
         """A DATA frame came over a callback."""
         self._exchange.data_frames += 1
+        if self._forwarder is not None:
+            self._forwarder.readable()
 
     def on_readable(self) -> None:
         """Body bytes wait."""
@@ -140,7 +142,10 @@ class ExchangeRun:
         """The whole response is here."""
         self._lane.patience.end(self)
         self.happen(Event.ENDED)
-        self._begin_soon()
+        if self._forwarder is not None:
+            self._forwarder.readable()
+        else:
+            self._begin_soon()
 
     def on_failed(self, code: int, reason: str) -> None:
         """The stream can never end cleanly; what came before is still the client's."""
@@ -174,7 +179,7 @@ class ExchangeRun:
             For how many seconds the function had been told to stop.
         """
         self._returned = True
-        if self.over.is_set():
+        if self.over.happened:
             self._trial.over()
         return 0.0 if self._cancelled is None else monotonic() - self._cancelled
 
@@ -257,7 +262,7 @@ class ExchangeRun:
     def happen(self, event: Event, failure: GatewayError | None = None) -> None:
         """Let an event move the exchange."""
         seen = event if self._left is None else self._as_seen(event, self._left)
-        if self._exchange.on(seen, monotonic(), failure) and not self.over.is_set():
+        if self._exchange.on(seen, monotonic(), failure) and not self.over.happened:
             self.over.set()
             if event is not Event.FLUSHED:
                 self._cancel(event)

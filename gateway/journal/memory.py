@@ -68,15 +68,15 @@ class Reader(Protocol):
         ...
 
     def on_data_frame(self) -> None:
-        """A DATA frame brought new bytes over a callback."""
+        """A DATA frame came over a callback: its bytes wait in `MemoryJournal.read_body`."""
         ...
 
     def on_readable(self) -> None:
-        """Body bytes wait in `MemoryJournal.read_body`."""
+        """Body bytes wait that came in another way."""
         ...
 
     def on_ended(self) -> None:
-        """A valid END is held: everything is here, and the CRC matches."""
+        """A valid END is held: everything is here, and the CRC matches. Nothing further is readable."""
         ...
 
     def on_failed(self, code: int, reason: str) -> None:
@@ -186,12 +186,14 @@ class MemoryJournal:
         except StreamFailed as error:
             self._fail(error.reset_code, str(error))
             raise
-        if news is not None:
-            if isinstance(news, Data) and self._reader is not None:
+        if isinstance(news, Data):
+            if self._reader is not None:
+                self._keep(news.data)
                 self._reader.on_data_frame()
-            self._append(news)
             if self._stream.at_limit:  # now some credit may be worth a frame that was not before
                 self._tell_writer()
+        elif news is not None:
+            self._append(news)
         elif self._kept:
             self._count_upload()
         if self._upload_room is not None:
@@ -346,12 +348,7 @@ class MemoryJournal:
             return
         match news:
             case Data():
-                self._body.append(news.data)
-                if len(self._body) > PIECES_MAX:
-                    self._body = _joined(self._body)
-                size = len(news.data)
-                self._held += size
-                self.budget.held += size
+                self._keep(news.data)
                 reader.on_readable()
             case Head():
                 self.head = news
@@ -359,9 +356,16 @@ class MemoryJournal:
             case End():
                 self.ended = True
                 reader.on_ended()
-                reader.on_readable()
             case Reset():
                 reader.on_failed(news.code, news.message)
+
+    def _keep(self, data: bytes) -> None:
+        self._body.append(data)
+        if len(self._body) > PIECES_MAX:
+            self._body = _joined(self._body)
+        size = len(data)
+        self._held += size
+        self.budget.held += size
 
     def _drop_body(self) -> None:
         self._body = []

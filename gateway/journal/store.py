@@ -7,7 +7,9 @@ the client left). What remains of a journal after `bury`, its tombstone, answers
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.journal.budget import MemoryBudget
 
@@ -22,7 +24,7 @@ TOMBSTONE_SECONDS = (
 TOMBSTONES_MAX = 10_000  # 0.6 KiB each, 6 MiB in all; the oldest go first
 
 
-class Buried(NamedTuple):
+class Buried(msgspec.Struct, frozen=True):
     """What answers whoever comes back for an exchange that is over.
 
     Attributes:
