@@ -58,6 +58,12 @@ class CallbackConnection(QuietConnection):
         assert isinstance(self._manager, CallbackServer)  # noqa: S101 - it made this
         return self._manager.crowd
 
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if transport.is_closing() and self._task_handler is not None:
+            self._task_handler.cancel()  # there was no room: by the time it began, nothing would be there
+
     def pass_on(self, transport: asyncio.Transport, heir: WebSocket) -> None:
         """Let another have the connection, from behind the request on; nothing of it is kept here.
 
