@@ -63,9 +63,21 @@ class QuietConnection(web.RequestHandler):
             exc.__traceback__ = None
         super().connection_lost(exc)
 
+    def idle_since(self) -> float | None:
+        """When the last answer was given, if the kernel has all of it and no other request came (see `gateway.crowds`).
+
+        A head that is not whole is none: it may be dribbling.
+        """
+        waits = self._waiter is not None and not self._waiter.done()
+        if not waits or self.transport is None or self.transport.get_write_buffer_size():
+            return None
+        return self._next_keepalive_close_time - self.keepalive_timeout
+
     def give_way(self) -> None:
-        """End at once (see `gateway.crowds`)."""
-        if self.transport is not None:
+        """End at once (see `gateway.crowds`): by a clean close, unless something is still to be written."""
+        if self.idle_since() is not None:
+            self.force_close()
+        elif self.transport is not None:
             self.transport.abort()
 
     @override

@@ -141,6 +141,9 @@ class WebSocket(FrameReader):
 
     # ------------------------------------------------------------ the end
 
+    def idle_since(self) -> None:
+        """Never: a parked one is kept for what comes (see `gateway.crowds`)."""
+
     def give_way(self) -> None:
         """End at once (see `gateway.crowds`)."""
         self._transport.abort()

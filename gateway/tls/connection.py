@@ -74,6 +74,9 @@ class TlsConnection(TlsLayer):
         if self._inner is not None:
             self._inner.connection_lost(exc)
 
+    def idle_since(self) -> None:
+        """Never: it is a stranger (see `gateway.crowds`) as long as it counts."""
+
     def give_way(self) -> None:
         """Break off the handshake."""
         self._done_shaking()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from gateway import crowds
 from gateway.admin import server as admin
 from gateway.callback import connections as callbacks
 from gateway.config import CONNECTIONS, MEMORY_BUDGET
@@ -67,6 +68,7 @@ LIMITS = (
     Limit("edge, callback", "a TLS handshake", _seconds(tls.HANDSHAKE_SECONDS), "a_handshake_that_is_not_finished_is_cut", TLS_TESTS),
     Limit("edge, callback", "TLS handshakes under way", f"{handshakes.HANDSHAKES_MAX:,}; then the oldest is cut", "silent_handshakes_keep_nobody_out", CROWDS),
     Limit("edge, callback", "connections without a request, where there is no room", "the oldest is cut", "who_sends_no_request_keeps_nobody_out", CROWDS),
+    Limit("edge", "connections kept alive and idle, where there is no room", f"{_seconds(crowds.SILENT_SECONDS)}, then the longest idle is closed", "who_idles_for_longest_gives_way_and_reads_a_clean_end", "tests/gateway/listeners/test_idlers.py"),
     Limit("callback", "connections that were refused, where there is no room", "the oldest is cut", "who_is_refused_keeps_no_function_out", CROWDS),
     Limit("callback", "connections", f"twice the edge's, {callbacks.PARKED_MAX:,} and {callbacks.UNATTACHED_MAX:,}", "the_callback_listener_holds_so_many_and_no_more", CROWDS),
     Limit("callback", "a connection without a request head", f"{_seconds(TIMES.request_head)} (setting)", "the_callback_listener_is_left_by_who_says_nothing", CROWDS),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
@@ -20,6 +20,7 @@ from protocol.limits import ATTACH_PATH
 from tests.gateway.callback.door import door
 from tests.gateway.edge.serving import Client, connect, edge, get, over_tls, sized
 from tests.gateway.exchange.asking import eventually
+from tests.gateway.listeners.guests import KEPT, Silent, answered
 from tests.patience import PATIENCE
 from tests.settling import settle
 
@@ -27,49 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from tests.gateway.callback.door import Door
-
-KEPT = get("/", "Connection: keep-alive")
-
-
-async def answered(client: Client) -> bool:
-    """Whether a request on this connection is answered, not reset."""
-    client.send(KEPT)
-    try:
-        head = await client.head()
-        return b" 200 " in head and await client.exactly(2) == b"ok"
-    except (ConnectionError, asyncio.IncompleteReadError):
-        return False
-
-
-class Silent:
-    """Connections that send nothing, or no more than a part of a head; they leave with the context."""
-
-    def __init__(self, port: int, crowd: Crowd, says: bytes = b"") -> None:
-        self._port = port
-        self._says = says
-        self._crowd = crowd
-        self._open: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        for _, writer in self._open:
-            writer.transport.abort()
-
-    async def come(self, count: int) -> None:
-        """Have so many more, one after the other."""
-        for _ in range(count):
-            before = len(self._crowd)
-            self._open.append(await asyncio.open_connection("127.0.0.1", self._port))
-            self._open[-1][1].write(self._says)
-            await eventually(lambda before=before: len(self._crowd) == before + 1)
-
-    async def cut(self) -> list[bool]:
-        """Which of them were cut, oldest first."""
-        await settle()
-        return [reader.at_eof() for reader, _ in self._open]
-
 
 # ---------------------------------------------------------------- the edge
 
@@ -124,7 +82,7 @@ async def test_who_sends_no_request_keeps_nobody_out(
                     ) as late:  # all that are here have asked for something
                         assert not await answered(late)
                     assert await answered(known) and await answered(one)
-    assert caplog.text.count("3 connections are open; the oldest that sent no request yet go") == 1
+    assert caplog.text.count("3 connections are open; those that were silent for longest go") == 1
 
 
 @pytest.mark.fault(32)
@@ -280,7 +238,10 @@ def tls() -> Iterator[None]:
 @pytest.mark.usefixtures("tls")
 @pytest.mark.parametrize(
     ("room", "told"),
-    [("handshakes", "TLS handshakes are under way"), ("connections", "connections are open")],
+    [
+        ("handshakes", "TLS handshakes are under way; the oldest go"),
+        ("connections", "connections are open; those that were silent for longest go"),
+    ],
 )
 async def test_silent_handshakes_keep_nobody_out(
     room: str, told: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -297,7 +258,7 @@ async def test_silent_handshakes_keep_nobody_out(
                 # Who has shaken hands holds a connection, and no handshake.
                 assert cut == [True, room == "connections", False]
         await eventually(lambda: len(crowd) == 0)
-    assert caplog.text.count(f"edge listener: 3 {told}; the oldest") == 1
+    assert caplog.text.count(f"edge listener: 3 {told}") == 1
 
 
 @pytest.mark.usefixtures("tls")
