@@ -17,6 +17,8 @@ from typing_extensions import override
 from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, Protocol, Side
 
+from protocol.errors import CloseCode
+
 try:
     from websockets.speedups import apply_mask
 except ImportError:  # installed without its extension
@@ -24,6 +26,10 @@ except ImportError:  # installed without its extension
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+OTHERS_MAX = 1000
+"""Frames in one read that are no whole message: each takes 10 us, a message of a few bytes 2. Functions send one,
+for their Close, and who sends messages in pieces of 256 bytes no more; but 256 KiB hold 43,690 empty PINGs."""
 
 _WHOLE_BINARY = 0x82
 """FIN, and the opcode of a binary message."""
@@ -64,6 +70,10 @@ class FrameReader(asyncio.Protocol):
     def _refuse_text(self) -> None:
         """A text message came."""
 
+    @abstractmethod
+    def _refuse_flood(self) -> None:
+        """More than `OTHERS_MAX` frames came at once; nothing of what follows is read."""
+
     # ------------------------------------------------------------ whole messages
 
     @override
@@ -74,6 +84,7 @@ class FrameReader(asyncio.Protocol):
         elif self._begun:
             data, self._begun = bytes(self._begun) + data, b""
         end = len(data)
+        others = 0
         while at < end:
             start = at + 2 + _MASK
             if start <= end and data[at] == _WHOLE_BINARY and not self._theirs:
@@ -87,6 +98,10 @@ class FrameReader(asyncio.Protocol):
                     at = start + size
                     self._take(apply_mask(data[start:at], data[start - _MASK : start]))
                     continue
+            others += 1
+            if others > OTHERS_MAX:
+                self._stop_reading()
+                return
             at = self._begin(data, at)
 
     # ------------------------------------------------------------ whatever else comes
@@ -126,6 +141,13 @@ class FrameReader(asyncio.Protocol):
             whole, self._begun = self._begun, b""
             self._take(_payload(memoryview(whole)))
         return len(part)
+
+    def _stop_reading(self) -> None:
+        library = self._get_library()
+        library.fail(CloseCode.TOO_FAST)
+        self._left = sys.maxsize
+        self._answer(library)
+        self._refuse_flood()
 
     def _let_library_read(self, part: memoryview) -> None:
         library = self._get_library()

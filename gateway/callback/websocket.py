@@ -15,7 +15,7 @@ from typing_extensions import override
 from websockets.protocol import OPEN, SEND_EOF
 
 from gateway.callback.framing import framed
-from gateway.callback.reading import FrameReader
+from gateway.callback.reading import OTHERS_MAX, FrameReader
 from gateway.writing import half_close, write_parts
 from protocol.codec import encode_parts
 from protocol.errors import CloseCode, RemoteProtocolError
@@ -160,6 +160,11 @@ class WebSocket(FrameReader):
     def _refuse_text(self) -> None:
         error = RemoteProtocolError("a text message", close_code=CloseCode.UNSUPPORTED_DATA)
         self._owner.rule_broken(error)
+
+    @override
+    def _refuse_flood(self) -> None:
+        flood = f"more than {OTHERS_MAX} frames at once that are no whole message"
+        self._owner.rule_broken(RemoteProtocolError(flood, close_code=CloseCode.TOO_FAST))
 
     @override
     def _answer(self, library: Library) -> None:

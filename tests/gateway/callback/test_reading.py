@@ -11,7 +11,8 @@ from typing_extensions import override
 from websockets.frames import Frame
 from websockets.protocol import OPEN, Protocol, Side
 
-from gateway.callback.reading import FrameReader
+from gateway.callback.reading import OTHERS_MAX, FrameReader
+from protocol.errors import CloseCode
 from tests.gateway.callback.frames import BINARY, CLOSE, CONT, FIN, PING, PONG, TEXT, frame
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Reader(FrameReader):
         super().__init__(limit)
         self.messages: list[bytes] = []
         self.said: list[bytes] = []
-        self.texts = 0
+        self.texts = self.floods = 0
         self._take = self.messages.append
 
     @override
@@ -37,6 +38,10 @@ class Reader(FrameReader):
     @override
     def _refuse_text(self) -> None:
         self.texts += 1
+
+    @override
+    def _refuse_flood(self) -> None:
+        self.floods += 1
 
     def read(self, pieces: Iterable[bytes]) -> Reader:
         for piece in pieces:
@@ -195,6 +200,28 @@ def test_what_follows_a_broken_frame_is_not_looked_at(monkeypatch: pytest.Monkey
 def test_a_text_message_is_told_of() -> None:
     reader = Reader().read([frame(FIN | BINARY, b"first") + frame(FIN | TEXT, b"hello")])
     assert (reader.messages, reader.texts) == ([b"first"], 1)
+
+
+FLOODS = {
+    "pings": (b"", frame(FIN | PING)),
+    "pongs": (b"", frame(FIN | PONG, b"x")),
+    "empty pieces": (frame(BINARY), frame(CONT)),
+    "lengths in more bytes than they need": (b"", frame(FIN | BINARY, b"x", long=2)),
+}
+
+
+@pytest.mark.parametrize(("first", "one"), FLOODS.values(), ids=FLOODS)
+def test_a_read_full_of_frames_that_are_no_whole_message_is_not_read_to_its_end(
+    first: bytes, one: bytes
+) -> None:
+    reader = Reader().read([first, one * OTHERS_MAX, frame(FIN | PONG)])
+    assert (reader.floods, reader._left) == (0, 0)
+    answered = len(reader.said)
+    reader.read([one * (OTHERS_MAX + 1), one * OTHERS_MAX, bytes(1 << 16)])
+    assert reader.floods == 1
+    assert reader.said[-2:] == [bytes((FIN | CLOSE, 2)) + CloseCode.TOO_FAST.to_bytes(2), b""]
+    assert len(reader.said) - answered <= OTHERS_MAX + 2
+    assert not reader._begun
 
 
 def test_control_frames_and_fragments_leave_the_short_way_open() -> None:
