@@ -22,7 +22,10 @@ class AppResponse:
     """One response of an application, on its way into an outlet.
 
     Attributes:
+        started: the head was given.
+        bodiless: by HTTP's rules no body follows; what the application sends of it is dropped.
         complete: the application has said all.
+        opened: dialling was begun for it. What has ended until then returns with the receipt, if it fits.
     """
 
     def __init__(self, outlet: Outlet, method: str) -> None:
@@ -32,27 +35,11 @@ class AppResponse:
             outlet: where it goes.
             method: of the request, upper case.
         """
-        self.complete = False
+        self.started = self.bodiless = self.complete = self.opened = False
         self._outlet = outlet
         self._method = method
         self._length: int | None = None
         self._taken = 0
-        self._bodiless = False
-
-    @property
-    def started(self) -> bool:
-        """Whether the head was given."""
-        return self._outlet.started
-
-    @property
-    def bodiless(self) -> bool:
-        """Whether by HTTP's rules no body follows; what the application sends of it is dropped."""
-        return self._bodiless
-
-    @property
-    def all_here(self) -> bool:
-        """Whether as much of the body was taken as its head promised."""
-        return self._length is not None and self._taken >= self._length
 
     def announce(self, status: int, headers: HeaderList) -> None:
         """Tell what head will come. Dialling begins when its body may be long, or long in coming.
@@ -60,10 +47,16 @@ class AppResponse:
         Raises:
             protocol.headers.HeadError: the Content-Length is not valid.
         """
-        self._bodiless = self._method == "HEAD" or status in BODILESS
-        self._length = content_length(headers)
-        if not self._bodiless and (self._length is None or self._length > INLINE_ANSWER_MAX):
+        self.bodiless = self._method == "HEAD" or status in BODILESS
+        self._length = length = content_length(headers)
+        if not self.bodiless and (length is None or length > INLINE_ANSWER_MAX):
+            self.open()
+
+    def open(self) -> None:
+        """Begin to dial: this response is streamed. Harmless when done before."""
+        if not self.opened:
             self._outlet.open()
+            self.opened = True
 
     def start(self, status: int, headers: HeaderList) -> None:
         """Give the head.
@@ -73,6 +66,7 @@ class AppResponse:
             StreamClosed: nobody takes the response any more.
         """
         self._outlet.start(status, headers)
+        self.started = True
 
     def take(self, piece: bytes, *, more: bool) -> bytes:
         """Return what of a piece of the body is to be written, now that all is open that it needs.
@@ -81,11 +75,12 @@ class AppResponse:
             piece: as the application sent it.
             more: whether another one may follow. What fits the receipt then waits for nothing.
         """
-        self._taken += len(piece)
-        waits = more and not self.all_here
-        if waits or (self._taken > INLINE_ANSWER_MAX and not self._bodiless):
-            self._outlet.open()
-        return b"" if self._bodiless else piece
+        if not self.opened:
+            self._taken += len(piece)
+            waits = more and (self._length is None or self._taken < self._length)
+            if waits or (self._taken > INLINE_ANSWER_MAX and not self.bodiless):
+                self.open()
+        return b"" if self.bodiless else piece
 
     def end(self) -> None:
         """Say that the body is complete."""
@@ -98,7 +93,7 @@ class AppResponse:
         Raises:
             StreamClosed: nobody takes the response any more.
         """
-        self._outlet.start(500, _FAILURE_HEAD)
+        self.start(500, _FAILURE_HEAD)
         if self._method != "HEAD":
             self._outlet.write(_FAILURE)
         self.end()
@@ -106,4 +101,4 @@ class AppResponse:
 
 def header_list(pairs: Iterable[tuple[bytes, bytes]]) -> HeaderList:
     """Return header pairs with names in lower case; values keep their bytes."""
-    return tuple((bytes(name).lower(), bytes(value)) for name, value in pairs)
+    return tuple([(bytes(name).lower(), bytes(value)) for name, value in pairs])

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from lambda_client.lifespan import Application, Mode
     from lambda_client.request import RequestBody
     from lambda_client.response import Outlet
-    from protocol.headers import HeaderList
 
     Message = dict[str, Any]
 
@@ -37,6 +36,8 @@ RETURN_PATIENCE = 0.002
 """Seconds that an application may take to return once it has said all. A small answer waits for that,
 since it is cheapest as the return value; one with a background task behind it goes ahead. Unwinding
 through middleware and dependencies takes less, and nobody sees 2 ms."""
+
+_START, _BODY = "http.response.start", "http.response.body"
 
 _SPEC = {"version": "3.0", "spec_version": "2.4"}  # 2.4: `send` raises OSError once nobody listens
 
@@ -186,40 +187,32 @@ class _Cycle:
         return {"body": chunk, "more_body": more}
 
     async def _send(self, message: Message) -> None:
-        kind, started = message["type"], self._response.started
-        if self._response.complete:
+        kind, response = message["type"], self._response
+        if response.complete:
             raise RuntimeError(f"{kind!r} after the response was complete")
-        if kind not in ("http.response.start", "http.response.body") or (
-            started != kind.endswith("body")
-        ):
+        if kind != (_BODY if response.started else _START):
             raise RuntimeError(f"{kind!r} is not what comes next in a response")
         try:
-            if not started:
-                self._start(message["status"], header_list(message.get("headers", ())))
-            else:
-                await self._send_body(
-                    bytes(message.get("body", b"")), more=message.get("more_body", False)
-                )
+            if kind == _START:
+                headers = header_list(message.get("headers", ()))
+                response.start(message["status"], headers)
+                response.announce(message["status"], headers)
+                return
+            more = message.get("more_body", False)
+            piece = response.take(bytes(message.get("body", b"")), more=more)
+            if piece:
+                await self._outlet.write_async(piece)
+            elif more:
+                self._outlet.flush()
+            if not more:
+                response.end()
+                self._over.set()
+            if not response.opened:
+                self._later(RETURN_PATIENCE, response.open)
         except StreamClosed as error:
             self._lose(error)
             # The session keeps it, and with its traceback every frame above, whose generators would stay open.
             raise ClientDisconnected(str(error)) from error.with_traceback(None)
-
-    def _start(self, status: int, headers: HeaderList) -> None:
-        self._response.start(status, headers)
-        self._response.announce(status, headers)
-
-    async def _send_body(self, body: bytes, *, more: bool) -> None:
-        piece = self._response.take(body, more=more)
-        if piece:
-            await self._outlet.write_async(piece)
-        elif more:
-            self._outlet.flush()
-        if not more:
-            self._response.end()
-            self._over.set()
-        if not more or self._response.all_here:
-            self._later(RETURN_PATIENCE, self._outlet.open)
 
 
 async def _close_generators() -> None:

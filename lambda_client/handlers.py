@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from contextlib import asynccontextmanager
-from types import GeneratorType
+from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from lambda_client import result
@@ -137,7 +136,16 @@ async def _write_async(
     stream: AsyncResponseStream, chunks: AsyncIterable[Any], head: Mapping[str, Any] | None
 ) -> None:
     """As `_write`, for an async iterable."""
-    async with _closing(chunks), _closing(aiter(chunks)) as items:
+    try:
+        await _write_items(stream, aiter(chunks), head)
+    finally:
+        await _close(chunks)
+
+
+async def _write_items(
+    stream: AsyncResponseStream, items: AsyncIterator[Any], head: Mapping[str, Any] | None
+) -> None:
+    try:
         if head is not None:
             stream.send_head(head)
         async for chunk in items:
@@ -145,15 +153,15 @@ async def _write_async(
                 stream.send_head(chunk)
             else:
                 await stream.write(chunk)
-        await stream.end()
-
-
-@asynccontextmanager
-async def _closing(chunks: Any) -> AsyncIterator[Any]:
-    """Close an async iterable, or the iterator made of it: neither may outlive the invocation."""
-    try:
-        yield chunks
+        stream.ensure_head()
+        if not isinstance(items, AsyncGeneratorType):
+            await stream.end()
     finally:
-        close = getattr(chunks, "aclose", None)
-        if close is not None:
-            await close()
+        await _close(items)
+
+
+async def _close(chunks: Any) -> None:
+    """Close an async iterable, or the iterator made of it: neither may outlive the invocation."""
+    close = getattr(chunks, "aclose", None)
+    if close is not None:
+        await close()

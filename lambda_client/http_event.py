@@ -6,7 +6,9 @@ integrations for HTTP APIs" (2.0, 1.0), "Lambda functions as targets for Applica
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes, urlencode
 
@@ -22,12 +24,18 @@ _PATH_SAFE = "/-._~!$&'()*+,;=:@%"
 """What stands in a path for itself (RFC 3986 section 3.3), and the mark of what is encoded already:
 API Gateway gives some paths decoded."""
 
+_PLAIN_PATH = re.compile(b"[A-Za-z0-9%b]*" % re.escape(_PATH_SAFE.rstrip("%").encode()))
+"""A path that stands for itself, as nearly all do."""
+
+NAMES_KEPT = 128
+"""So many names of headers are made bytes only once: every request brings the same."""
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HttpRequest:
-    """One request's head.
+    """One request's head; not changed once made (see `protocol.frames`).
 
     Attributes:
         method: upper case.
@@ -75,7 +83,9 @@ class HttpRequest:
 
 def _payload_2(event: Mapping[str, Any], http: Mapping[str, Any]) -> HttpRequest:
     headers = event.get("headers") or {}
-    pairs = [(_bytes(name).lower(), _bytes(value)) for name, value in headers.items()]
+    pairs = [
+        (_name(name), str(value).encode("utf-8", "replace")) for name, value in headers.items()
+    ]
     cookies = event.get("cookies") or []
     if cookies and not any(name == b"cookie" for name, _ in pairs):
         pairs.append((b"cookie", "; ".join(cookies).encode()))
@@ -93,7 +103,7 @@ def _payload_1(event: Mapping[str, Any], context: Mapping[str, Any]) -> HttpRequ
         name: [value] for name, value in (event.get("headers") or {}).items()
     }
     pairs = [
-        (_bytes(name).lower(), _bytes(value))
+        (_name(name), str(value).encode("utf-8", "replace"))
         for name, values in several.items()
         for value in values
     ]
@@ -134,25 +144,29 @@ def _request(
     headers: tuple[tuple[bytes, bytes], ...],
     stage: str | None = None,
 ) -> HttpRequest:
-    raw_path = quote(raw_path, safe=_PATH_SAFE).encode()
-    path = unquote_to_bytes(raw_path)
-    prefix = f"/{stage}".encode()
-    staged = stage not in (None, DEFAULT_STAGE) and (path + b"/").startswith(prefix + b"/")
+    path = raw_path
+    if not _PLAIN_PATH.fullmatch(raw_path):
+        raw_path = quote(raw_path, safe=_PATH_SAFE).encode()
+        path = unquote_to_bytes(raw_path)
+    prefix = b"" if stage in (None, DEFAULT_STAGE) else f"/{stage}".encode()
     named = dict(reversed(headers))  # of repeats the first one counts
-    forwarded_for = named.get(b"x-forwarded-for", b"").split(b",")[0].strip().decode("latin-1")
     scheme = named.get(b"x-forwarded-proto", b"https").decode("latin-1")
     return HttpRequest(
         method=http.get("method", "GET").upper(),
         raw_path=raw_path,
         path=path,
-        root_path=prefix if staged else b"",
+        root_path=prefix if (path + b"/").startswith(prefix + b"/") else b"",
         query=query,
         headers=headers,
         version=_VERSIONS.get(http.get("protocol") or "", "1.1"),
         scheme=scheme,
-        client=http.get("sourceIp") or forwarded_for or None,
+        client=http.get("sourceIp") or _forwarded_for(named) or None,
         server=_server(named, scheme),
     )
+
+
+def _forwarded_for(headers: Mapping[bytes, bytes]) -> str:
+    return headers.get(b"x-forwarded-for", b"").split(b",")[0].strip().decode("latin-1")
 
 
 def _server(headers: Mapping[bytes, bytes], scheme: str) -> tuple[str, int]:
@@ -162,6 +176,11 @@ def _server(headers: Mapping[bytes, bytes], scheme: str) -> tuple[str, int]:
         return name, int(port)
     told = headers.get(b"x-forwarded-port", b"").decode("latin-1")
     return host, int(told) if told.isdecimal() else DEFAULT_PORTS.get(scheme, 80)
+
+
+@lru_cache(maxsize=NAMES_KEPT)
+def _name(text: Any) -> bytes:
+    return _bytes(text).lower()
 
 
 def _bytes(text: Any) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 ENDING_SECONDS = 0.5
 """So long user code that was broken off from outside may take for its `finally`; then it stays where it is."""
 
-_loop: tuple[int, asyncio.AbstractEventLoop] | None = None
+_loop: asyncio.AbstractEventLoop | None = None
+_of_parents: list[asyncio.AbstractEventLoop] = []
+"""Those of the processes that this one is a fork of. They are kept: a loop that is freed is closed, and would take
+its bell out of the epoll set that both processes share."""
 
 
 def run_async(value: Awaitable[Any], watch: Callable[[Callable[[], None] | None], None]) -> Any:
@@ -27,7 +31,7 @@ def run_async(value: Awaitable[Any], watch: Callable[[Callable[[], None] | None]
         watch: told how to cancel it from another thread, and with None that it is over.
     """
     loop = main_loop()
-    task = loop.create_task(_await(value))
+    task = loop.create_task(value if type(value) is CoroutineType else _await(value))
 
     def cancel() -> None:
         loop.call_soon_threadsafe(task.cancel)
@@ -37,9 +41,8 @@ def run_async(value: Awaitable[Any], watch: Callable[[Callable[[], None] | None]
         return loop.run_until_complete(task)
     finally:
         watch(None)
-        if (
-            not task.done()
-        ):  # an exception came to the loop itself; the next invocation must not run this one on
+        # An exception came to the loop itself? The next invocation must not run this one on.
+        if not task.done():
             task.cancel()
             loop.run_until_complete(asyncio.wait({task}, timeout=ENDING_SECONDS))
 
@@ -51,6 +54,16 @@ async def _await(value: Awaitable[Any]) -> Any:
 def main_loop() -> asyncio.AbstractEventLoop:
     """Return the loop, made on first use and again after a fork."""
     global _loop  # noqa: PLW0603 - one per process is the point
-    if _loop is None or _loop[0] != os.getpid() or _loop[1].is_closed():
-        _loop = os.getpid(), asyncio.new_event_loop()
-    return _loop[1]
+    if _loop is None or _loop.is_closed():
+        _loop = asyncio.new_event_loop()
+    return _loop
+
+
+def _after_fork() -> None:
+    global _loop  # noqa: PLW0603 - as above
+    if _loop is not None:
+        _of_parents.append(_loop)
+        _loop = None
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import logging
 import sys
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lambda_client.app_response import AppResponse, header_list
 from lambda_client.entry import answer, entry_point
 from lambda_client.errors import StreamClosed
-from lambda_client.http_event import HttpRequest
+from lambda_client.http_event import NAMES_KEPT, HttpRequest
 from lambda_client.request import request_body
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class _Cycle:
             raise exc_info[1].with_traceback(exc_info[2])
         if exc_info is None and self._head is not None:
             raise AssertionError("start_response was called twice, without exc_info")
-        pairs = ((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers)
+        pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         self._head = int(status[:3]), header_list(pairs)
         self._response.announce(*self._head)
         return self._write
@@ -114,7 +115,8 @@ class _Cycle:
             raise AssertionError("a body before start_response")
         if not piece:
             return
-        self._send_head()
+        if not self._response.started:
+            self._send_head()
         piece = self._response.take(piece, more=more and not self._response.bodiless)
         if piece:
             self._outlet.write(piece)
@@ -175,19 +177,21 @@ def _environ(request: HttpRequest, body: RequestBody) -> dict[str, Any]:
     }
     if request.client is not None:
         environ["REMOTE_ADDR"] = request.client
-    for key, value in request.headers:
-        _add_header(environ, key.decode("latin-1"), value.decode("latin-1"))
+    for header, value in request.headers:
+        if key := _variable(header):
+            text = value.decode("latin-1")
+            if key in environ:
+                text = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{text}"
+            environ[key] = text
     if body.length:
         environ["CONTENT_LENGTH"] = str(body.length)  # a client that sent chunks named none
     return environ
 
 
-def _add_header(environ: dict[str, Any], name: str, value: str) -> None:
-    if "_" in name:  # indistinguishable from a dash: a way to forge headers (as nginx drops them)
-        return
-    key = name.upper().replace("-", "_")
-    if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        key = f"HTTP_{key}"
-    if key in environ:
-        value = f"{environ[key]}{'; ' if name == 'cookie' else ','}{value}"
-    environ[key] = value
+@lru_cache(maxsize=NAMES_KEPT)
+def _variable(header: bytes) -> str | None:
+    # An underscore is indistinguishable from a dash: a way to forge headers (as nginx drops them).
+    if b"_" in header:
+        return None
+    key = header.decode("latin-1").upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 import socket
 import threading
@@ -12,6 +14,7 @@ import pytest
 
 from lambda_client import StreamClosed, loop, streamify_response
 from lambda_client.dial import Dial
+from lambda_client.main_loop import main_loop
 from protocol.limits import Limits
 from tests.lambda_client.gateway import eventually
 from tests.lambda_client.handlers import call, warm
@@ -96,6 +99,29 @@ def test_a_fork_in_a_handler_disturbs_no_stream(
     assert receipt.status == "end"
     assert exchange.body == b"before and after"
     assert len(gateway.requests) == 1
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # raised, it would keep it open
+def test_a_childs_loop_takes_no_bell_from_its_parents() -> None:
+    """Both processes share one epoll set, out of which a loop that is closed takes its bell."""
+
+    async def ring() -> bool:
+        running, rung = asyncio.get_running_loop(), asyncio.Event()
+        threading.Timer(0.01, lambda: running.call_soon_threadsafe(rung.set)).start()
+        before = running.time()
+        await asyncio.wait({asyncio.ensure_future(rung.wait())}, timeout=PATIENCE)
+        return (
+            running.time() - before < PATIENCE
+        )  # a dead bell is found when the loop wakes by itself
+
+    main_loop().run_until_complete(asyncio.sleep(0))
+    pid = os.fork()
+    if not pid:
+        main_loop().run_until_complete(asyncio.sleep(0))
+        gc.collect()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert main_loop().run_until_complete(ring())
 
 
 def sockets() -> set[int]:
