@@ -43,6 +43,9 @@ HIGH_WATER = 256 * 1024
 """Bytes waiting in the transport beyond which chunks wait, and are joined, in the stream instead.
 Four full DATA frames keep the kernel busy while the loop does something else."""
 
+LEFT_OVER_READS = 3
+"""What a stream may have left unread is an answer or two: whoever says more between two streams is not heard out."""
+
 CLOSE_SECONDS = 1.0
 """How long the last bytes of a closed connection may wait for a peer that takes none."""
 
@@ -165,9 +168,23 @@ class Connection:
         A thawed environment asks this before the loop has had time to look at the socket.
         """
         transport = self._transport
-        if self.closed or self.state.goaway is not None or transport is None:
+        if self.closed or transport is None or not self.state.reusable:
             return False
         return not transport.readable()
+
+    def catch_up(self) -> bool:
+        """Read what came while it was parked, the END_ACK of a stream that did not wait for it say.
+
+        Returns:
+            Whether another stream may begin.
+        """
+        for _ in range(LEFT_OVER_READS):
+            if self.untouched():
+                return True
+            if self.closed or self._transport is None:
+                break
+            self._transport.read()
+        return False
 
     # ------------------------------------------------------------ what the transport calls
 

@@ -57,8 +57,8 @@ class _Parked(NamedTuple):
 class Io:
     """Where jobs run and connections live; what one invocation leaves there for the next.
 
-    Everything but `give`, `hurry`, `wake`, `linger`, `block`, `nudge`, `attend`, `next_sid` and `take_parked` is called
-    by jobs only.
+    Everything but `give`, `hurry`, `wake`, `linger`, `block`, `nudge`, `attend`, `alone`, `next_sid` and `take_parked` is
+    called by jobs only.
 
     Attributes:
         loop: what runs the jobs.
@@ -164,12 +164,19 @@ class Io:
         if replaced is not None:
             replaced.connection.abort()
 
-    def take_parked(self, urls: tuple[str, ...], idle: float) -> Connection | None:
+    def alone(self, job: Callable[[], bool]) -> bool | None:
+        """Do a job now, on this thread, and return what it says; None if it must not."""
+        return job()
+
+    def take_parked(
+        self, urls: tuple[str, ...], idle: float, *, within_turn: bool
+    ) -> Connection | None:
         """Return a connection that waits, if one may serve; it waits no more. Callable anywhere.
 
         Args:
             urls: the addresses of the gateway that is to be reached.
             idle: seconds after which something between may have forgotten a connection.
+            within_turn: who asks has the turn.
         """
         with self._lock:
             for url in urls:
@@ -179,23 +186,29 @@ class Io:
                 return None
         connection = parked.connection
         try:
-            good = self._is_good(parked, idle)
+            good = self._is_good(parked, idle, within_turn=within_turn)
         except BaseException:  # a signal's handler raised
             self.submit(connection.abort)
             raise
-        if not good:
+        if good is None:
+            with self._lock:
+                self._parked.setdefault(connection.url, parked)
+        elif not good:
             self.submit(connection.abort)
-            return None
-        return connection
+        return connection if good else None
 
-    def _is_good(self, parked: _Parked, idle: float) -> bool:
-        """Whether a connection that waited may serve."""
+    def _is_good(self, parked: _Parked, idle: float, *, within_turn: bool) -> bool | None:
+        """Whether a connection that waited may serve; None if that is not to be found out here."""
         connection = parked.connection
         # A frozen environment's clocks may disagree about how long it was: the longer one counts.
         waited = max(self._monotonic() - parked.monotonic, self._wall() - parked.wall)
         # Half of its time may have passed on the gateway's clock before the freeze ended.
         longest = min(idle, connection.state.limits.park_ttl_ms / 2000)
-        return waited <= longest and connection.untouched()
+        if waited > longest:
+            return False
+        if connection.untouched():
+            return True
+        return connection.catch_up() if within_turn else self.alone(connection.catch_up)
 
     def adopt(self, dial: Dial) -> None:
         """Care for a dial whose invocation was answered without it: the next one may need it."""
@@ -227,6 +240,7 @@ class IoThread(Io):
         self.linger = reactor.linger  # type: ignore[method-assign]
         self.nudge = reactor.nudge  # type: ignore[method-assign]
         self.attend = reactor.attend  # type: ignore[method-assign]
+        self.alone = reactor.alone  # type: ignore[method-assign]
         self.look_away = reactor.look_away  # type: ignore[method-assign]
         threading.Thread(target=reactor.run, name="dialback-io", daemon=True).start()
 

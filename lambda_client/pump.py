@@ -103,7 +103,10 @@ class Pump:
         deadline = None
         with session.lock:
             frames = session.frames_to_send(now, paused=paused)
-            over = session.stream.state is _DONE
+            over = session.stream.state is _DONE or (
+                session.user_done
+                and session.stream.part(frames, silently=connection.state.proven(now))
+            )
             # Nothing but a RESET may follow while the transport is full; its resume comes here again.
             if self._timed and not paused:
                 deadline = session.stream.next_deadline()
@@ -123,7 +126,9 @@ class Pump:
         """The stream is over on this connection: keep it for the next invocation."""
         connection = self._leaving = self.unbind()
         assert connection is not None  # noqa: S101 - a stream ends on a connection
-        connection.state.release(self._session.sid, self.clock.now())
+        connection.state.leave(
+            self._session.sid, self.clock.now(), answer_due=self._session.stream.answer_due
+        )
         if connection.state.goaway is None:
             self._io.park(connection, self._left)
         else:

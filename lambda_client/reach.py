@@ -54,7 +54,9 @@ class Reach:
     def begin(self) -> None:
         """Take what an earlier invocation left, or dial; a dial of its that still runs may win."""
         self._clock.set_once(self._on_impatience, self._capped(self._session.timing.patience))
-        parked = self._io.take_parked(self._session.envelope.urls, self._session.timing.idle)
+        parked = self._io.take_parked(
+            self._session.envelope.urls, self._session.timing.idle, within_turn=True
+        )
         if parked is not None:
             self._bind(parked, reused=True)
         else:

@@ -109,6 +109,16 @@ class Reactor:
         if self._jobs:
             self.wake()
 
+    def alone(self, job: Callable[[], bool]) -> bool | None:
+        """Do a job now, and what else was left, and return what it says; None if this thread may be interrupted."""
+        if self._may_be_interrupted():
+            return None
+        said: list[bool] = []
+        with self._turn:
+            self._jobs.appendleft(lambda: said.append(job()))
+            self._run_turn()
+        return any(said)
+
     def wake(self) -> None:
         """Have the thread do what was left."""
         if not self._bell_rung:

@@ -111,7 +111,7 @@ class Session(Shared):
                 if self.phase is not Phase.IDLE:
                     return
                 self.phase, ours = Phase.DIALLING, True
-            parked = io.take_parked(self.envelope.urls, self.timing.idle)
+            parked = io.take_parked(self.envelope.urls, self.timing.idle, within_turn=False)
             if parked is not None:
                 with self.lock:
                     # Attached here and now, so that the first write already counts as streamed.

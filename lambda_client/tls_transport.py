@@ -126,6 +126,10 @@ class TlsTransport:
         """See `Transport`."""
         return self._tcp.readable()
 
+    def read(self) -> None:
+        """See `Transport`."""
+        self._tcp.read()
+
     def close(self) -> None:
         """Say close_notify, and close once everything is sent."""
         if self._closed:

@@ -72,6 +72,10 @@ class Transport(Protocol):
         """Whether anything, even its end, waits to be read; True when it is closed. Callable on any thread."""
         ...
 
+    def read(self) -> None:
+        """Take what waits to be read."""
+        ...
+
     def close(self) -> None:
         """Close once the kernel has everything. What comes unread meanwhile has it reset what it has not sent."""
         ...
@@ -98,7 +102,7 @@ class TcpTransport:
 
     def start(self) -> None:
         """Tell the user that the connection is there, and read from now on."""
-        self._loop.add_reader(self._fd, self._on_readable)
+        self._loop.add_reader(self._fd, self.read)
         self._user.connection_made(self)
 
     # ------------------------------------------------------------ writing
@@ -184,7 +188,8 @@ class TcpTransport:
             return True
         return True
 
-    def _on_readable(self) -> None:
+    def read(self) -> None:
+        """Read what is there now."""
         try:
             data = self._sock.recv(READ_SIZE)
         except (BlockingIOError, InterruptedError):

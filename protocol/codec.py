@@ -179,7 +179,7 @@ FRAME_TABLE = (
     FrameType(2, "REJECT", _G, frames.Reject, (_positive, _uint, _optional(_uint), _message, _url)),
     FrameType(3, "HEAD", _F, frames.Head, (_positive, _uint, _pairs, _uint)),
     FrameType(4, "DATA", _BOTH, frames.Data, (_positive, _uint, _payload)),
-    FrameType(5, "END", _BOTH, frames.End, (_positive, _uint, _crc, _pairs)),
+    FrameType(5, "END", _BOTH, frames.End, (_positive, _uint, _crc, _pairs, _uint)),
     FrameType(6, "END_ACK", _BOTH, frames.EndAck, (_positive, _uint)),
     FrameType(7, "WINDOW", _BOTH, frames.Window, (_positive, _uint, _uint)),
     FrameType(8, "RESET", _F, frames.Reset, (_positive, _uint, _uint, _message)),

@@ -195,6 +195,31 @@ class FunctionConnection(Connection):
 
     _own_direction = Direction.FUNCTION_TO_GATEWAY
 
+    def __init__(self, limits: Limits, now: float) -> None:
+        super().__init__(limits, now)
+        self._answered = now
+        self._owed: int | None = None
+
+    def proven(self, now: float) -> bool:
+        """Whether the gateway said something lately: a stream would not yet ask for a sign of life."""
+        return now - self._answered < self.limits.ping_ms * _MS
+
+    def leave(self, sid: int, now: float, *, answer_due: bool) -> None:
+        """Park: the stream is over as far as this end is concerned.
+
+        Args:
+            sid: of the stream.
+            now: the time.
+            answer_due: an END_ACK will come, although the stream does not wait for it.
+        """
+        self._owed = sid if answer_due else None
+        self.release(sid, now)
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another stream may begin: nothing is owed to the last one, and no GOAWAY came."""
+        return self._owed is None and self.goaway is None
+
     def open_stream(self, sid: int, now: float) -> None:
         """Note that an ATTACH with this stream id is about to be sent.
 
@@ -217,9 +242,12 @@ class FunctionConnection(Connection):
         Raises:
             RemoteProtocolError: close the connection with its code.
         """
+        self._answered = now
         rest = self._receive_common(frame, now)
         if rest is None or isinstance(rest, Park):
             return None
+        if isinstance(rest, EndAck) and rest.sid == self._owed:
+            self._owed = None
         wanted = self._of_active(rest)
         if isinstance(wanted, Attached):
             self.limits = wanted.limits

@@ -35,6 +35,12 @@ class AttachedFlag(IntEnum):
     REQ_ENDED = 8
 
 
+class EndFlag(IntEnum):
+    """What the function says with the end of its response, one bit each."""
+
+    PARTING = 1
+
+
 class _Loggable:
     """A text for logs that shows the sizes of bytes and never a token."""
 
@@ -182,12 +188,14 @@ class End(_Loggable):
         final: length of the body in bytes.
         crc: CRC-32 (the one of zlib) of the whole body.
         trailers: ordered pairs; none are sent yet.
+        flags: `EndFlag`.
     """
 
     sid: int
     final: int
     crc: int
     trailers: HeaderList = ()
+    flags: int = 0
 
 
 @dataclass(slots=True)

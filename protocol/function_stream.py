@@ -36,16 +36,17 @@ from protocol.frames import (
     Data,
     End,
     EndAck,
+    EndFlag,
     Frame,
     Reject,
     Reset,
     StreamFrame,
     Window,
 )
-from protocol.limits import INLINE_ANSWER_MAX, RECEIPT_BODY_MAX, Limits, shorten
+from protocol.limits import INLINE_ANSWER_MAX, PARTING_MAX, RECEIPT_BODY_MAX, Limits, shorten
 from protocol.receipt import Receipt
 from protocol.response_source import ResponseSource
-from protocol.upload_reader import UploadReader
+from protocol.upload_reader import RequestHalf, UploadReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,7 +72,7 @@ class FunctionState(Enum):
 _DETACHED, _ATTACHING, _ATTACHED, _DONE = FunctionState
 
 
-class FunctionStream:
+class FunctionStream(RequestHalf):
     """The function's side of one exchange.
 
     Attributes:
@@ -79,6 +80,7 @@ class FunctionStream:
         limits: what holds on the connection; replaced by what ATTACHED says.
         head_committed: HEAD went to a connection, or is about to: no inline answer any more.
         end_acknowledged: the gateway holds the whole response.
+        answer_due: an END_ACK is on its way that this stream did not wait for.
         cancelled: the CANCEL that asked to stop; the shell stops the user's code and calls `reset`.
         rejected: the REJECT that answered the last ATTACH.
         dropped: frames of an older connection, ignored.
@@ -89,6 +91,7 @@ class FunctionStream:
         self.limits = limits
         self.head_committed = False
         self.end_acknowledged = False
+        self.answer_due = False
         self.cancelled: Cancel | None = None
         self.rejected: Reject | None = None
         self.dropped = 0
@@ -183,6 +186,24 @@ class FunctionStream:
         body = self._response.body
         return body.finished and body.written - body.acked <= RECEIPT_BODY_MAX
 
+    def part(self, frames: list[Frame], *, silently: bool) -> bool:
+        """Be done without END_ACK, if END was sent and a small receipt carries the rest; tell whether it is so.
+
+        Args:
+            frames: what `frames_to_send` has just returned; an END in it may be replaced.
+            silently: ask for no answer.
+        """
+        body = self._response.body
+        small = self._response.end_sent and body.written - body.acked <= PARTING_MAX
+        if not small or self.broken_off or self._upload.streamed or not self._sendable:
+            return False
+        if silently and frames and isinstance(end := frames[-1], End):
+            frames[-1] = End(end.sid, end.final, end.crc, flags=EndFlag.PARTING)
+        else:
+            self.answer_due = True
+        self.state = _DONE
+        return True
+
     @property
     def progress(self) -> int:
         """Bytes that came through for good, in both directions; it never falls."""
@@ -192,27 +213,6 @@ class FunctionStream:
         """Accept as much as a receipt can carry, since the gateway cannot be reached."""
         body = self._response.body
         body.allow(body.acked + RECEIPT_BODY_MAX)
-
-    # ------------------------------------------------------------------ the request body
-
-    @property
-    def upload_ended(self) -> bool:
-        """Whether every byte of the request body came; it may still wait to be read."""
-        return self._upload.ended
-
-    @property
-    def upload_waiting(self) -> int:
-        """Bytes of the request body that `read` would return now."""
-        return self._upload.body.position - self._upload.body.consumed
-
-    def read(self) -> list[bytes]:
-        """Take every byte of the request body that waits; `upload_ended` tells the end from a pause."""
-        return self._upload.read()
-
-    @property
-    def credit_is_news(self) -> bool:
-        """Whether what was read asks for `frames_to_send`, for a WINDOW, and `next_deadline`."""
-        return self._upload.has_news
 
     # ------------------------------------------------------------------ the connection
 

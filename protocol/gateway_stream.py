@@ -19,6 +19,7 @@ from protocol.frames import (
     Data,
     End,
     EndAck,
+    EndFlag,
     Frame,
     Head,
     Reject,
@@ -49,7 +50,7 @@ class GatewayStream(RequestHalf):
         ended: a valid END is held: the response is complete.
         failed: why the exchange cannot be completed any more, or None.
         cancelled: the CANCEL that was asked for, or None.
-        over: the bound connection is done with it: END acknowledged, or RESET received.
+        over: the bound connection is done with it: END acknowledged, or nobody waits for that; or RESET received.
         terminal: how every further ATTACH is answered, or None while one may be accepted.
         pair: the (inv, epoch) that was accepted last; (0, 0) before the first.
         dropped: frames that were ignored: of a fenced connection, or after the end.
@@ -202,7 +203,7 @@ class GatewayStream(RequestHalf):
             self.dropped += 1
             return None
         if self.failed is not None or self._reset:
-            self.over |= type(frame) is Reset
+            self.over |= type(frame) is Reset or _parts(frame)
             self.dropped += 1
             return None
         try:
@@ -212,7 +213,8 @@ class GatewayStream(RequestHalf):
                 record = self._response.on_head(frame)
             elif type(frame) is End:
                 record = self._response.on_end(frame)
-                self._end_ack_due = True
+                self.over = _parts(frame)
+                self._end_ack_due = not self.over
             else:
                 return self._take_other(frame)
         except StreamFailed as error:
@@ -386,3 +388,8 @@ class GatewayStream(RequestHalf):
         except RemoteProtocolError as error:
             self._fail(ResetCode.LOST)
             raise StreamFailed(f"receipt: {error}", ResetCode.LOST) from error
+
+
+def _parts(frame: StreamFrame) -> bool:
+    """Whether it is an END that nobody waits for an answer to."""
+    return type(frame) is End and bool(frame.flags & EndFlag.PARTING)

@@ -74,3 +74,28 @@ class UploadReader:
             self.ack_due = False
             frames.append(EndAck(sid, self.body.final))
         return frames
+
+
+class RequestHalf:
+    """The half of `protocol.function_stream.FunctionStream` that has the request body."""
+
+    _upload: UploadReader
+
+    @property
+    def upload_ended(self) -> bool:
+        """Whether every byte of the request body came; it may still wait to be read."""
+        return self._upload.ended
+
+    @property
+    def upload_waiting(self) -> int:
+        """Bytes of the request body that `read` would return now."""
+        return self._upload.body.position - self._upload.body.consumed
+
+    def read(self) -> list[bytes]:
+        """Take every byte of the request body that waits; `upload_ended` tells the end from a pause."""
+        return self._upload.read()
+
+    @property
+    def credit_is_news(self) -> bool:
+        """Whether what was read asks for `frames_to_send`, for a WINDOW, and `next_deadline`."""
+        return self._upload.has_news

@@ -18,7 +18,7 @@ from gateway.journal.store import Buried
 from protocol.codec import decode
 from protocol.connection import GatewayConnection
 from protocol.errors import CloseCode, GoawayCode, ProtocolError, RejectCode, RemoteProtocolError
-from protocol.frames import Attach, Attached, Data, Head, Park, Reject, Reset
+from protocol.frames import Attach, Attached, Data, End, Head, Park, Reject, Reset
 
 if TYPE_CHECKING:
     from gateway.callback.connections import Connections
@@ -172,7 +172,7 @@ class Pump:
             case _:
                 if self._journal is not None:
                     self._journal.receive(frame, self, now)
-                    if isinstance(frame, Reset):
+                    if isinstance(frame, Reset | End):
                         self._release_if_over(now)
 
     def _attach(self, frame: Attach, now: float) -> None:
@@ -195,7 +195,7 @@ class Pump:
         """The stream that was bound here is over on this connection, or left behind."""
         if self._journal is not None:
             self._journal.detach(self)
-            self._journal = None
+            self._journal = self._answer = None
 
     def _release_if_over(self, now: float) -> None:
         """Let the connection carry another stream once this one has done its part."""

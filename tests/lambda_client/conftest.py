@@ -11,6 +11,8 @@ import pytest
 from lambda_client import loop, timing
 from lambda_client import reactor as reactor_module
 from lambda_client.reactor import Reactor
+from protocol import function_stream
+from protocol.limits import PARTING_MAX
 from tests.lambda_client.gateway import Gateway
 from tests.patience import PATIENCE
 
@@ -37,6 +39,18 @@ def gateway() -> Iterator[Gateway]:
     parked, thread._parked = thread._parked, {}
     for one in parked.values():
         thread.submit(one.connection.abort)
+
+
+@pytest.fixture(autouse=True)
+def ends_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small responses wait for END_ACK as others do: most tests look at once at what the gateway holds."""
+    monkeypatch.setattr(function_stream, "PARTING_MAX", -1)
+
+
+@pytest.fixture
+def parting(ends_wait: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless a test is about those that do not wait."""
+    monkeypatch.setattr(function_stream, "PARTING_MAX", PARTING_MAX)
 
 
 @pytest.fixture

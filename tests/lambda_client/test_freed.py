@@ -65,7 +65,7 @@ def no_collector() -> Iterator[None]:
 
 @pytest.mark.parametrize("make", [generator, async_generator, upload])
 @pytest.mark.parametrize("parked", [True, False], ids=["parked", "dialled"])
-@pytest.mark.usefixtures("no_collector")
+@pytest.mark.usefixtures("no_collector", "parting")
 def test_an_exchange_is_free_once_it_is_over(
     gateway: Gateway, make: Callable[[Watch], Handler], parked: bool
 ) -> None:
@@ -84,7 +84,7 @@ def test_an_exchange_is_free_once_it_is_over(
         warm(gateway)
     exchange = gateway.exchange(upload=b"two" * 100_000 if make is upload else None)
     assert call(make(watch), exchange).status == "end"
-    assert exchange.body[:6] == b"onetwo"
+    eventually(lambda: exchange.body[:6] == b"onetwo")
     eventually(lambda: sessions[0]() is None)  # the I/O thread may still be at its last job
     eventually(lambda: pumps[0]() is None)
 

@@ -23,6 +23,8 @@ from tests.patience import PATIENCE
 if TYPE_CHECKING:
     from tests.lambda_client.gateway import Gateway
 
+pytestmark = pytest.mark.usefixtures("parting")
+
 STRIDE = 7
 """Every so many points in one test, from an offset that is the test's own: all of them are tried by all tests."""
 

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from protocol.receipt import Receipt
     from tests.lambda_client.conftest import Hurry
 
+pytestmark = pytest.mark.usefixtures("parting")
+
 
 def current() -> Session:
     running = running_session()

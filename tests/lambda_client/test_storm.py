@@ -23,6 +23,8 @@ from tests.patience import PATIENCE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.usefixtures("parting")
+
 CHUNKS = 250
 """Of one response; each is made of bytes that no other one has."""
 ROUNDS = 6

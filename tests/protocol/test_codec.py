@@ -169,7 +169,7 @@ def test_a_bomb_is_refused_before_it_allocates(name: str) -> None:
         (pack([4, 0, 0, b"x"]), "DATA.sid"),
         (pack([4, 1, MAX_INT, b"x"]), "beyond"),
         (pack([4, MAX_INT + 1, 0, b"x"]), "sid"),
-        (pack([5, 1, 0, 2**32, []]), "END.crc"),
+        (pack([5, 1, 0, 2**32, [], 0]), "END.crc"),
         (pack([3, 1, 200, {}, 0]), "HEAD.headers"),
         (pack([3, 1, 200, [[b"a"]], 0]), "HEAD.headers"),
         (pack([3, 1, 200, [["a", "b"]], 0]), "HEAD.headers"),

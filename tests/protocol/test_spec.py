@@ -13,7 +13,7 @@ import protocol
 from protocol import limits
 from protocol.codec import FRAME_TABLE, RESERVED_TYPES
 from protocol.errors import CancelCode, CloseCode, GoawayCode, RejectCode, ResetCode
-from protocol.frames import AttachedFlag, AttachFlag
+from protocol.frames import AttachedFlag, AttachFlag, EndFlag
 from tests.protocol.link import envelope
 from tests.protocol.test_receipt import PLAIN
 
@@ -60,6 +60,7 @@ def test_the_frame_table() -> None:
         ("close code", CloseCode),
         ("ATTACH flag", AttachFlag),
         ("ATTACHED flag", AttachedFlag),
+        ("END flag", EndFlag),
     ],
 )
 def test_the_code_tables(heading: str, codes: type[IntEnum] | type[IntFlag]) -> None:
@@ -89,6 +90,7 @@ def test_the_keys_of_envelope_and_receipt() -> None:
         limits.MAX_HEADER_SIZE,
         limits.MAX_HEAD_SIZE,
         limits.INLINE_ANSWER_MAX,
+        limits.PARTING_MAX,
         limits.RECEIPT_BODY_MAX,
         limits.MAX_TOKEN,
         limits.Limits().ping_ms,

@@ -16,7 +16,7 @@ from gateway.journal.store import JournalStore
 from gateway.telemetry import Telemetry
 from gateway.tokens import Grant
 from protocol.codec import encode
-from protocol.frames import Attach, Data, Head
+from protocol.frames import Attach, Data, End, EndFlag, Head
 from protocol.limits import INITIAL_WINDOW, KIB, Limits
 from tests.gateway.journal.idle import Idle
 from tests.patience import PATIENCE
@@ -99,4 +99,30 @@ async def test_one_who_has_used_up_its_credit_is_told_at_once_of_some_that_was_k
     pump.take(encode(Data(1, taken + KIB, bytes(window - taken - KIB))))
     await settle()
     assert [tuple(message[:2]) for message in wire.messages] == [WINDOW]
+    pump.lost(None)
+
+
+async def test_an_end_that_waits_for_nothing_gets_no_answer_and_frees_its_connection() -> None:
+    pump, journal, wire = bound(INITIAL_WINDOW)
+    pump._connection.accept(1, asyncio.get_running_loop().time())
+    pump._sid = 1
+    pump.take(encode(End(1, 0, 0, flags=EndFlag.PARTING)))
+    await settle()
+    assert journal.ended
+    assert not pump.active
+    assert pump._connection.active is None
+    assert not wire.messages
+    pump.lost(None)
+
+
+async def test_an_attach_is_not_answered_either_if_nobody_waits_for_that_any_more() -> None:
+    pump, journal, wire = bound(INITIAL_WINDOW)
+    pump._leave()
+    pump._store.open(journal)
+    pump.take(encode(Attach(2, bytes(16), 1, 2, "t", bytes(16), 0, 0, 1, 0, 0)))
+    assert pump.active
+    pump.take(encode(End(2, 0, 0, flags=EndFlag.PARTING)))
+    await settle()
+    assert journal.ended
+    assert not wire.messages
     pump.lost(None)
