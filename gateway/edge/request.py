@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from gateway.edge.client_request import ClientRequest
-    from gateway.edge.origin import Proxies
+    from gateway.edge.origin import Origin, Proxies
 
 _BODY_FAILURES = (
     web.RequestPayloadError,
@@ -163,14 +163,16 @@ def read_request(
         proxies: whose word counts.
         exchange_id: what a trace that begins here is named after.
     """
-    target = request.raw_path
+    target, connection = request.raw_path, request.connection
     path, query = split_target(target)
-    received = [(name.lower(), value) for name, value in request.raw_headers]
-    host = None if target.startswith("/") else authority_of(target)
-    if host is not None:  # RFC 9112 section 3.2.2: then it counts, and Host does not
-        received = [(name, host if name == b"host" else value) for name, value in received]
-    connection = request.connection
-    origin = proxies.origin(connection.peer, connection.scheme, strip_hop_by_hop(received))
+    before = connection.headers_before
+    # Most requests of a connection have the same headers. Another target than a path may name a host of its own.
+    if before is not None and before[0] == request.raw_headers and target.startswith("/"):
+        origin = before[1]
+    else:
+        origin = _origin(request, proxies)
+        if target.startswith("/"):
+            connection.headers_before = request.raw_headers, origin
     headers, trace_id = with_trace(origin.headers, exchange_id, time.time())
     return EdgeRequest(
         method=request.method,
@@ -183,6 +185,15 @@ def read_request(
         trace_id=trace_id,
         body=body,
     )
+
+
+def _origin(request: ClientRequest, proxies: Proxies) -> Origin:
+    received = [(name.lower(), value) for name, value in request.raw_headers]
+    host = authority_of(request.raw_path)
+    if host is not None:  # RFC 9112 section 3.2.2: then it counts, and Host does not
+        received = [(name, host if name == b"host" else value) for name, value in received]
+    connection = request.connection
+    return proxies.origin(connection.peer, connection.scheme, strip_hop_by_hop(received))
 
 
 def split_target(target: str) -> tuple[str, str]:

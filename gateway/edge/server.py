@@ -21,8 +21,11 @@ from gateway.errors import BadRequest, GatewayError, HeadTooLarge, TargetTooLong
 from gateway.quiet_connection import QuietConnection
 
 if TYPE_CHECKING:
+    from aiohttp.typedefs import RawHeaders
+
     from gateway.crowds import Handler
     from gateway.edge.handler import EdgeHandler
+    from gateway.edge.origin import Origin
     from gateway.telemetry import Telemetry
     from gateway.timing import Timing
 
@@ -148,9 +151,11 @@ class EdgeConnection(QuietConnection):
     Attributes:
         peer: IP address of the other end; empty if it has none.
         scheme: ``http`` or ``https``.
+        headers_before: those of a request that came here, and whose they are.
     """
 
     peer, scheme = "", "http"
+    headers_before: tuple[RawHeaders, Origin] | None = None
     _first_head: asyncio.TimerHandle | None = None
     _ended: asyncio.Transport | None = None
     _left: tuple[int, int] | None = None  # bytes of a response, and which

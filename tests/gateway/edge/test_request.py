@@ -75,6 +75,31 @@ def test_bytes_outside_ascii_are_percent_encoded() -> None:
     assert split_target("/\u00e4?\udcff%20") == ("/%C3%A4", "%FF%20")
 
 
+async def test_requests_of_one_connection_have_their_own_headers_however_alike_they_are() -> None:
+    asked = [
+        ("/a", "X-Said: 1"),
+        ("/b", "X-Said: 1"),
+        ("/c", "X-Said: 2"),
+        ("http://other:81/d", "X-Said: 2"),
+        ("/e", "X-Said: 2"),
+    ]
+    async with edge(answer()) as it, Client(it.port) as client:
+        for target, header in asked:
+            client.send(get(target, header, "Connection: keep-alive"))
+            await client.until(b"0\r\n\r\n")
+        requests = it.driver.requests
+    heard = [(one.path, one.header(b"host"), one.header(b"x-said")) for one in requests]
+    assert heard == [
+        ("/a", b"example", b"1"),
+        ("/b", b"example", b"1"),
+        ("/c", b"example", b"2"),
+        ("/d", b"other:81", b"2"),
+        ("/e", b"example", b"2"),
+    ]
+    assert len({one.trace_id for one in requests}) == len(asked)
+    assert all(one.header(b"x-amzn-trace-id") == one.trace_id.encode() for one in requests)
+
+
 async def test_headers_come_through_but_not_those_of_this_hop_nor_the_envelope() -> None:
     async with edge(answer()) as it:
         await it.ask(
