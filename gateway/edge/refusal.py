@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from gateway.edge.request import authority_of
@@ -20,7 +21,7 @@ in base64 it is still an event of less than 6 MiB."""
 _LINE_OVERHEAD = len(": \r\n")
 
 # RFC 9110 section 7.2 has a server refuse a Host that is none; the characters are RFC 3986's, section 3.2.2.
-_HOST = re.compile(rb"[A-Za-z0-9\-._~!$&'()*+,;=%:\[\]]*")
+_HOST = re.compile(r"[A-Za-z0-9\-._~!$&'()*+,;=%:\[\]]*")
 
 # An offer that clients attach to any request and that a server may ignore (RFC 7540 section 3.2);
 # Java's HttpClient sends it always, curl with --http2.
@@ -41,18 +42,18 @@ def check_request_head(request: ClientRequest) -> None:
     headers = request.headers
     if request.method == "CONNECT" or ("Upgrade" in headers and _wants_upgrade(headers)):
         raise UpgradeNotSupported
-    if headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
+    coding = headers.get("Transfer-Encoding")
+    if coding is not None and coding.strip().lower() != "chunked":
         raise CodingNotSupported  # RFC 9112 section 6.1
-    size = 0
-    for name, value in request.raw_headers:
-        size += len(name) + len(value) + _LINE_OVERHEAD
-        if name.lower() == b"host" and not _HOST.fullmatch(value):
+    for host in headers.getall("Host", ()):
+        if not _HOST.fullmatch(host):
             raise BadRequest("the Host header is no host")
-    if size > HEAD_MAX:
+    lines = request.raw_headers
+    if sum(map(len, chain.from_iterable(lines))) + len(lines) * _LINE_OVERHEAD > HEAD_MAX:
         raise HeadTooLarge
     if not request.raw_path.startswith("/"):
         authority = authority_of(request.raw_path)
-        if authority is not None and not _HOST.fullmatch(authority):
+        if authority is not None and not _HOST.fullmatch(authority.decode("latin-1")):
             raise BadRequest("the request target names no host")
 
 
