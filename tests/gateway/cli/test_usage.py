@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FUNCTIONS = Path(__file__).with_name("functions.py")
+ANY_PORTS = {f"DIALBACK_{one}": "127.0.0.1:0" for one in ("EDGE", "CALLBACK", "ADMIN")}
 ROUTE = f'[[routes]]\npath = "/"\ntarget = "local:{FUNCTIONS}:echo"\n'
 
 
@@ -148,9 +149,8 @@ def test_a_port_in_use_is_named(name: str, tmp_path: Path) -> None:
         assert line.startswith(taken)
         assert "; stop that program, or choose another with " in line
         assert flag in line
-        listeners = {f"DIALBACK_{one}": "127.0.0.1:0" for one in ("EDGE", "CALLBACK", "ADMIN")}
-        listeners[f"DIALBACK_{name.upper()}"] = f"127.0.0.1:{port}"
-        line = complaint("serve", "--config", config, env=listeners)
+        listener = {f"DIALBACK_{name.upper()}": f"127.0.0.1:{port}"}
+        line = complaint("serve", "--config", config, env={**ANY_PORTS, **listener})
         assert line.startswith(taken)
         assert f"gateway.{name}" in line
 
@@ -188,6 +188,7 @@ def test_a_function_on_aws_without_a_region_is_no_good_file(tmp_path: Path) -> N
     config = tmp_path / "dialback.toml"
     config.write_text('[[routes]]\npath = "/"\ntarget = "aws:shop"\n')
     nowhere = {
+        **ANY_PORTS,
         "AWS_CONFIG_FILE": str(tmp_path / "none"),
         "AWS_REGION": "",
         "AWS_DEFAULT_REGION": "",
@@ -239,8 +240,8 @@ def test_a_port_that_one_of_several_workers_cannot_have_is_named(tmp_path: Path)
 def test_a_worker_that_cannot_start_is_told_of_once(tmp_path: Path) -> None:
     config = tmp_path / "dialback.toml"
     config.write_text('[[routes]]\npath = "/"\ntarget = "aws:orders"\n')
-    listeners = {f"DIALBACK_{one}": "127.0.0.1:0" for one in ("EDGE", "CALLBACK", "ADMIN")}
-    nowhere = {"AWS_CONFIG_FILE": "/dev/null", "AWS_REGION": "", "AWS_DEFAULT_REGION": ""}
-    line = complaint("serve", "--config", config, "--workers=2", env={**listeners, **nowhere})
-    assert line == complaint("serve", "--config", config, env={**listeners, **nowhere})
+    no_aws = {"AWS_CONFIG_FILE": "/dev/null", "AWS_REGION": "", "AWS_DEFAULT_REGION": ""}
+    nowhere = {**ANY_PORTS, **no_aws}
+    line = complaint("serve", "--config", config, "--workers=2", env=nowhere)
+    assert line == complaint("serve", "--config", config, env=nowhere)
     assert "region" in line
