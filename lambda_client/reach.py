@@ -88,7 +88,7 @@ class Reach:
         self._bind(connection, reused=False)
 
     def _bind(self, connection: Connection, *, reused: bool) -> None:
-        self._io.wanted = None
+        self._io.wanted = self._session.dial_failure = None
         self._clock.clear(self._attempt)
         with self._session.lock:
             attach = self._session.attach(self._io.next_sid())
@@ -127,8 +127,10 @@ class Reach:
     def _retry(self, why: str) -> None:
         """Try again after the pause that is due, if that may help."""
         self._why = why
-        undialled = self._session.phase is Phase.DIALLING and self._impatient
-        if self._route.open and not undialled:
+        undialled = self._session.phase is Phase.DIALLING
+        if undialled:
+            self._session.dial_failure = why  # an answer may be quicker than the next attempt
+        if self._route.open and not (undialled and self._impatient):
             if self._dial is None:
                 self._clock.set(self._attempt, self._route.pause())
         elif not self._pump.bound:

@@ -76,7 +76,7 @@ class Shared:
         sid: the stream's id on its connection.
         phase: see above; DIALLING until an ATTACH was sent, LOST from its loss to the next one.
         failure: why nobody takes the response any more.
-        dial_failure: why the gateway could not be reached.
+        dial_failure: why the gateway could not be reached so far.
         user_done: user code has no more to say.
         end_was_sent: END was handed to some connection: the gateway may hold everything.
     """

@@ -51,7 +51,7 @@ class Exchange:
         data_frames: DATA frames with new bytes that came over callbacks.
         request_bytes: request body bytes that went into the event or towards the callback.
         reason: one word for how it ended; see `close`.
-        note: the failure in a sentence, once it is closed.
+        note: the failure in a sentence, once it is closed; or why it was not streamed.
         failure: why it failed, if it did, or its function after the client had left; only as long as it is being served.
         ignored: late events that changed nothing.
     """

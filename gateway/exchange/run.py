@@ -212,6 +212,10 @@ class ExchangeRun:
             self._take_tail(receipt)
 
     def _take_tail(self, receipt: Receipt) -> None:
+        if receipt.dial is not None:
+            self._exchange.note = shorten(
+                f"not streamed (dialback doctor finds out more): {receipt.dial}"
+            )
         try:
             self.journal.apply_receipt(receipt)
         except ProtocolError as error:

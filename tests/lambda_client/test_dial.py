@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 
 from lambda_client import GatewayUnreachable, loop, streaming
+from lambda_client.running import running_session
 from protocol.codec import encode
 from protocol.errors import GoawayCode
 from protocol.frames import Data, Goaway
@@ -98,8 +99,29 @@ def test_an_overloaded_gateway_is_asked_again(gateway: Gateway) -> None:
         attached(exchange)
         yield "x"
 
-    assert call(handler, exchange).status == "end"
+    receipt = call(handler, exchange)
+    assert receipt.status == "end"
+    assert receipt.dial is None, "it was reached"
     assert len(gateway.requests) == 2
+
+
+def test_an_answer_that_is_quicker_than_the_next_attempt_says_what_the_first_met(
+    gateway: Gateway,
+) -> None:
+    gateway.refuse = lambda _: web.Response(status=503, headers={"Retry-After": "60"})
+    exchange = gateway.exchange()
+
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[str]:
+        yield "x"
+        session = running_session()
+        assert session is not None
+        eventually(lambda: session.dial_failure)
+
+    receipt = call(handler, exchange)
+    assert (receipt.status, receipt.tail) == ("end", (0, b"x"))
+    assert receipt.dial is not None
+    assert "HTTP 503" in receipt.dial
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])

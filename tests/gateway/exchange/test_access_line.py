@@ -69,6 +69,26 @@ async def test_it_tells_everything_of_a_stream(caplog: pytest.LogCaptureFixture)
     assert "secret" not in str(line)
 
 
+async def test_it_says_why_a_response_came_whole_and_not_as_a_stream(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def function(peer: Peer) -> Any:
+        peer.stream.start(200, ())
+        peer.stream.write(b"all of it")
+        peer.stream.end()
+        return peer.receipt(dial="could not dial back to wss://there: no answer in time")
+
+    caplog.set_level("INFO", "dialback.access")
+    async with gateway(function) as running, asyncio.timeout(10):
+        assert (await get(running.url))[1] == b"all of it"
+        await eventually(lambda: lines(caplog))
+    line = access_line(caplog)
+    assert (line["levelname"], line["outcome"], line["reason"]) == ("INFO", "completed", "inline")
+    assert line["note"] == (
+        "not streamed (dialback doctor finds out more): could not dial back to wss://there: no answer in time"
+    )
+
+
 async def test_it_does_not_wait_long_for_a_function_that_goes_on(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
