@@ -157,7 +157,9 @@ def _write(facts: Facts) -> None:
         facts.pop("note", None)
     model = _WARNING if facts["outcome"] == "failed" else _INFO
     record = logging.LogRecord.__new__(logging.LogRecord)
-    vars(record).update(vars(model), **facts, facts=facts)
+    attributes = vars(record)
+    attributes.update(vars(model))
+    attributes.update(facts, facts=facts)
     record.created = now = time.time()
     record.msecs = float(int(now % 1 * 1000))
     record.relativeCreated = model.relativeCreated + (now - model.created) * 1000

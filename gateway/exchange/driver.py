@@ -157,9 +157,9 @@ class Driver:
         """
         try:
             self._check_open()
-            lane.check()
             body, whole = b"", True
             if request.body.length != 0:
+                lane.check()
                 body, whole = await _read_body(request, lane.route)
                 self._check_open()
                 exchange.request_bytes = len(body)

@@ -72,7 +72,13 @@ class Lane:
         return trial
 
     async def _queue(self) -> float:
-        """Wait for a place, and return for how long."""
+        """Wait for a place, and return for how long.
+
+        Raises:
+            Overloaded: as `enter`.
+            CalledInVain: the function is not being called now.
+        """
+        self.check()
         begun = monotonic()
         self.telemetry.queue_depth += 1
         try:
