@@ -264,9 +264,11 @@ def _read_text(path: Path) -> str:
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; name an existing TOML file") from None
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); name a TOML file") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8 text (byte {error.start})") from error
+        raise ConfigError(
+            f"{path}: is not UTF-8 text (byte {error.start}); save it as UTF-8"
+        ) from error
 
 
 def _read_toml(text: str, name: str) -> dict[str, Any]:
@@ -285,12 +287,25 @@ def _convert(tables: dict[str, Any], name: str, lines: Lines) -> _File:
 
 _NOWHERE = Lines("")
 
+_KINDS = {
+    "str": "a string in quotes",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "a table",
+    "array": "a list",
+}
+"""Of values, as msgspec calls them and as people do who write TOML."""
+
 
 def _explain(message: str, lines: Lines = _NOWHERE) -> str:
     """Turn msgspec's ``problem - at `$.place``` into ``place: problem``."""
     problem, _, place = message.partition(" - at ")
     at = re.sub(r"^\$\.?", "", place.strip("`")).replace("[...]", "")
-    problem = problem.replace("`", "").replace(" | null", "")  # TOML has no null
+    problem = problem.replace(" | null", "")  # TOML has none
+    problem = re.sub(r"`(\w+)`", lambda kind: _KINDS.get(kind[1], kind[1]), problem).replace(
+        "`", ""
+    )
     wrong = re.fullmatch(r"Invalid enum value ('.*')", problem)
     if wrong is not None:
         words = get_args(_WORDS[at.rpartition(".")[2]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from typing_extensions import override
@@ -50,6 +51,13 @@ def plain(parser: Parser) -> Parser:
     """Let texts stand as they are written, and each argument in a line if it can."""
     parser.formatter_class = partial(argparse.RawDescriptionHelpFormatter, max_help_position=36)
     return parser
+
+
+def file(text: str) -> Path:
+    """Read the name of a file; an empty one would be the current folder's."""
+    if text:
+        return Path(text)
+    raise argparse.ArgumentTypeError("'' names no file; is a variable empty?")
 
 
 def port(text: str) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from gateway.cli import arguments
 
 if TYPE_CHECKING:
     import argparse
@@ -23,7 +24,7 @@ stand in the file is shown by `dialback settings`.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = DESCRIPTION
-    parser.add_argument("file", type=Path, metavar="FILE.toml", help="the settings")
+    parser.add_argument("file", type=arguments.file, metavar="FILE.toml", help="the settings")
     parser.set_defaults(run=_run)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.cli import arguments
@@ -32,7 +31,9 @@ Exit code: 0 if all is well, 1 if not.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = DESCRIPTION
-    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="that the gateway has")
+    parser.add_argument(
+        "--config", type=arguments.file, metavar="FILE.toml", help="that the gateway has"
+    )
     parser.add_argument(
         "--route", metavar="/PATH", help="only this one, or the one that serves this path (all)"
     )

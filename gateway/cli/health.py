@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from gateway.cli import arguments
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
     from gateway.address import Address
 
@@ -32,7 +34,9 @@ PATIENCE = 2.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = DESCRIPTION
-    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="that the gateway has")
+    parser.add_argument(
+        "--config", type=arguments.file, metavar="FILE.toml", help="that the gateway has"
+    )
     parser.add_argument("--ready", action="store_true", help="does it take new requests?")
     parser.set_defaults(run=_run)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.cli import arguments
@@ -60,7 +59,7 @@ _HINTS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = DESCRIPTION
-    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="the settings")
+    parser.add_argument("--config", type=arguments.file, metavar="FILE.toml", help="the settings")
     parser.add_argument(
         "--workers", type=arguments.count, metavar="N", help="processes that share the edge (1)"
     )

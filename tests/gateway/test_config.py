@@ -85,18 +85,18 @@ def test_one_timeout_sets_the_other(file: Path, given: str, function: float, rou
     ("text", "message"),
     [
         ("", "FILE: there are no routes; add a [[routes]] table: path and target"),
-        ("gateway = 1\n" + ROUTE, "FILE: gateway: expected object, got int"),
+        ("gateway = 1\n" + ROUTE, "FILE: gateway: expected a table, got a whole number"),
         ("[gatway]\n" + ROUTE, "FILE: gatway: no such key; did you mean gateway?"),
         ("[gateway]\nedg = ':1'\n" + ROUTE, "FILE: gateway.edg: no such key; did you mean edge?"),
-        ("[gateway]\nedge = 8080\n" + ROUTE, "FILE: gateway.edge: expected str, got int"),
+        ("[gateway]\nedge = 8080\n" + ROUTE, "FILE: gateway.edge: expected a string in quotes, got a whole number"),
         (ROUTE + "concurency = 1", "FILE: routes[0].concurency: no such key; did you mean concurrency?"),
-        (ROUTE + 'timeout = "30"', "FILE: routes[0].timeout: expected float, got str"),
-        (ROUTE + "timeout = 0", "FILE: routes[0].timeout: expected float > 0.0"),
-        (ROUTE + "timeout = 99999999", "FILE: routes[0].timeout: expected float <= 86400.0"),
-        (ROUTE + "sse_heartbeat = -1", "FILE: routes[0].sse_heartbeat: expected float >= 0.0"),
-        (ROUTE + "concurrency = true", "FILE: routes[0].concurrency: expected int, got bool"),
-        (ROUTE + "concurrency = 0", "FILE: routes[0].concurrency: expected int >= 1"),
-        (ROUTE + "inline_body_max = 5000000", "FILE: routes[0].inline_body_max: expected int <= 4194304"),
+        (ROUTE + 'timeout = "30"', "FILE: routes[0].timeout: expected a number, got a string in quotes"),
+        (ROUTE + "timeout = 0", "FILE: routes[0].timeout: expected a number > 0.0"),
+        (ROUTE + "timeout = 99999999", "FILE: routes[0].timeout: expected a number <= 86400.0"),
+        (ROUTE + "sse_heartbeat = -1", "FILE: routes[0].sse_heartbeat: expected a number >= 0.0"),
+        (ROUTE + "concurrency = true", "FILE: routes[0].concurrency: expected a whole number, got true or false"),
+        (ROUTE + "concurrency = 0", "FILE: routes[0].concurrency: expected a whole number >= 1"),
+        (ROUTE + "inline_body_max = 5000000", "FILE: routes[0].inline_body_max: expected a whole number <= 4194304"),
         (ROUTE + 'request_body = "no"', "FILE: routes[0].request_body: 'no' is none of inline, spill, stream"),
         (ROUTE + 'payload = "3.0"', "FILE: routes[0].payload: '3.0' is none of 2.0, 1.0"),
         (ROUTE + 'match = "glob"', "FILE: routes[0].match: 'glob' is none of prefix, exact"),
@@ -104,7 +104,7 @@ def test_one_timeout_sets_the_other(file: Path, given: str, function: float, rou
         (ROUTE + 'auth = "x"', "FILE: routes[0].auth: 'x' is none of none, iam"),
         (ROUTE + "cors = {}", "FILE: routes[0].cors.allow_origins: is required; add it"),
         (ROUTE + "cors = { allow_origin = '*' }", "FILE: routes[0].cors.allow_origin: no such key; did you mean allow_origins?"),
-        (ROUTE + "cors = { allow_origins = ['*'], max_age = 86401 }", "FILE: routes[0].cors.max_age: expected int <= 86400"),
+        (ROUTE + "cors = { allow_origins = ['*'], max_age = 86401 }", "FILE: routes[0].cors.max_age: expected a whole number <= 86400"),
         (ROUTE + "require_header = { name = 'x' }", "FILE: routes[0].require_header.secret_file: is required; add it"),
         ('[[routes]]\npath = "/"', "FILE: routes[0].target: is required; add it"),
         ("[gateway]\nedge = 'x'\n" + ROUTE, "FILE: gateway.edge: 'x' is not HOST:PORT; write it like 127.0.0.1:8080"),
@@ -126,7 +126,7 @@ def test_one_timeout_sets_the_other(file: Path, given: str, function: float, rou
         ("[gateway]\ndrain_deadline = -1\n" + ROUTE, "FILE: gateway.drain_deadline: -1 is not a number of seconds from 0 to 86400"),
         ("[gateway]\nmemory_budget = 1000\n" + ROUTE, "FILE: gateway.memory_budget: 1000 is not a number of bytes from 1048576 to 1099511627776"),
         ("[gateway.timing]\npong = 1\n" + ROUTE, "FILE: gateway.timing.pong: no such key; did you mean ping?"),
-        ("[gateway.timing]\nping = 0\n" + ROUTE, "FILE: gateway.timing.ping: expected float >= 0.01"),
+        ("[gateway.timing]\nping = 0\n" + ROUTE, "FILE: gateway.timing.ping: expected a number >= 0.01"),
         ("=", "FILE: is not TOML: Invalid statement (at line 1, column 1)"),
     ],
 )  # fmt: skip
@@ -137,10 +137,10 @@ def test_a_wrong_value_is_one_line_that_names_it(file: Path, text: str, message:
 def test_files_that_cannot_be_read(file: Path) -> None:
     with pytest.raises(ConfigError, match="no such file; name an existing TOML file"):
         load(file, {})
-    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+    with pytest.raises(ConfigError, match=r"cannot be read \(Is a directory\); name a TOML file"):
         load(file.parent, {})
     file.write_bytes(b"\xff")
-    with pytest.raises(ConfigError, match="is not UTF-8"):
+    with pytest.raises(ConfigError, match=r"is not UTF-8 text .*; save it as UTF-8"):
         load(file, {})
 
 
@@ -243,8 +243,8 @@ def test_every_gateway_key_has_a_variable() -> None:
         ("DIALBACK_WORKERS", "65", "DIALBACK_WORKERS: 65 is not a number of workers from 1 to 64"),
         ("DIALBACK_DRAIN_DEADLINE", "x", "DIALBACK_DRAIN_DEADLINE: 'x' is not a number of seconds"),
         ("DIALBACK_PING", "x", "DIALBACK_PING: 'x' is not a number of seconds"),
-        ("DIALBACK_PING", "nan", "DIALBACK_PING: expected float >= 0.01"),
-        ("DIALBACK_PING", "1e9", "DIALBACK_PING: expected float <= 86400.0"),
+        ("DIALBACK_PING", "nan", "DIALBACK_PING: expected a number >= 0.01"),
+        ("DIALBACK_PING", "1e9", "DIALBACK_PING: expected a number <= 86400.0"),
         ("DIALBACK_DRAIN_DEADLINE", "nan", "DIALBACK_DRAIN_DEADLINE: nan is not a number"),
     ],
 )

@@ -86,6 +86,7 @@ def test_help_teaches(command: list[str], taught: str) -> None:
         ),
         ("dev a.py:h --route /=b.py:h", "dialback: --route /=b.py:h: path / is there already"),
         ("serve", "dialback: no settings: add --config FILE.toml, or put its text into DIALBACK_"),
+        ("serve --config=", "dialback: argument --config: '' names no file; is a variable empty?"),
         ("serve --config gone.toml", "dialback: gone.toml: no such file"),
         (
             "serve --config x --workers 0",
