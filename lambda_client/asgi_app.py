@@ -85,8 +85,8 @@ class _Cycle:
         self._extras = {"aws.event": event, "aws.context": context}
         self._body: RequestBody | None = request_body(event)
         self._lost: StreamClosed | None = None
-        self._over = asyncio.Event()  # nobody listens any more, or nothing is left to say
-        self._loop = main_loop()
+        self._over = False  # nobody listens any more, or nothing is left to say
+        self._waits: asyncio.Event | None = None  # for that
         self._timers: list[asyncio.TimerHandle] = []
 
     # ------------------------------------------------------------ the run
@@ -101,18 +101,23 @@ class _Cycle:
             self._outlet.watch(lambda: self._tell(stop))
 
     def _tell(self, stop: Callable[[], None]) -> None:
-        self._loop.call_soon_threadsafe(self._on_gone, stop)
+        main_loop().call_soon_threadsafe(self._on_gone, stop)
 
     def _on_gone(self, stop: Callable[[], None]) -> None:
         self._lose(StreamClosed("nobody takes the response any more"))
         self._later(DISCONNECT_GRACE, stop)
 
     def _later(self, seconds: float, action: Callable[[], None]) -> None:
-        self._timers.append(self._loop.call_later(seconds, action))
+        self._timers.append(asyncio.get_running_loop().call_later(seconds, action))
 
     def _lose(self, why: StreamClosed) -> None:
         self._lost = self._lost or why
-        self._over.set()
+        self._end()
+
+    def _end(self) -> None:
+        self._over = True
+        if self._waits is not None:
+            self._waits.set()
 
     async def run(self, lifespan: Lifespan) -> None:
         """Let the application answer.
@@ -171,20 +176,21 @@ class _Cycle:
     # ------------------------------------------------------------ what the application calls
 
     async def _receive(self) -> Message:
-        if self._body is not None and not self._over.is_set():
+        body = self._body
+        if body is not None and not self._over:
             try:
-                return {"type": "http.request", **await self._next_body(self._body)}
+                chunk = await body.next_async()
             except StreamClosed as error:
                 self._lose(error)
-        await self._over.wait()
+            else:
+                more = bool(chunk) and body.streamed
+                if not more:
+                    self._body = None
+                return {"type": "http.request", "body": chunk, "more_body": more}
+        if not self._over:
+            self._waits = self._waits or asyncio.Event()
+            await self._waits.wait()
         return {"type": "http.disconnect"}
-
-    async def _next_body(self, body: RequestBody) -> dict[str, Any]:
-        chunk = await anext(body, b"")
-        more = bool(chunk) and body.streamed
-        if not more:
-            self._body = None
-        return {"body": chunk, "more_body": more}
 
     async def _send(self, message: Message) -> None:
         kind, response = message["type"], self._response
@@ -206,7 +212,7 @@ class _Cycle:
                 self._outlet.flush()
             if not more:
                 response.end()
-                self._over.set()
+                self._end()
             if not response.opened:
                 self._later(RETURN_PATIENCE, response.open)
         except StreamClosed as error:

@@ -20,6 +20,8 @@ DEFAULT_STAGE = "$default"
 
 _VERSIONS = {"HTTP/1.0": "1.0", "HTTP/2": "2", "HTTP/2.0": "2"}
 
+_CODING = "utf-8", "replace"
+
 _PATH_SAFE = "/-._~!$&'()*+,;=:@%"
 """What stands in a path for itself (RFC 3986 section 3.3), and the mark of what is encoded already:
 API Gateway gives some paths decoded."""
@@ -83,16 +85,14 @@ class HttpRequest:
 
 def _payload_2(event: Mapping[str, Any], http: Mapping[str, Any]) -> HttpRequest:
     headers = event.get("headers") or {}
-    pairs = [
-        (_name(name), str(value).encode("utf-8", "replace")) for name, value in headers.items()
-    ]
+    pairs = [(_name(name), str(value).encode(*_CODING)) for name, value in headers.items()]
     cookies = event.get("cookies") or []
     if cookies and not any(name == b"cookie" for name, _ in pairs):
         pairs.append((b"cookie", "; ".join(cookies).encode()))
     return _request(
         http,
-        raw_path=_bytes(event.get("rawPath") or "/"),
-        query=_bytes(event.get("rawQueryString") or ""),
+        raw_path=str(event.get("rawPath") or "/").encode(*_CODING),
+        query=str(event.get("rawQueryString") or "").encode(*_CODING),
         headers=tuple(pairs),
         stage=(event.get("requestContext") or {}).get("stage"),
     )
@@ -103,7 +103,7 @@ def _payload_1(event: Mapping[str, Any], context: Mapping[str, Any]) -> HttpRequ
         name: [value] for name, value in (event.get("headers") or {}).items()
     }
     pairs = [
-        (_name(name), str(value).encode("utf-8", "replace"))
+        (_name(name), str(value).encode(*_CODING))
         for name, values in several.items()
         for value in values
     ]
@@ -114,7 +114,7 @@ def _payload_1(event: Mapping[str, Any], context: Mapping[str, Any]) -> HttpRequ
     }
     return _request(
         http,
-        raw_path=_bytes(event.get("path") or "/"),
+        raw_path=str(event.get("path") or "/").encode(*_CODING),
         query=_payload_1_query(event, encoded="elb" in context),
         headers=tuple(pairs),
     )
@@ -180,8 +180,4 @@ def _server(headers: Mapping[bytes, bytes], scheme: str) -> tuple[str, int]:
 
 @lru_cache(maxsize=NAMES_KEPT)
 def _name(text: Any) -> bytes:
-    return _bytes(text).lower()
-
-
-def _bytes(text: Any) -> bytes:
-    return str(text).encode("utf-8", "replace")
+    return str(text).encode(*_CODING).lower()

@@ -52,7 +52,7 @@ class RequestBody:
 
     async def __anext__(self) -> bytes:
         """Return the next bytes as they come, suspending the task for them."""
-        if chunk := await self._next_async():
+        if chunk := await self.next_async():
             return chunk
         raise StopAsyncIteration
 
@@ -69,7 +69,8 @@ class RequestBody:
             return self._upload.read()
         return self._take_inline()
 
-    async def _next_async(self) -> bytes:
+    async def next_async(self) -> bytes:
+        """Return the next bytes as they come, suspending the task for them; empty at the end."""
         if self._upload is not None:
             return await self._upload.read_async()
         return self._take_inline()

@@ -16,12 +16,7 @@ from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from lambda_client.errors import (
-    ClientGone,
-    DeadlineReached,
-    StreamClosed,
-    StreamLost,
-)
+from lambda_client.errors import ClientGone, DeadlineReached, StreamClosed, StreamLost
 from lambda_client.loop import io_thread
 from lambda_client.outcome import report
 from lambda_client.shared import Phase, Shared
@@ -41,6 +36,7 @@ if TYPE_CHECKING:
     from protocol.envelope import Envelope
     from protocol.frames import Attach
     from protocol.headers import HeaderList
+    from protocol.receipt import Receipt
 
 PAUSE = 0.0005
 """Seconds without a frame after which a write is no flood, and is sent by whoever writes."""
@@ -75,10 +71,10 @@ class Session(Shared):
         self.pieces: deque[bytes] = deque()
         self._io = io
         self._pump: Pump | None = None
+        self._answer: Receipt | None = None  # that is all of the response
         self._halfway: object = None  # who waits for credit, of whose chunk some bytes were taken
-        self._job_lingers = (
-            False  # one was given to the I/O, and waits for something to go along with
-        )
+        # One was given to the I/O, and waits for something to go along with.
+        self._job_lingers = False
 
     @property
     def upload(self) -> Upload:
@@ -354,7 +350,9 @@ class Session(Shared):
         """
         with self.lock:
             self.phase = Phase.SETTLED
-            failure, receipt = self.failure, self.stream.receipt(self.dial_failure)
+            failure, receipt = self.failure, self._answer
+            if receipt is None or failure is not None:
+                receipt = self.stream.receipt(self.dial_failure)
         report(failure)
         return receipt.to_json()
 
@@ -375,7 +373,8 @@ class Session(Shared):
         """Settle for an answer by receipt alone, if the response is small and nothing has left."""
         if self.failure is not None or self.phase not in (Phase.IDLE, Phase.DIALLING):
             return False
-        if self.stream.inline_answer() is None:
+        self._answer = self.stream.inline_answer()
+        if self._answer is None:
             return False
         self.phase = Phase.SETTLED
         self.waiters.notify()  # a thread of the handler's may still read

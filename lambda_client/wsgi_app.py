@@ -88,7 +88,8 @@ class _Cycle:
                 self._write(piece, more=more)
                 if self._response.bodiless:
                     break
-            self._send_head()
+            if not self._response.started:
+                self._send_head()
             self._response.end()
         finally:
             close = getattr(pieces, "close", None)
@@ -124,11 +125,9 @@ class _Cycle:
             self._outlet.flush()
 
     def _send_head(self) -> None:
-        """Give the head, once."""
         if self._head is None:
             raise AssertionError("the application did not call start_response")
-        if not self._response.started:
-            self._response.start(*self._head)
+        self._response.start(*self._head)
 
 
 class _Input(io.RawIOBase):
