@@ -297,6 +297,8 @@ _KINDS = {
 }
 """Of values, as msgspec calls them and as people do who write TOML."""
 
+_HEADERS = {"gateway": "[gateway]", "gateway.timing": "[gateway.timing]", "routes": "[[routes]]"}
+
 
 def _explain(message: str, lines: Lines = _NOWHERE) -> str:
     """Turn msgspec's ``problem - at `$.place``` into ``place: problem``."""
@@ -316,7 +318,8 @@ def _explain(message: str, lines: Lines = _NOWHERE) -> str:
         if found[1] == "missing required":
             return f"{lines.at(key)}: is required; add it"
         return f"{lines.at(key)}: no such key{_nearest(found[2], _keys_of(at))}"
-    return f"{lines.at(at)}: {problem[:1].lower()}{problem[1:]}" if at else problem
+    form = f"; write {_HEADERS[at]}" if at in _HEADERS else ""
+    return f"{lines.at(at)}: {problem[:1].lower()}{problem[1:]}{form}" if at else problem
 
 
 def _keys_of(place: str) -> list[str]:

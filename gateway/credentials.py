@@ -105,7 +105,10 @@ def read_keys(places: Iterable[Path | Variable]) -> list[bytes]:
         try:
             keys.append(place.read_bytes().strip())
             Tokens(keys[-1:])  # names the place whose key is of no use
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            why = f"cannot be read ({error.strerror})"
+            raise ConfigError(f"gateway.token_keys: {place}: {why}") from error
+        except ValueError as error:
             raise ConfigError(f"gateway.token_keys: {place}: {error}") from error
     try:
         Tokens(keys)

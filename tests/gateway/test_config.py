@@ -85,7 +85,8 @@ def test_one_timeout_sets_the_other(file: Path, given: str, function: float, rou
     ("text", "message"),
     [
         ("", "FILE: there are no routes; add a [[routes]] table: path and target"),
-        ("gateway = 1\n" + ROUTE, "FILE: gateway: expected a table, got a whole number"),
+        ("gateway = 1\n" + ROUTE, "FILE: gateway: expected a table, got a whole number; write [gateway]"),
+        ("[routes]\npath = '/'\n", "FILE: routes: expected a list, got a table; write [[routes]]"),
         ("[gatway]\n" + ROUTE, "FILE: gatway: no such key; did you mean gateway?"),
         ("[gateway]\nedg = ':1'\n" + ROUTE, "FILE: gateway.edg: no such key; did you mean edge?"),
         ("[gateway]\nedge = 8080\n" + ROUTE, "FILE: gateway.edge: expected a string in quotes, got a whole number"),

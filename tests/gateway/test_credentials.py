@@ -228,3 +228,12 @@ def test_a_token_key_may_be_in_a_variable(
     with pytest.raises(ConfigError, match="32 bytes") as caught:
         read_credentials(settings)
     assert "short1234" not in str(caught.value)
+
+
+def test_a_key_that_cannot_be_read_is_named_once(settings: GatewaySettings) -> None:
+    file = key_file(settings)
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(ConfigError) as told:
+        read_credentials(settings)
+    assert str(told.value) == f"gateway.token_keys: {file}: cannot be read (Is a directory)"
