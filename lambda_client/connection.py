@@ -179,11 +179,11 @@ class Connection:
             Whether another stream may begin.
         """
         for _ in range(LEFT_OVER_READS):
-            if self.untouched():
-                return True
             if self.closed or self._transport is None:
                 break
             self._transport.read()
+            if self.untouched():
+                return True
         return False
 
     # ------------------------------------------------------------ what the transport calls

@@ -9,6 +9,7 @@ import asyncio
 import math
 from typing import TYPE_CHECKING
 
+from gateway.deadlines import Deadlines
 from protocol.errors import CloseCode
 
 if TYPE_CHECKING:
@@ -28,11 +29,20 @@ what they do about it should not come to the gateways that remain all at once.""
 
 STEP = 0.05  # seconds; so often a share of them is closed
 
+ANSWER_SECONDS = 0.005
+"""So long the answer to a fresh ATTACH may wait for company. Nobody waits for it: head and body come without,
+and a short response has ended by then, and wants none any more."""
+
 
 class Connections:
-    """Who is connected, who has yet to attach, and who is parked, the least recently parked first."""
+    """Who is connected, who has yet to attach, and who is parked, the least recently parked first.
+
+    Attributes:
+        unanswered: those that have an ATTACHED to send, which is in no hurry.
+    """
 
     def __init__(self) -> None:
+        self.unanswered: Deadlines[Pump] = Deadlines(ANSWER_SECONDS, lambda pump: pump.wake())
         self._open: dict[Pump, None] = {}
         self._unattached: dict[Pump, None] = {}
         self._parked: dict[Pump, None] = {}

@@ -18,7 +18,7 @@ from gateway.journal.store import Buried
 from protocol.codec import decode
 from protocol.connection import GatewayConnection
 from protocol.errors import CloseCode, GoawayCode, ProtocolError, RejectCode, RemoteProtocolError
-from protocol.frames import Attach, Attached, Data, End, Head, Park, Reject, Reset
+from protocol.frames import Attach, Attached, AttachFlag, Data, End, Head, Park, Reject, Reset
 
 if TYPE_CHECKING:
     from gateway.callback.connections import Connections
@@ -71,7 +71,7 @@ class Pump:
             return
         now = self._loop.time()
         if self._connection.has_frames or (self._journal is not None and self._journal.due(now)):
-            self._wake()
+            self.wake()
         elif self._journal is None or self._socket.full:
             self._arm(self._next_deadline())
         else:  # those of a connection that carries a stream only move away
@@ -98,7 +98,7 @@ class Pump:
         """Let the function finish what it has, up to `until` (loop time), and come here no more."""
         left = max(0.0, until - self._loop.time())
         self._connection.go_away(GoawayCode.DRAINING, round(left / _MS))
-        self._wake()
+        self.wake()
 
     def close(self, code: CloseCode) -> None:
         """Leave the stream now, and end the connection soon."""
@@ -124,7 +124,7 @@ class Pump:
 
     def has_room(self) -> None:
         """The transport wants more."""
-        self._wake()
+        self.wake()
 
     def rule_broken(self, error: RemoteProtocolError, data: bytes = b"") -> None:
         """Count a rule that was broken outside of the stream against the exchange that is bound."""
@@ -189,13 +189,17 @@ class Pump:
             self._sid = frame.sid
             self._answer = answer
             self._connections.attached(self)
-        self._wake()
+            if frame.flags & AttachFlag.FRESH:
+                self._connections.unanswered.begin(self)
+                return
+        self.wake()
 
     def _leave(self) -> None:
         """The stream that was bound here is over on this connection, or left behind."""
         if self._journal is not None:
             self._journal.detach(self)
-            self._journal = self._answer = None
+            self._journal = None
+            self._forget_answer()
 
     def _release_if_over(self, now: float) -> None:
         """Let the connection carry another stream once this one has done its part."""
@@ -219,7 +223,12 @@ class Pump:
 
     # ------------------------------------------------------------ writing
 
-    def _wake(self) -> None:
+    def _forget_answer(self) -> None:
+        self._answer = None
+        self._connections.unanswered.end(self)
+
+    def wake(self) -> None:
+        """Write soon what there is to say."""
         if not self._woken:
             self._woken = True
             self._loop.call_soon(self._write)
@@ -236,7 +245,7 @@ class Pump:
         frames = self._connection.frames_to_send(now)
         if self._answer is not None:
             frames.append(self._answer)
-            self._answer = None
+            self._forget_answer()
         if self._journal is not None:
             frames += self._journal.frames_to_send(now)
             self._release_if_over(now)
@@ -276,7 +285,7 @@ class Pump:
             log.info("callback ended: %s", error)
             self.close(error.close_code)
             return
-        self._wake()  # whoever writes arms the next one
+        self.wake()  # whoever writes arms the next one
 
     def _check_writer(self, now: float) -> None:
         """See that bytes which wait for a peer get fewer; only the timer looks.

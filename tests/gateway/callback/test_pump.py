@@ -15,8 +15,8 @@ from gateway.journal.memory import MemoryJournal
 from gateway.journal.store import JournalStore
 from gateway.telemetry import Telemetry
 from gateway.tokens import Grant
-from protocol.codec import encode
-from protocol.frames import Attach, Data, End, EndFlag, Head
+from protocol.codec import decode, encode
+from protocol.frames import Attach, Attached, AttachFlag, Data, End, EndFlag, Head, Ping, Pong
 from protocol.limits import INITIAL_WINDOW, KIB, Limits
 from tests.gateway.journal.idle import Idle
 from tests.patience import PATIENCE
@@ -30,11 +30,24 @@ WINDOW = 0x94, 0x07  # an array of four, type 7
 
 
 class Wire(asyncio.Transport):
-    """Keeps the messages that are written, without what WebSocket puts before each."""
+    """Keeps what is written: short messages, which are two bytes of WebSocket and then a frame."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.messages: list[bytes] = []
+        self.written = b""
+
+    @property
+    def messages(self) -> list[bytes]:
+        found, rest = [], self.written
+        while rest:
+            end = 2 + rest[1]
+            found.append(rest[2:end])
+            rest = rest[end:]
+        return found
+
+    @property
+    def kinds(self) -> list[type]:
+        return [type(decode(message)) for message in self.messages]
 
     @override
     def is_closing(self) -> bool:
@@ -42,7 +55,7 @@ class Wire(asyncio.Transport):
 
     @override
     def writelines(self, parts: Iterable[bytes | bytearray | memoryview]) -> None:
-        self.messages.append(b"".join(parts)[2:])
+        self.written += b"".join(parts)
 
     @override
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -115,14 +128,58 @@ async def test_an_end_that_waits_for_nothing_gets_no_answer_and_frees_its_connec
     pump.lost(None)
 
 
-async def test_an_attach_is_not_answered_either_if_nobody_waits_for_that_any_more() -> None:
+def attaching(flags: int) -> tuple[Pump, MemoryJournal, Wire]:
+    """A pump, and the journal that an ATTACH with these flags has just been sent for."""
     pump, journal, wire = bound(INITIAL_WINDOW)
     pump._leave()
     pump._store.open(journal)
-    pump.take(encode(Attach(2, bytes(16), 1, 2, "t", bytes(16), 0, 0, 1, 0, 0)))
+    sent = AttachFlag.HEAD_SENT | flags
+    pump.take(encode(Attach(2, bytes(16), 1, 2, "t", bytes(16), 0, 0, sent, 0, 0)))
+    return pump, journal, wire
+
+
+async def test_an_attach_is_not_answered_either_if_nobody_waits_for_that_any_more() -> None:
+    pump, journal, wire = attaching(AttachFlag.FRESH)
     assert pump.active
+    await settle()
     pump.take(encode(End(2, 0, 0, flags=EndFlag.PARTING)))
     await settle()
     assert journal.ended
     assert not wire.messages
+    assert not pump._connections.unanswered._due
     pump.lost(None)
+
+
+async def test_a_fresh_attach_is_answered_after_a_moment() -> None:
+    pump, _, wire = attaching(AttachFlag.FRESH)
+    await settle()
+    assert not wire.messages
+    async with asyncio.timeout(PATIENCE):
+        while not wire.messages:
+            await asyncio.sleep(0)
+    assert wire.kinds == [Attached]
+    pump.lost(None)
+
+
+async def test_a_fresh_attach_is_answered_along_with_what_is_said_sooner() -> None:
+    pump, _, wire = attaching(AttachFlag.FRESH)
+    pump.take(encode(Ping(7)))
+    await settle()
+    assert wire.kinds == [Pong, Attached]
+    pump.lost(None)
+
+
+async def test_any_other_attach_is_answered_at_once() -> None:
+    pump, _, wire = attaching(0)
+    await settle()
+    assert wire.kinds == [Attached]
+    pump.lost(None)
+
+
+async def test_a_connection_that_is_lost_answers_nothing() -> None:
+    pump, _, wire = attaching(AttachFlag.FRESH)
+    unanswered = pump._connections.unanswered
+    assert unanswered._due
+    pump.lost(None)
+    assert not unanswered._due
+    assert not wire.messages
