@@ -373,7 +373,7 @@ class Session(Shared):
         """Settle for an answer by receipt alone, if the response is small and nothing has left."""
         if self.failure is not None or self.phase not in (Phase.IDLE, Phase.DIALLING):
             return False
-        self._answer = self.stream.inline_answer()
+        self._answer = self.stream.inline_answer(self.dial_failure)
         if self._answer is None:
             return False
         self.phase = Phase.SETTLED
@@ -388,7 +388,7 @@ class Session(Shared):
                 self.waiters.notify()
             if self._pump_idle or not self._job_lingers:  # else it sees this as well
                 self._leave_job()
-        if self._io is not None and self.settled:  # else whoever waits for that does it
+        if self._io is not None:  # most need nothing else, and nobody waits then
             self._io.hurry()
 
     def _wait_until_settled(self) -> None:

@@ -355,15 +355,15 @@ class FunctionStream(RequestHalf):
 
     # ------------------------------------------------------------------ the outcome
 
-    def inline_answer(self) -> Receipt | None:
-        """Return the whole response as a receipt, if it is complete, small, and no HEAD was sent.
+    def inline_answer(self, dial: str | None = None) -> Receipt | None:
+        """Return the whole response as a `receipt`, if it is complete, small, and no HEAD was sent.
 
         The stream is then done: it sends nothing any more.
         """
         large = self._response.body.written > INLINE_ANSWER_MAX
         if large or not self.ended or self.head_committed or self._closed:
             return None
-        receipt = self.receipt()
+        receipt = self.receipt(dial)
         self.state = _DONE
         return receipt
 
