@@ -27,7 +27,8 @@ HEADERS = [(b"content-type", b"application/octet-stream")]
 
 async def tiny(query: Query) -> AsyncIterator[bytes]:
     yield b"hello\n"
-    await asyncio.sleep(query.get("stay", 0) / 1000)
+    if stay := query.get("stay", 0):
+        await asyncio.sleep(stay / 1000)
 
 
 async def ticks(query: Query) -> AsyncIterator[bytes]:
