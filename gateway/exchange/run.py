@@ -107,7 +107,7 @@ class ExchangeRun:
         self._lane.count_attach(self._exchange)
         self._trial.reached()
         self.happen(Event.ATTACHED)
-        self._begin_soon()  # before the ATTACH is answered: what came with it is the client's first
+        self._go_on_soon()  # before the ATTACH is answered: what came with it is the client's first
         seconds = self._lane.route.head_timeout
         if self._exchange.attaches == 1 and seconds is not None:
             reason = FunctionTimedOut(f"no response head within {seconds:g} s")
@@ -125,7 +125,7 @@ class ExchangeRun:
         """The response can begin."""
         if self._timers is not None:
             self._timers.disarm(Event.HEAD_EXPIRED)
-        self._begin_soon()
+        self._go_on_soon()
 
     def on_data_frame(self) -> None:
         """A DATA frame came over a callback."""
@@ -133,19 +133,11 @@ class ExchangeRun:
         if self._forwarder is not None:
             self._forwarder.readable()
 
-    def on_readable(self) -> None:
-        """Body bytes wait."""
-        if self._forwarder is not None:
-            self._forwarder.readable()
-
     def on_ended(self) -> None:
         """The whole response is here."""
         self._lane.patience.end(self)
         self.happen(Event.ENDED)
-        if self._forwarder is not None:
-            self._forwarder.readable()
-        else:
-            self._begin_soon()
+        self._go_on_soon()
 
     def on_failed(self, code: int, reason: str) -> None:
         """The stream can never end cleanly; what came before is still the client's."""
@@ -184,7 +176,7 @@ class ExchangeRun:
         return 0.0 if self._cancelled is None else monotonic() - self._cancelled
 
     def _take_answer(self, answer: BufferedResponse) -> None:
-        if self._response_began():
+        if self._exchange.state.terminal or self.journal.head is not None:
             self._returned_early("an ordinary answer")
         elif self._upload is not None and not self.journal.upload_acknowledged:
             public = (
@@ -195,8 +187,7 @@ class ExchangeRun:
         else:
             self.journal.serve(answer.status, answer.headers, answer.body)
             self.happen(Event.ANSWERED)
-            self._begin_soon()
-            self.on_readable()
+            self._go_on_soon()
 
     def _take_receipt(self, receipt: Receipt) -> None:
         if self._exchange.state.terminal:
@@ -227,9 +218,6 @@ class ExchangeRun:
         if dial is not None:
             failure = FunctionUnreachable(f"{detail}: {shorten(dial)}", public=NOT_DIALLED)
         self.happen(Event.INVOKE_FAILED, failure)
-
-    def _response_began(self) -> bool:
-        return self._exchange.state.terminal or self.journal.head is not None
 
     # ------------------------------------------------------------ the client's side
 
@@ -321,9 +309,11 @@ class ExchangeRun:
             self._cancelled = monotonic()
             self._telemetry.cancels[event.value] += 1
 
-    def _begin_soon(self) -> None:
-        """Begin the response at the end of this turn of the loop: what came with its head leaves with it."""
-        if not self._beginning and not self._exchange.head_started:
+    def _go_on_soon(self) -> None:
+        """Begin the response at the end of this turn of the loop, or go on: what came together leaves together."""
+        if self._forwarder is not None:
+            self._forwarder.readable()
+        elif not self._beginning and not self._exchange.head_started:
             self._beginning = True
             self._loop.call_soon(self._begin)
 

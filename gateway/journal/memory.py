@@ -71,12 +71,8 @@ class Reader(Protocol):
         """A DATA frame came over a callback: its bytes wait in `MemoryJournal.read_body`."""
         ...
 
-    def on_readable(self) -> None:
-        """Body bytes wait that came in another way."""
-        ...
-
     def on_ended(self) -> None:
-        """A valid END is held: everything is here, and the CRC matches. Nothing further is readable."""
+        """A valid END is held: everything is here, and the CRC matches."""
         ...
 
     def on_failed(self, code: int, reason: str) -> None:
@@ -349,7 +345,6 @@ class MemoryJournal:
         match news:
             case Data():
                 self._keep(news.data)
-                reader.on_readable()
             case Head():
                 self.head = news
                 reader.on_head()
