@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from aiohttp import web
 from typing_extensions import override
 
-from gateway.quiet_connection import QuietConnection
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from gateway.quiet_connection import QuietConnection
 
     Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -172,7 +172,7 @@ class Crowd:
 
 
 class CrowdServer(web.Server):
-    """aiohttp's server, for no more connections than a crowd has room for, and quiet ones.
+    """aiohttp's server, for no more connections than a crowd has room for.
 
     Args:
         handler: of its requests.
@@ -183,10 +183,6 @@ class CrowdServer(web.Server):
     def __init__(self, handler: Handler, crowd: Crowd, **settings: Any) -> None:
         super().__init__(handler, **settings)
         self.crowd = crowd
-
-    @override
-    def __call__(self) -> web.RequestHandler:
-        return QuietConnection(self, loop=self._loop, **self._kwargs)
 
     @override
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:

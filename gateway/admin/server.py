@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 from typing_extensions import override
 
+from gateway.crowds import Crowd
 from gateway.quiet_connection import QuietConnection
 
 if TYPE_CHECKING:
@@ -36,13 +37,33 @@ def runner_of(application: web.Application) -> web.AppRunner:
 
 def few(server: web.Server) -> Callable[[], asyncio.BaseProtocol]:
     """Return the factory of a server's connections, for `CONNECTIONS_MAX` of them."""
+    crowd = Crowd("admin", CONNECTIONS_MAX)
+    return lambda: AdminConnection(crowd, server)
 
-    def make() -> asyncio.BaseProtocol:
-        if len(server.connections) >= CONNECTIONS_MAX:
-            return _Refusal()
-        return QuietConnection(server, loop=asyncio.get_running_loop(), **_SETTINGS)
 
-    return make
+class AdminConnection(QuietConnection):
+    """One that asks, or gives way: a probe that finds no place has the gateway restarted."""
+
+    def __init__(self, crowd: Crowd, server: web.Server) -> None:
+        super().__init__(server, loop=asyncio.get_running_loop(), **_SETTINGS)
+        self._crowd = crowd
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if not self._crowd.enter(self, transport):
+            self.give_way()
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._messages:
+            self._crowd.knows(self)
+
+    @override
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._crowd.leave(self)
 
 
 _SETTINGS: dict[str, Any] = {
@@ -51,9 +72,3 @@ _SETTINGS: dict[str, Any] = {
     "keepalive_timeout": IDLE_SECONDS,
     "lingering_time": LINGER_SECONDS,
 }
-
-
-class _Refusal(asyncio.Protocol):
-    @override
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast("asyncio.Transport", transport).abort()

@@ -78,6 +78,7 @@ LIMITS = (
     Limit("callback", "frames in one read that are no whole message", f"{reading.OTHERS_MAX:,}", "a_read_full_of_frames_that_are_no_whole_message_is_not_read_to_its_end", "tests/gateway/callback/test_reading.py"),
     Limit("callback", "parked connections", f"{callbacks.PARKED_MAX:,}, {_seconds(TIMES.park_ttl)} (setting)", "of_too_many_that_are_parked_the_least_recent_are_closed", CALLBACK),
     Limit("admin", "connections", f"{admin.CONNECTIONS_MAX}", "the_admin_listener_holds_few_and_not_for_ever", CROWDS),
+    Limit("admin", "connections that ask nothing, or nothing more, where there is no room", "the longest silent is closed", "who_asks_nothing_keeps_no_probe_out", CROWDS),
     Limit("admin", "a connection without a request head", _seconds(admin.IDLE_SECONDS), "the_admin_listener_holds_few_and_not_for_ever", CROWDS),
     Limit("all", "descriptors of the process", f"all but {SPARE_MAX}, or an eighth", "accepting_pauses_while_descriptors_are_short_and_goes_on_after", "tests/gateway/listeners/test_listener.py"),
 )  # fmt: skip

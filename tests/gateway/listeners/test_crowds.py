@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
+from gateway import crowds
 from gateway.admin import server as admin_server
 from gateway.admin.server import few, runner_of
 from gateway.callback.server import CallbackServer
@@ -218,10 +219,33 @@ async def test_the_admin_listener_holds_few_and_not_for_ever(
     await runner.setup()
     assert runner.server is not None
     async with serving(few(runner.server)) as port:
-        async with Client(port) as one, Client(port) as other, Client(port) as third:
+        async with Client(port) as one, Client(port) as other:
             assert await answered(one) and await answered(other)
-            assert not await answered(third)
+            async with Client(port) as third:
+                assert not await answered(third)
             assert await one.rest() == b""
+        await runner.cleanup()
+
+
+async def test_who_asks_nothing_keeps_no_probe_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin_server, "CONNECTIONS_MAX", 2)
+    monkeypatch.setattr(crowds, "LOOK_SECONDS", 0.0)
+    application = web.Application()
+    application.router.add_get("/", ok)
+    runner = runner_of(application)
+    await runner.setup()
+    server = runner.server
+    assert server is not None
+    async with serving(few(server)) as port, Client(port) as silent:
+        await eventually(lambda: len(server.connections) == 1)
+        async with Client(port) as idle:
+            assert await answered(idle)
+            async with Client(port) as probe:
+                assert await answered(probe)
+                assert await silent.rest() == b""
+                monkeypatch.setattr(crowds, "SILENT_SECONDS", -1.0)  # nor does it matter how lately
+                async with Client(port) as other:
+                    assert await answered(other)
         await runner.cleanup()
 
 
