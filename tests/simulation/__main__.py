@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from tests import entry
 from tests.simulation.batch import NEVER, RARE, Batch, transitions
+from tests.simulation.partings import PARTINGS
 from tests.simulation.world import simulate
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _replay(seed: int, *, trace: bool) -> int:
 
 
 def _show_reached(batch: Batch) -> None:
-    for state, event in sorted(transitions()):
+    for state, event in sorted(transitions() | PARTINGS):
         why = NEVER.get((state, event)) or RARE.get((state, event), "")
         print(f"{batch.visited[state, event]:8}  {state:10} {event:16} {why}")
 

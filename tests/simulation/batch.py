@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.exchange.states import TABLE
+from tests.simulation.partings import PARTINGS
 from tests.simulation.world import simulate
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ class Batch:
         return self
 
     def missed(self) -> set[Transition]:
-        """Return the transitions that faults can bring about and that did not come."""
-        return transitions() - NEVER.keys() - RARE.keys() - self.visited.keys()
+        """Return the transitions and the partings that faults can bring about and that did not come."""
+        return (transitions() | PARTINGS) - NEVER.keys() - RARE.keys() - self.visited.keys()
 
     def describe(self) -> str:
         """Tell what went wrong, and how to see it again."""

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from gateway.exchange.exchange import Exchange
 from gateway.exchange.states import Event, State
+from tests.simulation import partings
 from tests.simulation.client import Habits, Saw
 from tests.simulation.scenario import BLOB, Act, Deed, Fate
 from tests.simulation.server import TIMING
@@ -58,7 +59,7 @@ class Watch:
     """What happened inside the gateway.
 
     Attributes:
-        visited: (state, event) that came.
+        visited: (state, event) that came, and what came of `partings.PARTINGS`.
         ends: how often each exchange reached a terminal state, by its id.
         last: each exchange.
         admitted: when it was admitted.
@@ -93,7 +94,7 @@ def watching(scheduler: Scheduler) -> Iterator[Watch]:
 
     Exchange.on = on  # type: ignore[method-assign]
     try:
-        with _listening(_Errors(scheduler)):
+        with _listening(_Errors(scheduler)), partings.noting(watch.visited):
             yield watch
     finally:
         Exchange.on = original  # type: ignore[method-assign]
@@ -304,7 +305,7 @@ def _succeeds(world: World, act: Act) -> bool:
         world.seen[act.number].disturbed,
         deed.kind != "stream",
         (deed.fails_before, deed.stops_before) != (None, None),
-        (fate.lost_at, fate.dies_at, fate.duplicate_at) != (None, None, None),
+        (fate.lost_at, fate.dies_at, fate.duplicate_at, fate.leaves) != (None, None, None, None),
         (habits.leaves_at, habits.leaves_after, habits.stalls_after) != (None, None, None),
         fate.freezes,
         habits.upload is not None,

@@ -6,16 +6,27 @@ import random
 from typing import TYPE_CHECKING
 
 from tests.simulation.client import Habits
-from tests.simulation.scenario import BLOB, KIB, Act, Deed, Fate, Scenario
+from tests.simulation.scenario import BLOB, KIB, WIRE_FAULTS, Act, Deed, Fate, Scenario
 from tests.simulation.wire import Cut
 
 if TYPE_CHECKING:
     from gateway.route_settings import RequestBodyMode
 
-WIRE_FAULTS = ("reset", "reset", "reset", "hang_up", "black_hole", "deaf", "stall_long")
-
-THEMES = ("away", "die", "freeze", "leave", "lose", "stall", "stop", "upload")
-"""Half of all scenarios have one: there one kind of trouble is frequent, so that it meets others."""
+THEMES = (
+    "away",
+    "die",
+    "freeze",
+    "leave",
+    "lose",
+    "part",
+    "part",
+    "stall",
+    "stall",
+    "stop",
+    "upload",
+)
+"""Half of all scenarios have one: there one kind of trouble is frequent, so that it meets others. In some that
+alone is rare enough for two shares."""
 
 
 def draw(seed: int) -> Scenario:
@@ -34,12 +45,15 @@ class _Draw:
             ("inline", "spill", "spill", "stream", "stream")
         )
         self._trouble = chance.choice((0.0, 0.5, 1.0, 1.0, 2.0, 3.0))
+        self._queues = self._theme == "part" and self._often(
+            0.5
+        )  # one exchange treads on the other's heels
         self._span = 1.0
 
     def scenario(self) -> Scenario:
         """Draw everything."""
         chance, slow = self._chance, self._theme in ("away", "stall")
-        count = chance.choice((1, 1, 2, 2, 3, 4))
+        count = chance.choice((2, 3, 4) if self._theme == "part" else (1, 1, 2, 2, 3, 4))
         return Scenario(
             seed=self._seed,
             acts=[self._act(number) for number in range(count)],
@@ -48,16 +62,18 @@ class _Draw:
             mode=self._mode,
             timeout=120.0 if slow else chance.choice((8.0, 40.0, 40.0, 120.0)),
             function_timeout=60.0 if slow else chance.choice((10.0, 40.0, 60.0)),
-            concurrency=chance.choice((1, 2, 4)),
-            queue=chance.choice((0, 1, 4)),
+            concurrency=1 if self._queues else chance.choice((1, 2, 4)),
+            queue=4 if self._queues else chance.choice((0, 1, 4)),
             forgets=chance.choice((0.0, 0.0, 0.5, 1.0)),
             stops=self._stops(),
         )
 
-    def _stops(self) -> tuple[float, float] | None:
+    def _stops(self) -> tuple[float | None, float] | None:
         if not self._goes_wrong(0.06, "stop"):
             return None
-        begin = self._chance.choice((1.0, 3.0, 30.0)) * self._chance.random()
+        begin: float | None = self._chance.choice((1.0, 3.0, 30.0)) * self._chance.random()
+        if self._often(0.9 if self._theme == "part" else 0.1):
+            begin = None
         return begin, self._chance.choice((1.0, 20.0))
 
     # ------------------------------------------------------------ how likely, and when
@@ -85,10 +101,15 @@ class _Draw:
 
     def _act(self, number: int) -> Act:
         chance = self._chance
-        deed = self._deed()
+        parts = self._theme == "part" and self._often(0.8)
+        deed = self._small_deed(number) if parts else self._deed()
         self._span = 0.1 + sum(pause for _, pause in deed.chunks)
-        waits = number > 0 and self._often(0.6)
+        waits = number > 0 and self._often(0.6) and not self._queues
         pause = chance.choice((0.0, 0.01, 1.0, 20.0, 100.0, 400.0)) if waits else chance.random()
+        if self._theme == "part" and self._often(
+            0.7
+        ):  # while something is on its way, or asks for a sign of life
+            pause = chance.choice((0.0, 0.01, 12.0, 20.0)) if waits else 0.1 * pause
         act = Act(number, pause, waits, self._habits(deed), deed, self._fate())
         while self._goes_wrong(0.3, "") and len(act.cuts) < 6:
             act.cuts.append(self._cut(len(deed.body) + 2000))
@@ -155,6 +176,14 @@ class _Draw:
             left -= piece
         return pieces
 
+    def _small_deed(self, number: int) -> Deed:
+        """Answer with little; the first one after a dial, so that there is a connection for the others."""
+        chance = self._chance
+        size = chance.choice((0, 1, chance.randint(2, 300), 4096, 4097, chance.randint(2, 9000)))
+        body, pause = self._bytes(size), chance.choice((0.0, 0.01, 0.3)) if number else 0.5
+        first = chance.randint(0, size)
+        return Deed("stream", body, [(first, 0.0), (size - first, pause)])
+
     def _deed(self) -> Deed:
         chance = self._chance
         kind = chance.choices(("stream", "answer", "raise"), (12, 1, 1))[0]
@@ -187,6 +216,11 @@ class _Draw:
             fate.dies_at, fate.dies_by = self._moment(), chance.choice(("reset", "vanish"))
         while self._goes_wrong(0.1, "freeze") and len(fate.freezes) < 3:
             fate.freezes.append((self._moment(), chance.choice((0.3, 8.0, 28.0, 50.0))))
+        if self._goes_wrong(0.2, "part") and not self._queues:
+            fate.late = chance.choice((0.001, 0.1, 0.1, 3.0, 25.0))
+        if self._goes_wrong(0.04, "") or (self._theme == "part" and self._often(0.3)):
+            fate.leaves = chance.choice(("crash", "crash", "lost", *WIRE_FAULTS))
+        fate.lingers = chance.choice((0.0, 0.0, 0.005, 0.2, 0.2))
         return fate
 
     # ------------------------------------------------------------ the client
@@ -196,7 +230,7 @@ class _Draw:
         habits = Habits(chance.choices(("GET", "HEAD"), (12, 1))[0])
         if self._often(0.05):
             habits.version = "1.0"
-        if self._often(1.0 if self._theme == "upload" else 0.4):
+        if self._often({"upload": 1.0, "part": 0.1}.get(self._theme, 0.4)):
             self._give_upload(habits)
         if self._often(0.2):
             habits.rate = max(200.0, len(deed.body) / chance.choice((0.5, 4.0, 20.0)))

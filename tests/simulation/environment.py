@@ -14,6 +14,7 @@ from gateway.invoke.base import InvokeOutcomeUnknown, Invoker, InvokeResult
 from lambda_client.invocation import Invocation
 from protocol.envelope import KEY, Envelope
 from tests.simulation.function import Ran, Run, VirtualIo, as_payload
+from tests.simulation.scenario import WIRE_FAULTS
 
 if TYPE_CHECKING:
     import random
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.simulation.loop import Scheduler
     from tests.simulation.network import Network
-    from tests.simulation.scenario import Act, Scenario
+    from tests.simulation.scenario import Act, Fate, Scenario
     from tests.simulation.wire import Wire
 
 FORGET_SECONDS = 60.0
@@ -146,6 +147,7 @@ class Lambda(Invoker):
         pending: invocations under way, known to the gateway or not.
         awake: environments are not frozen any more.
         exchanges: the exchange of each act that was invoked.
+        on_return: called as the first function returns.
     """
 
     def __init__(
@@ -160,6 +162,7 @@ class Lambda(Invoker):
         self.pending = 0
         self.awake = False
         self.exchanges: dict[int, str] = {}
+        self.on_return: Callable[[], None] | None = None
 
     @override
     async def invoke(self, invocation: Call) -> InvokeResult:
@@ -199,7 +202,9 @@ class Lambda(Invoker):
                 self.pending -= 1
                 environment.note(f"returned {payload[:160]!r} {error or ''}")
                 result = InvokeResult(payload, error, "request")
-                outcome.get_loop().call_soon_threadsafe(_resolve, outcome, result)
+                lost = act.fate.leaves == "lost"
+                told = InvokeOutcomeUnknown() if lost else result
+                self._network.clock.call_later(act.fate.late, _tell, outcome, told)
 
         self._network.clock.call_later(start, self._begin, environment, call, act, ran, done)
 
@@ -226,8 +231,7 @@ class Lambda(Invoker):
         def returned(value: Any) -> None:
             nonlocal over
             over, ran.result = True, value
-            done(*as_outcome(value))
-            self._rest(environment)
+            self._returns(environment, fate, as_outcome(value), done)
 
         def end(how: str, payload: bytes) -> None:
             if environment.busy and not over:
@@ -253,9 +257,30 @@ class Lambda(Invoker):
         for at, how in act.strikes:
             clock.call_later(at, self._strike_all, environment, how)
 
+    def _returns(
+        self,
+        environment: Environment,
+        fate: Fate,
+        outcome: tuple[bytes, str | None],
+        done: Callable[[bytes, str | None], None],
+    ) -> None:
+        """Let happen what comes just as it returns; then it freezes until the next one."""
+        clock = self._network.clock
+        hook, self.on_return = self.on_return, None
+        if hook is not None:
+            hook()
+        if fate.leaves == "crash":
+            how = self._chance.choice(("reset", "vanish"))
+            clock.call_later(fate.lingers, environment.destroy, how)
+            clock.call_later(fate.lingers, done, CRASHED, "Unhandled")
+            return
+        if fate.leaves in WIRE_FAULTS:
+            self._strike_all(environment, fate.leaves)
+        done(*outcome)
+        clock.call_later(fate.lingers, self._rest, environment)
+
     def _rest(self, environment: Environment) -> None:
-        """The invocation has returned: freeze, until the next one."""
-        if self.awake:
+        if self.awake or environment.busy or environment.gone:
             return
         environment.freeze()
         if self._chance.random() < self._scenario.forgets:
@@ -285,6 +310,17 @@ class Lambda(Invoker):
             getattr(wire, how)()
 
 
-def _resolve(outcome: asyncio.Future[InvokeResult], result: InvokeResult) -> None:
-    if not outcome.done():
-        outcome.set_result(result)
+def _tell(outcome: asyncio.Future[InvokeResult], told: InvokeResult | InvokeOutcomeUnknown) -> None:
+    outcome.get_loop().call_soon_threadsafe(_resolve, outcome, told)
+
+
+def _resolve(
+    outcome: asyncio.Future[InvokeResult], told: InvokeResult | InvokeOutcomeUnknown
+) -> None:
+    if outcome.done():
+        return
+    if isinstance(told, InvokeOutcomeUnknown):
+        outcome.set_exception(told)
+        outcome.exception()  # nobody may be left who takes it
+    else:
+        outcome.set_result(told)

@@ -15,6 +15,9 @@ KIB = 1024
 BLOB = random.Random(20).randbytes(1024 * KIB)
 """Every body is a piece of it: a byte that is lost, doubled or from elsewhere never fits."""
 
+WIRE_FAULTS = ("reset", "reset", "reset", "hang_up", "black_hole", "deaf", "stall_long")
+"""What happens to a connection, as often as it is named."""
+
 
 @dataclass
 class Deed:
@@ -60,6 +63,10 @@ class Fate:
         dies_at: seconds after which the environment is gone; None: never.
         dies_by: ``reset`` or ``vanish``.
         freezes: seconds after which it stops, and for how long.
+        late: seconds for which what it returned is on its way to the gateway.
+        leaves: what happens as it returns: ``crash``, and an error is told instead; ``lost``, and nothing
+            is; or a fault of its connections.
+        lingers: seconds after that until it is frozen.
     """
 
     refused: str | None = None
@@ -69,6 +76,9 @@ class Fate:
     dies_at: float | None = None
     dies_by: str = "reset"
     freezes: list[tuple[float, float]] = field(default_factory=list)
+    late: float = 0.0
+    leaves: str | None = None
+    lingers: float = 0.0
 
 
 @dataclass
@@ -117,7 +127,8 @@ class Scenario:
         concurrency: invocations at a time.
         queue: requests that may wait for a place.
         forgets: whether networks forget connections of frozen environments: 0 to 1.
-        stops: seconds after which the gateway is told to stop, and how long it may take; or None.
+        stops: seconds after which the gateway is told to stop (None: as the first function returns), and how
+            long it may take; or None.
     """
 
     seed: int
@@ -130,4 +141,4 @@ class Scenario:
     concurrency: int = 4
     queue: int = 4
     forgets: float = 0.0
-    stops: tuple[float, float] | None = None
+    stops: tuple[float | None, float] | None = None

@@ -128,9 +128,11 @@ class World:
     def play(self) -> None:
         """Let everything happen, and then let it all come to rest."""
         if self.scenario.stops is not None:
-            self.network.clock.call_later(
-                self.scenario.stops[0], self._stop, self.scenario.stops[1]
-            )
+            begin, seconds = self.scenario.stops
+            if begin is None:
+                self.functions.on_return = lambda: self._stop(seconds)
+            else:
+                self.network.clock.call_later(begin, self._stop, seconds)
         self.do(self._acts(), self.client_loop)
         self.scheduler.run(lambda: not self.functions.pending, LONGEST, "invocations end")
         self.functions.wake()
@@ -219,7 +221,8 @@ class World:
     def calm(self, act: Act) -> bool:
         """Whether nothing stood between the gateway and the function of this act."""
         fate = act.fate
-        disturbed = act.refuses or act.strikes or fate.freezes or fate.dies_at or fate.duplicate_at
+        ended = fate.dies_at or fate.duplicate_at or fate.leaves is not None
+        disturbed = act.refuses or act.strikes or fate.freezes or ended
         others = any(one.refuses for one in self.scenario.acts) or self.scenario.stops
         wires = (wire for wire in self.network.wires if wire.client.loop is not self.client_loop)
         return not (disturbed or others) and not any(wire.faulty for wire in wires)
