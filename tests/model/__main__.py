@@ -3,9 +3,9 @@
 python -m tests.model               every world: some minutes and 2 GiB
 python -m tests.model --only 2      the second of those that --list shows
 
-A world says how long a body is, how large the window, and how often a function may attach. Each state is checked for the
-invariants (no byte lost, doubled or invented; a clean end only when it was one), and for a way to an end. A broken one
-is printed with the steps that lead there. The exit code is the number of worlds that broke.
+A world says how long a body is, how large the window, how often a function may attach, and whether it may part. Each
+state is checked for the invariants (no byte lost, doubled or invented; a clean end only when it was one), and for a way to
+an end. A broken one is printed with the steps that lead there. The exit code is the number of worlds that broke.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ WORLDS = (
     Config(body=5, window=3, attaches=4),
     Config(body=3, window=2, attaches=4, receipts=False, stale=True),
     Config(body=4, window=2, attaches=5),
+    Config(body=4, window=2, attaches=4, parting=2),
+    Config(body=3, window=2, attaches=3, receipts=False, parting=1, stale=True),
 )
 
 

@@ -1,9 +1,10 @@
-"""A model of attach, resume, credit, END_ACK and fencing: every state is four tuples of small numbers.
+"""A model of attach, resume, credit, END_ACK, parting and fencing: every state is four tuples of small numbers.
 
 One response of `Config.body` units, each its own DATA. The function and the gateway exchange frames
 over connections that keep their order but not each other's; any of them may be cut at any moment, and
 each end notices a cut when it pleases. The function may attach anew while its older connection still
-delivers. What a step does follows `protocol/SPEC.md` alone; `tests/model/real.py` holds it against
+delivers. One that has parted may attach for the next exchange on the connection that it left: that one goes no
+further than its ATTACHED. What a step does follows `protocol/SPEC.md` alone; `tests/model/real.py` holds it against
 the code.
 
     state = (function, gateway, one queue for each connection towards the gateway, the queue back)
@@ -18,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.model.config import Mutant
+from tests.model.gateway import Gateway
 from tests.model.state import (
     ACKED,
     ATTACH,
@@ -25,7 +27,9 @@ from tests.model.state import (
     ATTACHED_FRAME,
     ATTACHING,
     BOUND,
+    BOUND_HERE,
     BURIED,
+    CARRIES_NEXT,
     CREDIT,
     CUT,
     DATA,
@@ -39,31 +43,37 @@ from tests.model.state import (
     EPOCH,
     FAILED,
     FINISHED,
+    FREE,
+    GOES_ON,
     HEAD,
     HEAD_FRAME,
     HEAD_KNOWN,
     HEAD_SENT,
     HELD,
     HELD_UP_TO,
-    KEY,
+    LEAVES,
+    LEFT,
     LIMIT,
     LOST,
     MAIN_OWNER,
     MODE,
+    NEXT,
+    NEXT_ATTACHED,
     NOBODY,
     NONE,
     OUTCOME,
+    OWES,
     OWNER,
+    PARTS,
     RECEIPT,
     REFUSED,
-    REJECT_GAP,
     REJECT_TERMINAL,
     SENT,
+    SERVES_NEXT,
     STALE,
-    STALE_OWNER,
     TAKEN,
     TERMINAL,
-    TOLD,
+    WAITS,
     WINDOW,
     WRITTEN,
     Ints,
@@ -72,6 +82,7 @@ from tests.model.state import (
     Violation,
     fields,
     frame,
+    listens,
 )
 
 if TYPE_CHECKING:
@@ -88,13 +99,12 @@ class Model:
     def __init__(self, config: Config, mutant: Mutant | None = None) -> None:
         self.config = config
         self._mutant = mutant
-        #: Whether an honest function may find that its place is taken.
-        self._may_fail = config.stale
+        self._gateway = Gateway(config, mutant)
 
     def initial(self) -> State:
         """Nothing was dialled yet."""
         window = self.config.window
-        function = (DETACHED, 0, 0, 0, 0, window, 0, 0, 0, 0, NONE, 0)
+        function = (DETACHED, 0, 0, 0, 0, window, 0, 0, 0, 0, NONE, 0, BOUND_HERE)
         gateway = (0, -1, 0, 0, window, 0, 0, 0, 0, NOBODY, 0)
         stale: Ints = ()
         if self.config.stale:
@@ -104,7 +114,7 @@ class Model:
     def is_terminal(self, state: State) -> bool:
         """Whether the function returned and the client has all, or the exchange failed visibly."""
         function, gateway = state[0], state[1]
-        if function[MODE] != DONE:
+        if function[MODE] != DONE or (function[LEFT] == CARRIES_NEXT and not function[CUT]):
             return False
         if gateway[TERMINAL] == FAILED:
             return True
@@ -146,8 +156,8 @@ class Model:
         if f[MODE] != DONE:
             if f[WRITTEN] < min(config.body, f[CREDIT]):
                 found.append(("write", False, self._produces(state, WRITTEN)))
-            if f[WRITTEN] == config.body and not f[FINISHED]:
-                found.append(("end", False, self._produces(state, FINISHED)))
+            if f[WRITTEN] == config.body:
+                self._ends(state, found)
             if f[EPOCH] < config.attaches:
                 needed = f[MODE] == DETACHED
                 if needed or f[EPOCH] < config.attaches - 1:
@@ -158,10 +168,23 @@ class Model:
                 found.append(("give up", False, self._gives_up(state)))
         elif f[OUTCOME] == RECEIPT:
             found.append(("receipt", False, self._receipt_arrives(state)))
+        early = f[LEFT] == OWES and self._mutant is Mutant.REUSED_BEFORE_END_ACK
+        if (f[LEFT] == FREE or early) and not f[CUT]:
+            found.append(("next", False, _attaches_next(state)))
 
-    def _produces(self, state: State, field: int) -> State:
+    def _ends(self, state: State, found: list[Step]) -> None:
+        over = state[0][FINISHED]
+        parts = self.config.parting >= 0
+        if over == GOES_ON:
+            found.append(("end", False, self._produces(state, FINISHED)))
+            if parts:
+                found.append(("part", False, self._produces(state, FINISHED, PARTS)))
+        if parts and over in (GOES_ON, WAITS):
+            found.append(("leave", False, self._produces(state, FINISHED, LEAVES)))
+
+    def _produces(self, state: State, field: int, value: int | None = None) -> State:
         function = list(state[0])
-        function[field] += 1
+        function[field] = function[field] + 1 if value is None else value
         return self._speaks(state, function, state[3])
 
     def _attaches(self, state: State) -> State:
@@ -176,9 +199,7 @@ class Model:
     def _speaks(self, state: State, f: list[int], back: Ints) -> State:
         """Hand out what may go now on the newest connection."""
         out: list[int] = []
-        fresh = f[EPOCH] == 1 and not self.config.stale
-        early = fresh or self._mutant is Mutant.DATA_BEFORE_ATTACHED
-        if f[MODE] == ATTACHED or (f[MODE] == ATTACHING and early):
+        if self._may_speak(f):
             if (f[WRITTEN] or f[FINISHED]) and not f[HEAD_SENT]:
                 f[HEAD_SENT] = 1
                 out.append(frame(HEAD_FRAME))
@@ -190,11 +211,30 @@ class Model:
                 out.append(frame(END, f[WRITTEN]))
                 if self._mutant is Mutant.RETURN_BEFORE_END_ACK:
                     f[MODE], f[OUTCOME] = DONE, HELD
+        self._parts(f, out)
         queues = state[2]
         if out and not f[CUT]:
             epoch = f[EPOCH]
             queues = (*queues[:epoch], queues[epoch] + tuple(out), *queues[epoch + 1 :])
         return tuple(f), state[1], queues, back
+
+    def _may_speak(self, f: list[int]) -> bool:
+        fresh = f[EPOCH] == 1 and not self.config.stale
+        early = fresh or self._mutant is Mutant.DATA_BEFORE_ATTACHED
+        return f[MODE] == ATTACHED or (f[MODE] == ATTACHING and early)
+
+    def _parts(self, f: list[int], out: list[int]) -> None:
+        """Wait for nothing, if END was sent here and little is not acknowledged; it may say so in its END."""
+        if f[FINISHED] not in (PARTS, LEAVES) or f[WRITTEN] - f[ACKED] > self.config.parting:
+            return
+        silently = f[FINISHED] == PARTS and bool(out) and out[-1] & 15 == END
+        if silently:
+            out[-1] = frame(END, f[WRITTEN], 0, 1)
+        elif self._mutant is Mutant.PARTED_BEFORE_END:
+            silently = f[MODE] == ATTACHING
+        elif not f[END_SENT] or not self._may_speak(f):
+            return
+        f[MODE], f[OUTCOME], f[LEFT] = DONE, RECEIPT, FREE if silently else OWES
 
     def _gives_up(self, state: State) -> State:
         f = list(state[0])
@@ -205,6 +245,8 @@ class Model:
         """The function takes the first frame of its newest connection."""
         f, back = list(state[0]), state[3][1:]
         kind, first, second, flag = fields(state[3][0])
+        if f[LEFT] != BOUND_HERE:
+            return _drops(state, f, kind)
         if kind == ATTACHED_FRAME:
             self._resumes(f, first, second, flag)
         elif kind == WINDOW:
@@ -244,7 +286,7 @@ class Model:
         for number, queue in enumerate(queues):
             if queue:
                 found.append((f"deliver up {number}", False, self._arrives(state, number)))
-            open_up = number == newest and not f[CUT] and f[MODE] != DONE
+            open_up = number == newest and listens(f)
             if number == newest and newest == self.config.attaches:
                 continue  # after the last attach there are no more faults
             if number and (queue or open_up or (g[BOUND] == number and not g[LOST])):
@@ -260,84 +302,14 @@ class Model:
         """The gateway takes the first frame of a connection."""
         f, before, queues, back = state
         packed, rest = queues[number][0], queues[number][1:]
-        g, out = list(before), []
-        if packed & 15 == ATTACH:
-            out = self._on_attach(g, number, packed)
-        elif g[BOUND] == number and g[TERMINAL] != FAILED:
-            out = self._on_frame(g, number, packed)
+        g = list(before)
+        out = self._gateway.takes(g, number, packed, rest)
         queues = (*queues[:number], rest, *queues[number + 1 :])
-        if number == f[EPOCH] != STALE and not f[CUT] and f[MODE] != DONE:
+        if number == f[EPOCH] != STALE and listens(f):
             back += tuple(out)
         return f, tuple(g), queues, back
 
-    # ------------------------------------------------------------------ the gateway
-
-    def _on_attach(self, g: list[int], number: int, packed: int) -> list[int]:
-        _, lo, hi, head_sent = fields(packed)
-        if g[TERMINAL]:
-            return [frame(REJECT_TERMINAL)]
-        key = number + 1  # the stale invocation comes before every epoch of the other
-        if key <= g[KEY]:
-            if self._mutant is not Mutant.FENCE_BY_ARRIVAL:
-                return []  # STALE: the function has a newer connection and ignores it
-            if g[BOUND] >= 0:
-                raise Violation("I5: a connection is bound although a newer one was")
-        taken_over = g[HEAD] and not head_sent and self._mutant is not Mutant.HEAD_OF_ANOTHER
-        if not lo <= g[HELD_UP_TO] <= hi or taken_over:
-            if g[ENDED]:
-                return [frame(REJECT_TERMINAL)]
-            if not self._may_fail:
-                raise Violation("I1: an honest function is told of a gap")
-            g[TERMINAL] = FAILED
-            return [frame(REJECT_GAP)]
-        g[KEY], g[BOUND], g[LOST] = key, number, 0
-        if self._mutant is not Mutant.CREDIT_NOT_RESTATED:
-            g[TOLD] = min(lo, g[TAKEN])
-            g[LIMIT] = max(g[LIMIT], g[TAKEN] + self.config.window)
-        return [frame(ATTACHED_FRAME, g[HELD_UP_TO], g[LIMIT], g[HEAD])]
-
-    def _on_frame(self, g: list[int], number: int, packed: int) -> list[int]:
-        kind, first, _, _ = fields(packed)
-        owner = STALE_OWNER if number == STALE else MAIN_OWNER
-        if kind == HEAD_FRAME:
-            self._own(g, owner)
-            g[HEAD] = 1
-        elif kind == DATA:
-            self._on_data(g, owner, first)
-        else:
-            return self._on_end(g, owner, first)
-        return []
-
-    def _own(self, g: list[int], owner: int) -> None:
-        if g[OWNER] not in (NOBODY, owner):
-            raise Violation("I1: the response is put together from two invocations")
-        g[OWNER] = owner
-
-    def _on_data(self, g: list[int], owner: int, offset: int) -> None:
-        if not g[HEAD]:
-            raise Violation("I1: DATA before HEAD")
-        if offset >= g[LIMIT]:
-            raise Violation("I2: DATA beyond the credit")
-        if offset > g[HELD_UP_TO]:
-            raise Violation("I1: a gap before DATA")
-        self._own(g, owner)
-        g[HELD_UP_TO] = max(g[HELD_UP_TO], offset + 1)
-
-    def _on_end(self, g: list[int], owner: int, final: int) -> list[int]:
-        if not g[HEAD] or g[HELD_UP_TO] != final:
-            raise Violation("I1: END, and not everything is held")
-        self._own(g, owner)
-        g[ENDED] = 1
-        g[BOUND], g[LOST] = -1, 0  # END_ACK is this connection's last word
-        return [frame(END_ACK, final)]
-
-    def _credit(self, g: list[int]) -> list[int]:
-        consumed = g[HELD_UP_TO] if self._mutant is Mutant.ACK_AT_RECEPTION else g[TAKEN]
-        if consumed <= g[TOLD]:
-            return []
-        g[TOLD] = consumed
-        g[LIMIT] = max(g[LIMIT], consumed + self.config.window)
-        return [frame(WINDOW, consumed, g[LIMIT])]
+    # ------------------------------------------------------------------ the gateway and the client
 
     def _gateway_acts(self, state: State, found: list[Step]) -> None:
         f, g, queues, back = state
@@ -347,11 +319,9 @@ class Model:
             found.append(("client takes", False, (f, tuple(taken), queues, back)))
         if g[BOUND] >= 0 and not g[TERMINAL]:
             told = list(g)
-            out = self._credit(told)
+            out = self._gateway.credit(told)
             if out:
-                heard = (
-                    g[BOUND] == f[EPOCH] != STALE and not f[CUT] and not g[LOST] and f[MODE] != DONE
-                )
+                heard = g[BOUND] == f[EPOCH] != STALE and not g[LOST] and listens(f)
                 after = back + tuple(out) if heard else back
                 found.append(("credit", False, (f, tuple(told), queues, after)))
         if g[ENDED] and g[TAKEN] == self.config.body and not g[TERMINAL]:
@@ -372,6 +342,25 @@ class Model:
             g[LIMIT] = max(g[LIMIT], self.config.body)
             g[OWNER] = MAIN_OWNER
         return tuple(f), tuple(g), state[2], state[3]
+
+
+def _attaches_next(state: State) -> State:
+    """Let another exchange begin on the connection that this one has left."""
+    f, epoch = list(state[0]), state[0][EPOCH]
+    f[LEFT] = CARRIES_NEXT
+    queues = (*state[2][:epoch], (*state[2][epoch], frame(NEXT)), *state[2][epoch + 1 :])
+    return tuple(f), state[1], queues, state[3]
+
+
+def _drops(state: State, f: list[int], kind: int) -> State:
+    """Take what comes on a connection that was left: of the stream that was there nothing counts."""
+    if kind == NEXT_ATTACHED:
+        if f[LEFT] != CARRIES_NEXT:
+            raise Violation("I5: an answer for an exchange that did not ask")
+        f[LEFT] = SERVES_NEXT
+    elif kind == END_ACK and f[LEFT] == OWES:
+        f[LEFT] = FREE
+    return tuple(f), state[1], state[2], state[3][1:]
 
 
 def _with(state: State, field: int, value: int) -> State:

@@ -6,13 +6,29 @@ knows neither sizes nor a clock.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from copy import deepcopy
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
+from protocol import function_stream
 from protocol.codec import decode, encode
+from protocol.connection import FunctionConnection, GatewayConnection
 from protocol.envelope import Envelope
-from protocol.errors import RejectCode
-from protocol.frames import Attach, Attached, Data, End, EndAck, Frame, Head, Reject, Window
+from protocol.errors import LocalProtocolError, RejectCode
+from protocol.frames import (
+    Attach,
+    Attached,
+    Data,
+    End,
+    EndAck,
+    Frame,
+    Head,
+    Park,
+    Reject,
+    StreamFrame,
+    Window,
+)
 from protocol.function_stream import FunctionState, FunctionStream
 from protocol.gateway_stream import GatewayStream
 from protocol.limits import Limits
@@ -32,6 +48,12 @@ _MODES = (
     FunctionState.DONE,
 )
 _MAIN, _STALE = b"m", b"s"
+_NEXT_XID, _NEXT_SID = bytes(16), 99
+"""The exchange that follows on the same connection. It goes no further than its ATTACH."""
+
+
+def _gateway_connection() -> GatewayConnection:
+    return GatewayConnection(_LIMITS, 0.0)
 
 
 class Real:
@@ -48,6 +70,10 @@ class Real:
         self._returned: Receipt | None = None
         self._delivered = False
         self._owners: set[bytes] = set()
+        self._user = model.GOES_ON
+        self._left = model.BOUND_HERE
+        self._here: FunctionConnection | None = None
+        self._there: dict[int, GatewayConnection] = defaultdict(_gateway_connection)
         if config.stale:
             stale = self._function(1, b"stale".ljust(16))
             self._queues[0].append(encode(stale.attach(1)))
@@ -82,9 +108,9 @@ class Real:
 
     @property
     def _heard(self) -> bool:
-        """Whether the function still listens to its newest connection."""
+        """Whether the function still listens to its newest connection, if only to drop what it hears."""
         done = self._stream.state is FunctionState.DONE or self._returned is not None
-        return not (self._cut or done)
+        return not self._cut and (not done or self._left != model.BOUND_HERE)
 
     def _start(self) -> None:
         if not self._stream.started:
@@ -96,20 +122,55 @@ class Real:
         self._speak()
 
     def _end(self) -> None:
+        self._user_is_done(model.WAITS)
+
+    def _part(self) -> None:
+        self._user_is_done(model.PARTS)
+
+    def _leave(self) -> None:
+        self._user_is_done(model.LEAVES)
+
+    def _user_is_done(self, how: int) -> None:
         self._start()
-        self._stream.end()
+        self._user = how
+        if not self._stream.ended:
+            self._stream.end()
         self._speak()
 
     def _attach(self) -> None:
         attach = self._stream.attach(self._epoch + 1)
+        self._here = FunctionConnection(_LIMITS, self._now)
+        self._here.open_stream(attach.sid, self._now)
         self._cut, self._back = False, []
         self._queues[self._epoch] = [encode(attach)]
         self._speak()
 
     def _speak(self) -> None:
         frames = self._stream.frames_to_send(self._now)
+        if self._user in (model.PARTS, model.LEAVES):
+            self._part_with(frames)
         if not self._cut:
             self._queues[self._epoch] += map(encode, frames)
+
+    def _part_with(self, frames: list[Frame]) -> None:
+        """Do what `lambda_client.pump` does of a session whose user is done."""
+        stream = self._stream
+        with patch.object(function_stream, "PARTING_MAX", self._config.parting):
+            parts = stream.part(frames, silently=self._user == model.PARTS)
+        if parts:
+            assert self._here is not None
+            self._here.leave(self._epoch, self._now, answer_due=stream.answer_due)
+            self._left = model.FREE
+            self._returned = Receipt.parse(stream.receipt().to_json())
+
+    def _next(self) -> None:
+        assert self._here is not None
+        if not self._here.reusable:
+            raise LocalProtocolError("the connection owes an answer")
+        self._here.open_stream(_NEXT_SID, self._now)
+        self._left = model.CARRIES_NEXT
+        attach = Attach(_NEXT_SID, _NEXT_XID, 1, 1, "", bytes(16), 0, 0, 0, 0, 0)
+        self._queues[self._epoch].append(encode(attach))
 
     def _function_notices_the_cut(self) -> None:
         self._stream.detach()
@@ -127,24 +188,51 @@ class Real:
     def _deliver_down(self) -> None:
         frame = decode(self._back.pop(0))
         assert frame is not None
-        self._stream.receive(frame, self._now)  # type: ignore[arg-type]  # the gateway's own frames
-        self._speak()
+        assert self._here is not None
+        wanted = self._here.receive(frame, self._now)
+        if self._left == model.BOUND_HERE:
+            assert wanted is not None
+            self._stream.receive(wanted, self._now)
+            self._speak()
+        elif wanted is not None:
+            assert isinstance(wanted, Attached), "of the next exchange"
+            self._left = model.SERVES_NEXT
 
     def _arrive(self, number: int) -> None:
-        frame = decode(self._queues[number].pop(0))
-        if isinstance(frame, Attach):
+        connection, frame = self._there[number], decode(self._queues[number].pop(0))
+        assert frame is not None
+        wanted = connection.receive(frame, self._now)
+        if isinstance(wanted, Attach):
+            self._decide(number, wanted)
+        elif wanted is not None:
+            assert not isinstance(wanted, Park)
+            self._take(number, wanted)
+        self._reply(number, connection.frames_to_send(self._now))
+
+    def _decide(self, number: int, frame: Attach) -> None:
+        answer: Attached | Reject
+        if frame.xid == _NEXT_XID:
+            answer = Attached(frame.sid, 0, 0, 0, 0, 0, _LIMITS)
+        else:
             answer = self._gateway.attach(frame, number, self._now)
-            if isinstance(answer, Attached):
-                self._lost = False
-            self._reply(number, [answer])
+        if isinstance(answer, Reject):
+            self._there[number].refuse(answer, self._now)
             return
-        record = self._gateway.receive(number, frame, self._now)  # type: ignore[arg-type]  # as above
+        self._there[number].accept(frame.sid, self._now)
+        if self._gateway.bound == number:
+            self._lost = False
+        self._reply(number, [answer])
+
+    def _take(self, number: int, frame: StreamFrame) -> None:
+        """Do what `gateway.callback.pump` does."""
+        record = self._gateway.receive(number, frame, self._now)
         if record is not None:
             self._note(record)
         if isinstance(frame, End) and self._gateway.bound == number:
             self._credit()
             assert self._gateway.over or self._gateway.failed is not None
             if self._gateway.over and self._gateway.detach(number):
+                self._there[number].release(frame.sid, self._now)
                 self._lost = False
 
     def _note(self, record: Frame) -> None:
@@ -199,8 +287,13 @@ class Real:
         body = response.body
         mode = model.DONE if self._returned is not None else _MODES.index(stream.state)
         numbers = (mode, self._epoch, body.written, body.sent, body.acked, body.maximum)
-        flags = (body.finished, response.head_sent, response.head_known, response.end_sent)
-        return (*numbers, *map(int, flags), self._outcome(), int(self._cut))
+        assert body.finished == (self._user != model.GOES_ON)
+        flags = (self._user, response.head_sent, response.head_known, response.end_sent)
+        return (*numbers, *map(int, flags), self._outcome(), int(self._cut), self._place())
+
+    def _place(self) -> int:
+        owes = self._left == model.FREE and self._here is not None and not self._here.reusable
+        return model.OWES if owes else self._left
 
     def _outcome(self) -> int:
         if self._returned is not None:
@@ -235,6 +328,10 @@ def _abstract(message: bytes) -> int:
     frame = decode(message)
     packed = 0
     match frame:
+        case Attach() if frame.xid == _NEXT_XID:
+            packed = model.frame(model.NEXT)
+        case Attached() if frame.sid == _NEXT_SID:
+            packed = model.frame(model.NEXT_ATTACHED)
         case Attach():
             packed = model.frame(model.ATTACH, frame.lo, frame.hi, frame.flags & 1)
         case Attached():
@@ -244,7 +341,9 @@ def _abstract(message: bytes) -> int:
         case Data():
             packed = model.frame(model.DATA, frame.offset)
         case End() | EndAck():
-            packed = model.frame(model.END if type(frame) is End else model.END_ACK, frame.final)
+            parting = frame.flags if isinstance(frame, End) else 0
+            kind = model.END if isinstance(frame, End) else model.END_ACK
+            packed = model.frame(kind, frame.final, 0, parting)
         case Head():
             packed = model.frame(model.HEAD_FRAME)
         case Reject():

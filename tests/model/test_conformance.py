@@ -23,11 +23,13 @@ WORLDS = (
     Config(body=2, window=1, attaches=3, receipts=False),
     Config(body=2, window=2, attaches=2),
     Config(body=2, window=1, attaches=2, receipts=False, stale=True),
+    Config(body=2, window=2, attaches=2, receipts=False, parting=1),
 )
 #: Too large for that: walks through them.
 WIDE_WORLDS = (
     Config(body=4, window=2, attaches=4),
     Config(body=4, window=2, attaches=4, receipts=False, stale=True),
+    Config(body=4, window=2, attaches=4, parting=2),
 )
 WALKS = 150
 LONGEST_WALK = 80

@@ -14,11 +14,12 @@ from tests.model.explore import Explorer
 if TYPE_CHECKING:
     from tests.model.state import State
 
-#: Some 320,000 states together.
+#: Some 400,000 states together.
 WORLDS = (
     Config(body=3, window=2, attaches=3),
     Config(body=3, window=2, attaches=4, receipts=False),
     Config(body=3, window=2, attaches=3, receipts=False, stale=True),
+    Config(body=3, window=2, attaches=3, receipts=False, parting=2),
 )
 #: The smallest world in which a rule is missed, and by which invariant.
 MISSED = (
@@ -30,11 +31,15 @@ MISSED = (
     (Mutant.END_NOT_REPEATED, "I8", Config(receipts=False)),
     (Mutant.TAIL_FROM_SENT, "I1", Config()),
     (Mutant.HEAD_OF_ANOTHER, "I1", Config(receipts=False, stale=True)),
+    (Mutant.REUSED_BEFORE_END_ACK, "I5", Config(receipts=False, parting=1)),
+    (Mutant.BOUND_AFTER_PARTING, "I5", Config(receipts=False, parting=1)),
+    (Mutant.PARTED_BEFORE_END, "I5", Config(receipts=False, parting=1)),
 )
 
 
 def id_of(config: Config) -> str:
     extra = ["receipts"] * config.receipts + ["stale"] * config.stale
+    extra += [f"parting {config.parting}"] * (config.parting >= 0)
     return "-".join([f"{config.body}x{config.window}x{config.attaches}", *extra])
 
 
