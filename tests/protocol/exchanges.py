@@ -45,6 +45,9 @@ class Copy:
         self.receipt: Receipt | None = None
         self.ended_early = False
         self.undialled = False
+        self.parts: bool | None = (
+            None  # its code is over, and it waits for END_ACK no longer; True: and says so
+        )
 
     @property
     def alive(self) -> bool:

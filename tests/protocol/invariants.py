@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: What MAX_WINDOW is made for these worlds, so that windows reach it.
 MAX_WINDOW = 4 * WINDOW
+#: What may be unacknowledged where a function waits for no END_ACK: three frames.
+PARTING = 48
 #: Up to where neighbours in flight are joined: two frames and a half, so that an offset may lie within.
 JOIN = 40
 

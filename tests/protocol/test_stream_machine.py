@@ -132,6 +132,14 @@ class StreamMachine(RuleBasedStateMachine):
                 copy.end()
                 copy.ended_early = True
 
+    @precondition(thawed)
+    @rule(number=which, silently=st.booleans())
+    def function_parts(self, number: int, silently: bool) -> None:
+        for copy in self._alive(number):
+            if copy.written or copy.stream.started:
+                copy.end()
+                copy.ended_early, copy.parts = True, silently
+
     def _function_resets(self, number: int, _: int) -> None:
         for copy in self._alive(number):
             if copy.stream.state is not FunctionState.DONE:

@@ -28,6 +28,7 @@ RULES: dict[str, tuple[float, Callable[[random.Random], dict[str, object]]]] = {
     "client_acts": (4, lambda d: {"number": any_(d), "taken": size(d), "uploaded": size(d)}),
     "function_acts": (5, lambda d: {"number": any_(d), "size": size(d), "reads": flag(d)}),
     "function_starts_or_ends": (0.7, lambda d: {"number": any_(d), "ends": flag(d)}),
+    "function_parts": (0.7, lambda d: {"number": any_(d), "silently": flag(d)}),
     "function_attaches": (5, lambda d: {"number": any_(d), "other": any_(d), "fresh": flag(d)}),
     "function_hedges": (2, lambda d: {"number": any_(d), "other": any_(d), "fresh": flag(d)}),
     "one_end_speaks": (8, lambda d: {"number": any_(d), "up": flag(d)}),
@@ -125,5 +126,8 @@ def test_walks_hold_the_invariants_and_come_far() -> None:
             seen["resumed"] += exchange.main.stream._epoch > 1
             seen["fenced"] += exchange.gateway.dropped > 0
             seen["by receipt"] += exchange.receipt_taken
+            seen["parted"] += exchange.main.receipt is not None and exchange.main.parts is True
+            seen["left an answer"] += exchange.main.stream.answer_due
     print(seen)
-    assert min(seen[what] for what in ("ended", "broken", "resumed", "fenced", "by receipt")) > 20
+    wanted = ("ended", "broken", "resumed", "fenced", "by receipt", "parted", "left an answer")
+    assert min(seen[what] for what in wanted) > 20

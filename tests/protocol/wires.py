@@ -11,7 +11,7 @@ from zlib import crc32
 
 from protocol.connection import FunctionConnection, GatewayConnection
 from protocol.errors import RejectCode, RemoteProtocolError, StreamFailed
-from protocol.frames import Attach, Attached, End, EndAck, Frame, Park, Reset
+from protocol.frames import Attach, Attached, End, EndAck, Frame, Park, Reject, Reset
 from protocol.function_stream import FunctionState
 from tests.protocol.link import LIMITS, Pipe
 
@@ -41,7 +41,7 @@ class Wire:
     @property
     def parked(self) -> bool:
         """Whether the function would use it for another exchange."""
-        return self.function_open and self.copy is None
+        return self.function_open and self.copy is None and self.function.reusable
 
     # ------------------------------------------------------------------ the function's end
 
@@ -60,15 +60,19 @@ class Wire:
         now, copy = self.world.now, self.copy
         frames = self.function.frames_to_send(now)
         if copy is not None and copy.wire is self:
-            frames += copy.stream.frames_to_send(now)
-            over = copy.stream.state is FunctionState.DONE or copy.stream.rejected is not None
-            if over:
+            said = copy.stream.frames_to_send(now)
+            parts = copy.parts is not None and copy.stream.part(said, silently=copy.parts)
+            if parts:
+                copy.go_back()
+            frames += said
+            if copy.stream.state is FunctionState.DONE or copy.stream.rejected is not None:
                 self._park(copy)
         self._push(self.up, frames)
 
     def _park(self, copy: Copy) -> None:
         if self.function.active is not None:  # a REJECT has released it already
-            self.function.release(self.function.active, self.world.now)
+            due = copy.stream.answer_due
+            self.function.leave(self.function.active, self.world.now, answer_due=due)
         self.function.park()
         self.copy = copy.wire = None
 
@@ -79,6 +83,8 @@ class Wire:
     def _function_takes(self, frame: Frame) -> None:
         rest = self.function.receive(frame, self.world.now)
         if rest is not None and self.copy is not None:
+            taken = isinstance(rest, Reject) and rest.code == RejectCode.LIMIT
+            assert not taken, "I5: the next exchange finds its connection taken"
             try:
                 self.copy.stream.receive(rest, self.world.now)
             except StreamFailed as error:
@@ -167,7 +173,7 @@ class Wire:
             assert record is None, "I5: a fenced connection was heard"
             assert before == self.world.snapshot(exchange), "I5: a fenced frame changed something"
         if isinstance(frame, End | Reset):
-            self.gateway_speaks()  # at once, as a shell does
+            self._release_if_over()
 
     def _release_if_over(self) -> None:
         if self.exchange is not None and self.exchange.gateway.over:
@@ -177,7 +183,7 @@ class Wire:
     def _leave_exchange(self) -> None:
         if self.exchange is not None:
             self.exchange.gateway.detach(self)
-            self.exchange = None
+            self.exchange = self._answer = None
 
     def gateway_closes(self) -> None:
         """The gateway notices the end of the connection, or ends it."""

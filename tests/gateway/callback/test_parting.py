@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 LIMITS = Limits()
 XID, NEXT = bytes(16), bytes(range(16))
-ATTACH = Attach(1, XID, 1, 1, "t", bytes(16), 0, 0, 4, 0, INITIAL_WINDOW)
+ATTACH = Attach(1, XID, 1, 1, "t", bytes(16), 0, 0, 0, 0, INITIAL_WINDOW)
 HEAD = Head(1, 200, ())
 ABC = Data(1, 0, b"abc")
 END = End(1, 3, crc32(b"abc"))
