@@ -128,6 +128,7 @@ ROWS: dict[str, list[Case]] = {
         Case([replace(ATTACH, sid=sid, xid=bytes(16)) for sid in range(2, 30)], CloseCode.TOO_FAST),
         Case([RESET] * 52, CloseCode.TOO_FAST),
     ],
+    "more than 1,000 WebSocket frames at once that are no whole message: control frames, fragments": [],
     "a receipt of another xid or inv, or after END": [],
 }
 
