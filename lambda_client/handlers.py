@@ -115,6 +115,7 @@ def _stream(outlet: Outlet, chunks: Any, head: Mapping[str, Any] | None = None) 
 
 def _write(stream: ResponseStream, chunks: Any, head: Mapping[str, Any] | None) -> None:
     """Write what a sync iterable yields, or a file holds."""
+    close = getattr(chunks, "close", None)
     try:
         if head is not None:
             stream.send_head(head)
@@ -124,10 +125,9 @@ def _write(stream: ResponseStream, chunks: Any, head: Mapping[str, Any] | None) 
             else:
                 stream.write(chunk)
         stream.ensure_head()
-        if not isinstance(chunks, GeneratorType):  # whose `close` has nothing left to do
-            stream.end()  # before a `close` that may take its time
+        if close is not None and not isinstance(chunks, GeneratorType):
+            stream.end()  # before a `close` that may take its time, as a generator's does not
     finally:
-        close = getattr(chunks, "close", None)
         if close is not None:
             close()
 

@@ -338,6 +338,8 @@ class Session(Shared):
             if isinstance(self.failure, ClientGone):
                 self.break_off(ResetCode.CANCELLED, "user code has stopped")
             inline = self._take_inline_answer()
+            # Along with the end: whoever sends it shall know that nobody has more to say.
+            self.user_done = self.phase is not _IDLE
         if self.phase is _IDLE and self.failure is None and not inline:
             self.open()
         self._user_is_done()
