@@ -9,8 +9,6 @@ from protocol.headers import content_length
 from protocol.limits import INLINE_ANSWER_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from lambda_client.response import Outlet
     from protocol.headers import HeaderList
 
@@ -97,8 +95,3 @@ class AppResponse:
         if self._method != "HEAD":
             self._outlet.write(_FAILURE)
         self.end()
-
-
-def header_list(pairs: Iterable[tuple[bytes, bytes]]) -> HeaderList:
-    """Return header pairs with names in lower case; values keep their bytes."""
-    return tuple([(bytes(name).lower(), bytes(value)) for name, value in pairs])

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from lambda_client.app_response import AppResponse, header_list
+from lambda_client.app_response import AppResponse
 from lambda_client.entry import answer, entry_point
 from lambda_client.errors import StreamClosed
 from lambda_client.http_event import HttpRequest
@@ -85,6 +85,7 @@ class _Cycle:
         self._extras = {"aws.event": event, "aws.context": context}
         self._body: RequestBody | None = request_body(event)
         self._lost: StreamClosed | None = None
+        self._returned = False  # the application did
         self._over = False  # nobody listens any more, or nothing is left to say
         self._waits: asyncio.Event | None = None  # for that
         self._timers: list[asyncio.TimerHandle] = []
@@ -109,6 +110,11 @@ class _Cycle:
 
     def _later(self, seconds: float, action: Callable[[], None]) -> None:
         self._timers.append(asyncio.get_running_loop().call_later(seconds, action))
+
+    def _go_ahead(self) -> None:
+        """The application has said all, and does not return: whatever it still does, its response shall leave."""
+        if not self._returned:
+            self._response.open()
 
     def _lose(self, why: StreamClosed) -> None:
         self._lost = self._lost or why
@@ -139,6 +145,7 @@ class _Cycle:
             else:
                 logger.exception("exception in the ASGI application")
                 self._response.fail()
+        self._returned = True
         if self._lost is not None:
             await _close_generators()
         if not self._response.complete:
@@ -200,7 +207,8 @@ class _Cycle:
             raise RuntimeError(f"{kind!r} is not what comes next in a response")
         try:
             if kind == _START:
-                headers = header_list(message.get("headers", ()))
+                pairs = message.get("headers", ())
+                headers = tuple([(bytes(name).lower(), bytes(value)) for name, value in pairs])
                 response.start(message["status"], headers)
                 response.announce(message["status"], headers)
                 return
@@ -214,7 +222,7 @@ class _Cycle:
                 response.end()
                 self._end()
             if not response.opened:
-                self._later(RETURN_PATIENCE, response.open)
+                self._later(RETURN_PATIENCE, self._go_ahead)
         except StreamClosed as error:
             self._lose(error)
             # The session keeps it, and with its traceback every frame above, whose generators would stay open.

@@ -8,7 +8,7 @@ import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from lambda_client.app_response import AppResponse, header_list
+from lambda_client.app_response import AppResponse
 from lambda_client.entry import answer, entry_point
 from lambda_client.errors import StreamClosed
 from lambda_client.http_event import NAMES_KEPT, HttpRequest
@@ -106,8 +106,10 @@ class _Cycle:
             raise exc_info[1].with_traceback(exc_info[2])
         if exc_info is None and self._head is not None:
             raise AssertionError("start_response was called twice, without exc_info")
-        pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        self._head = int(status[:3]), header_list(pairs)
+        pairs = [
+            (name.encode("latin-1").lower(), value.encode("latin-1")) for name, value in headers
+        ]
+        self._head = int(status[:3]), tuple(pairs)
         self._response.announce(*self._head)
         return self._write
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lambda_client import asgi
+from lambda_client.asgi_app import RETURN_PATIENCE
 from protocol.errors import CancelCode, ResetCode
 from protocol.frames import End, Head
 from tests.lambda_client.asgi_apps import (
@@ -73,6 +75,20 @@ def test_a_small_complete_answer_returns_with_the_receipt(
         for piece in pieces[:-1]:
             await send(body(piece, more=True))
         await send(body(pieces[-1]))
+
+    assert receipt_of(run(app, exchange)).tail == (0, b"all")
+    assert exchange.log == []
+
+
+def test_an_application_that_has_returned_is_not_waited_for(gateway: Gateway) -> None:
+    """However long that took: the loop finds a timer due that nobody needs any more."""
+    warm(gateway)
+    exchange = gateway.exchange()
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await send(sized(b"all"))
+        await send(body(b"all"))
+        time.sleep(2 * RETURN_PATIENCE)
 
     assert receipt_of(run(app, exchange)).tail == (0, b"all")
     assert exchange.log == []
