@@ -57,8 +57,8 @@ class _Parked(NamedTuple):
 class Io:
     """Where jobs run and connections live; what one invocation leaves there for the next.
 
-    Everything but `give`, `hurry`, `wake`, `linger`, `block`, `nudge`, `attend`, `alone`, `next_sid` and `take_parked` is
-    called by jobs only.
+    Everything but `give`, `hurry`, `wake`, `linger`, `hold`, `block`, `nudge`, `attend`, `release`, `alone`, `next_sid`
+    and `take_parked` is called by jobs only.
 
     Attributes:
         loop: what runs the jobs.
@@ -88,7 +88,7 @@ class Io:
     # ------------------------------------------------------------ jobs, from anywhere
 
     def give(self, job: Callable[[], object]) -> None:
-        """Leave a job, to be run after every one left before it. Then say when, by one of the next three."""
+        """Leave a job, to be run after every one left before it. Then say when, by one of the next four."""
         self.loop.call_soon_threadsafe(job)
 
     def hurry(self) -> None:
@@ -98,7 +98,10 @@ class Io:
         """What was left is to be done soon, but not by this thread."""
 
     def linger(self) -> None:
-        """What was left may go along with what is done next; after a moment it is done anyway."""
+        """What was left may go along with what is done next: nobody sees when it is done."""
+
+    def hold(self) -> None:
+        """What was left may go along with what is done next, if that comes in a moment."""
 
     def submit(self, job: Callable[[], object]) -> None:
         """Leave a job that somebody else is to do soon."""
@@ -113,7 +116,10 @@ class Io:
         """A gate was opened."""
 
     def attend(self) -> None:
-        """Somebody waits, and does not block for it."""
+        """Somebody waits, and does no I/O meanwhile: until `release`."""
+
+    def release(self) -> object:
+        """Who has called `attend` waits no more."""
 
     def look_away(self) -> None:
         """The job that runs is about to ask something; user code will wait for the answer soon."""
@@ -238,16 +244,23 @@ class IoThread(Io):
         self.hurry = reactor.hurry  # type: ignore[method-assign]
         self.wake = reactor.wake  # type: ignore[method-assign]
         self.linger = reactor.linger  # type: ignore[method-assign]
+        self.hold = reactor.hold  # type: ignore[method-assign]
         self.nudge = reactor.nudge  # type: ignore[method-assign]
         self.attend = reactor.attend  # type: ignore[method-assign]
+        self.release = reactor.release  # type: ignore[method-assign]
         self.alone = reactor.alone  # type: ignore[method-assign]
         self.look_away = reactor.look_away  # type: ignore[method-assign]
         threading.Thread(target=reactor.run, name="dialback-io", daemon=True).start()
 
     def block(self, gate: Gate) -> None:
         """Wait until somebody opens a gate, doing what there is to be done meanwhile."""
-        if not self._reactor.lead(partial(getattr, gate, "opened")):
+        if self._reactor.lead(partial(getattr, gate, "opened")):
+            return
+        self.attend()
+        try:
             gate.wait()
+        finally:
+            self.release()
 
     def forsake(self) -> None:
         """This process is a fork of the one whose thread it is: leave to that one what is its own."""

@@ -2,9 +2,9 @@
 
 A thread of its own waits for sockets and timers, so that a stream lives on while user code computes. But
 waking a thread costs more than most of what it would be woken for. So whoever has something to do does it
-himself if nobody else has the turn just now (`hurry`), whoever has to wait does the I/O while he waits
-(`lead`), and what is in no hurry goes along with either (`linger`). Where an answer will come while user
-code is about to wait for it anyway, the thread does not even hear it for a moment (`look_away`).
+himself if nobody else has the turn just now (`hurry`), and whoever has to wait does the I/O while he waits
+(`lead`). What nobody sees goes along with either (`linger`), and what comes while user code is about to wait
+for it anyway the thread does not even hear (`look_away`): it makes its rounds, and looks after that then.
 
 What asyncio's loops have too is named as there, and works as there: the same code runs on either.
 """
@@ -24,7 +24,7 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, NoReturn
 
-from lambda_client.handles import Timer, Watch
+from lambda_client.handles import Timer, Watches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,9 +33,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("dialback")
 
-NAP_SECONDS = 0.005
-"""So long a job waits at most for something to go along with, and an answer for somebody who waits for it.
-Nobody sees it, and most handlers have written something by then, or are done."""
+ROUND_SECONDS = 0.05
+"""So long a job lingers at most, and what comes waits while nobody waits for it. One round serves dozens of
+requests; no alarm is so short, and what is late by it (an ATTACH, a PING's answer, a CANCEL) nobody sees."""
+
+ROUNDS = 4
+"""So many rounds the thread makes after the last time that anybody relied on them. Who does nothing for longer is
+frozen, as a rule: then it makes the next when it wakes, and nobody has to ring the bell."""
+
+MOMENT = 0.005
+"""So soon after a head most handlers have written something, or are done."""
+
+HASTY = 100
+"""So often what is held is done at once, after it had to wait for a round: it is late one time in so many."""
 
 LEADER_SECONDS = 1.0
 """So often the thread looks whether somebody leads indeed while it hears no socket itself."""
@@ -52,13 +62,14 @@ thread, so that one does no I/O while one of them has a handler. After SIGINT an
 class Reactor:
     """See above. Whatever it calls has the turn, and so is alone; it must not block.
 
-    Everything but `give`, `hurry`, `wake`, `linger`, `lead`, `nudge`, `attend` and `call_soon_threadsafe` is
-    called within a turn.
+    Everything but `give`, `hurry`, `wake`, `linger`, `hold`, `lead`, `nudge`, `attend`, `release` and
+    `call_soon_threadsafe` is called within a turn.
 
     Attributes:
-        give: leaves a job, to be run after every one left before it. Then say when, by `hurry`, `wake` or `linger`.
+        give: leaves a job, to be run after every one left before it. Then say when, by one of the next four.
             One call of C: it is done, or has not begun, whenever a signal's handler raises.
         call_soon: the same within a turn, as asyncio calls it.
+        release: who has called `attend` waits no more.
     """
 
     time = staticmethod(time.monotonic)
@@ -79,8 +90,8 @@ class Reactor:
         self._timers: list[tuple[float, int, Timer]] = []
         self._timer_numbers = count()
         self._interrupted = interrupted
-        self._watches: dict[int, Watch] = {}
         self._sockets = select.epoll()
+        self._watches = Watches(self._sockets)
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._bell_rung = False
         self._doorstep = select.epoll()  # where the thread waits: for sockets, unless it is deaf
@@ -89,8 +100,12 @@ class Reactor:
         self._bed = select.poll()  # unlike epoll it sleeps on when it was stopped (signal(7))
         self._bed.register(self._doorstep.fileno(), select.POLLIN)
         self._sleeps_until = 0.0
-        self._lingers = False
-        self._deaf, self._deaf_until = False, 0.0  # no socket wakes it: somebody leads, or will
+        self._rounds = 0  # that the thread has still to make
+        self._held = 0.0  # since when something is
+        self._hasty = 0
+        self._deaf = False  # no socket wakes it: somebody leads, or will
+        self._attending: list[object] = []  # one for each who has called `attend`
+        self.release: Callable[[], object] = self._attending.pop
         self._leader: int | None = None
         self._thread: int | None = None
         self._elbow = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -117,6 +132,8 @@ class Reactor:
         with self._turn:
             self._jobs.appendleft(lambda: said.append(job()))
             self._run_turn()
+        if self._jobs:
+            self.wake()
         return any(said)
 
     def wake(self) -> None:
@@ -126,10 +143,19 @@ class Reactor:
             os.eventfd_write(self._bell, 1)
 
     def linger(self) -> None:
-        """Let what was left go along with what is done next, or be done after `NAP_SECONDS`."""
-        self._lingers = True
-        if not self._naps:
+        """Let what was left go along with what is done next, or be done within `ROUND_SECONDS`."""
+        self._rounds = ROUNDS
+        if not self._comes_round:
             self.wake()
+
+    def hold(self) -> None:
+        """Let what was left go along with what is left in a moment; where nothing was lately, do it now."""
+        if self._hasty:
+            self._hasty -= 1
+            self.hurry()
+        else:
+            self._held = self.time()
+            self.linger()
 
     def call_soon_threadsafe(self, job: Callable[[], object]) -> None:
         """Have the thread run `job`, after every job left before it."""
@@ -143,34 +169,30 @@ class Reactor:
         self._thread = threading.get_ident()
         while True:
             try:
-                self._sleep()
+                woken = self._sleep()
                 with self._turn:
                     self._bell_rung = False
-                    if self._is_deaf_for_long:
-                        self._listen()
-                    self._run_turn(sockets=not self._deaf, timers=True)
+                    if not woken:
+                        self._go_round()
+                    # Heard or not: no alarm rings before it is known what has come.
+                    self._run_turn(sockets=self._leader is None, timers=True)
             except (RecursionError, MemoryError):
                 with suppress(RecursionError, MemoryError):
                     logger.exception("out of memory, or of stack")
-                time.sleep(NAP_SECONDS)  # somebody else may give some back
+                time.sleep(MOMENT)  # somebody else may give some back
 
     def _may_be_interrupted(self) -> bool:
         """Whether an exception may be raised at any point of what this thread does."""
         main = threading.get_ident() == self._main
         return main and any(map(callable, map(getsignal, INTERRUPTING)))
 
-    def _sleep(self) -> None:
-        """Sleep until something happens, or a timer is due, or a nap is over that nobody wants prolonged."""
-        seconds = self._doze()
-        while not self._bed.poll(seconds * 1000):
-            until = self.time() + NAP_SECONDS
-            due = self._jobs or (self._timers and self._timers[0][0] < until)
-            if not self._lingers or due or self._is_deaf_for_long:
-                return
-            # No turn for this: whoever has it would only be disturbed.
-            self._lingers, self._sleeps_until, seconds = False, until, NAP_SECONDS
+    def _sleep(self) -> bool:
+        """Sleep until something happens, or a timer or a round is due; return whether something has."""
+        if not self._bed.poll(self._doze() * 1000):
+            return False
         if any(fd == self._bell for fd, _ in self._doorstep.poll(0)):
             os.eventfd_read(self._bell)
+        return True
 
     def _doze(self) -> float:
         """Return how many seconds the thread may sleep, unless it is woken."""
@@ -179,8 +201,8 @@ class Reactor:
             while timers and timers[0][2].job is None:
                 heapq.heappop(timers)
             longest = SLEEP_MAX
-            if self._lingers or (self._deaf and self._leader is None):
-                self._lingers, longest = False, NAP_SECONDS
+            if self._rounds or (self._deaf and self._leader is None):
+                longest = ROUND_SECONDS
             elif self._deaf:
                 longest = LEADER_SECONDS
             until = self.time() + longest
@@ -190,9 +212,16 @@ class Reactor:
         return 0.0 if self._jobs else max(0.0, until - self.time())
 
     @property
-    def _naps(self) -> bool:
-        """Whether the thread wakes in a moment anyway."""
-        return self._bell_rung or self._sleeps_until <= self.time() + NAP_SECONDS
+    def _comes_round(self) -> bool:
+        """Whether the thread looks soon anyway."""
+        return self._bell_rung or self._sleeps_until <= self.time() + ROUND_SECONDS
+
+    def _go_round(self) -> None:
+        """Look after what others have left to the thread, before all else in this turn of its own."""
+        self._rounds = max(0, self._rounds - 1)
+        self._listen()
+        if self._held and self._held + MOMENT < self.time():
+            self._hasty = HASTY
 
     def _listen(self) -> None:
         """Let sockets wake the thread, unless somebody leads."""
@@ -200,15 +229,15 @@ class Reactor:
             self._doorstep.modify(self._sockets.fileno(), select.EPOLLIN)
             self._deaf = False
 
-    @property
-    def _is_deaf_for_long(self) -> bool:
-        return self._deaf and self._leader is None and self._deaf_until <= self.time()
-
     def _deafen(self) -> None:
         if not self._deaf:
             # First: whatever breaks this off, somebody will see that it hears again.
             self._deaf = True
             self._doorstep.modify(self._sockets.fileno(), 0)
+        if (
+            self._attending or self._watches.writers
+        ):  # asked last: who attends from now on finds it deaf
+            self._listen()
 
     # ------------------------------------------------------------ a thread that waits
 
@@ -225,7 +254,6 @@ class Reactor:
             self._lead(done)
             return True
         if self._may_be_interrupted():
-            self.hurry()
             return False
         try:
             with self._turn:
@@ -247,9 +275,7 @@ class Reactor:
     def _rest(self) -> None:
         """Nobody leads any more. Whoever did may be back before the thread has missed anything."""
         with self._turn:
-            if self._naps:
-                self._lingers, self._deaf_until = True, self.time() + NAP_SECONDS
-            else:
+            if self._attending or self._watches.writers or not self._comes_round:
                 self._listen()
         if self._jobs:
             self.hurry()
@@ -269,15 +295,15 @@ class Reactor:
             os.eventfd_write(self._elbow, 1)
 
     def attend(self) -> None:
-        """Have the thread hear at once what comes: whoever waits for it does not lead."""
+        """Have the thread hear at once what comes, until `release`: whoever waits for it does not lead."""
+        self._attending.append(None)
         if self._deaf:
             self.give(self._listen)
         self.hurry()
 
     def look_away(self) -> None:
-        """Do not wake the thread for what comes in the next moment. Within a turn."""
-        if self._naps and threading.get_ident() != self._thread:
-            self._lingers, self._deaf_until = True, self.time() + NAP_SECONDS
+        """Do not wake the thread for what comes before its next round. Within a turn."""
+        if self._comes_round and threading.get_ident() != self._thread:
             self._deafen()
 
     def forsake(self) -> None:
@@ -307,19 +333,20 @@ class Reactor:
 
     def add_reader(self, fd: int, job: Callable[[], object]) -> None:
         """Run `job` whenever a descriptor is readable, or has failed."""
-        self._watch(fd, reader=job)
+        self._watches.add(fd, reader=job)
 
     def add_writer(self, fd: int, job: Callable[[], object]) -> None:
         """Run `job` whenever a descriptor is writable, or has failed."""
-        self._watch(fd, writer=job)
+        self._watches.add(fd, writer=job)
+        self._listen()  # who has more to send than the kernel takes may not come back to see it
 
     def remove_reader(self, fd: int) -> None:
         """Care no more whether it is readable."""
-        self._unwatch(fd, "reader")
+        self._watches.remove(fd, "reader")
 
     def remove_writer(self, fd: int) -> None:
         """Care no more whether it is writable."""
-        self._unwatch(fd, "writer")
+        self._watches.remove(fd, "writer")
 
     # ------------------------------------------------------------ inside a turn
 
@@ -335,6 +362,7 @@ class Reactor:
             # What these leave waits for the next turn, as in asyncio: sockets and timers come first.
             for _ in range(len(jobs)):
                 self._do(jobs.popleft())
+            self._held = 0.0
         except BaseException:
             jobs.appendleft(self._interrupted)
             self.wake()
@@ -349,33 +377,6 @@ class Reactor:
             raise
         except Exception:
             logger.exception("a bug of dialback's, please report it")
-
-    def _watch(
-        self,
-        fd: int,
-        *,
-        reader: Callable[[], object] | None = None,
-        writer: Callable[[], object] | None = None,
-    ) -> None:
-        watch = self._watches.get(fd)
-        known = watch is not None
-        if watch is None:
-            watch = self._watches[fd] = Watch()
-        watch.reader = reader or watch.reader
-        watch.writer = writer or watch.writer
-        (self._sockets.modify if known else self._sockets.register)(fd, watch.events)
-
-    def _unwatch(self, fd: int, what: str) -> None:
-        watch = self._watches.get(fd)
-        if watch is None:
-            return
-        setattr(watch, what, None)
-        if watch.events:
-            self._sockets.modify(fd, watch.events)
-        else:
-            del self._watches[fd]
-            with suppress(OSError):  # `_watch` was broken off, or it is closed by now
-                self._sockets.unregister(fd)
 
     def _serve_sockets(self, ready: Ready | None) -> None:
         for fd, events in self._sockets.poll(0) if ready is None else ready:

@@ -149,14 +149,16 @@ class Session(Shared):
             self.stream.start(status, headers)
 
     def flush(self) -> None:
-        """Send the head although nothing follows yet: with what follows in a moment, or without."""
+        """Send the head, or the end, although nothing follows yet: with what follows in a moment, or without."""
         with self.lock:
-            if not self._pump_idle:
+            if self._pump_idle:
+                self._job_lingers = True
+                self._leave_job()
+            elif not self._job_lingers:
                 return  # whoever is busy will look by himself
-            self._job_lingers = True
-            self._leave_job()
         if self._io is not None:
-            self._io.linger()
+            self._io.hold()
+            self._sent_at = 0.0  # what it sends is no flood
 
     def write(self, data: bytes) -> None:
         """Take body bytes; block while there is no credit."""

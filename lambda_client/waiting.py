@@ -87,6 +87,8 @@ class Waiters:
         try:
             await future
         finally:
+            if io is not None:
+                io.release()
             with self._lock, suppress(ValueError):
                 self._waiting.remove(waiter)
 

@@ -129,30 +129,6 @@ def test_whoever_leads_is_told_that_it_is_over(reactor: Reactor) -> None:
         assert leading.result(PATIENCE)
 
 
-def test_what_comes_while_the_thread_looks_away_is_heard_soon(
-    reactor: Reactor, heard: Heard
-) -> None:
-    reactor.hurry()
-    for number in range(20):
-        reactor.give(lambda: None)
-        reactor.linger()
-        reactor.give(reactor.look_away)
-        reactor.hurry()
-        heard.far.send(b"%d" % number)
-        eventually(partial(heard.has, number + 1))
-    assert [data for data, _ in heard.read] == [b"%d" % number for number in range(20)]
-
-
-def test_whoever_suspends_has_the_thread_listen(reactor: Reactor, heard: Heard) -> None:
-    reactor.linger()
-    reactor.give(reactor._deafen)
-    reactor.hurry()
-    reactor.attend()
-    assert not reactor._deaf
-    heard.far.send(b"!")
-    eventually(lambda: heard.read)
-
-
 def test_timers_ring_in_order_however_long_the_thread_meant_to_sleep(reactor: Reactor) -> None:
     rung: list[str] = []
     done = threading.Event()
@@ -299,29 +275,6 @@ def test_a_descriptor_that_became_another_sockets_is_not_taken_for_ready(
         reactor.give(lambda: reactor.remove_reader(near.fileno()))
         reactor.hurry()
     assert told == ["another"]
-
-
-def test_a_thread_that_looks_away_hears_again_although_more_and_more_lingers(
-    reactor: Reactor,
-    heard: Heard,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    reactor.hurry()
-    at_every_moment = property(lambda _: True, lambda _, value: None)
-    monkeypatch.setattr(Reactor, "_lingers", at_every_moment, raising=False)
-    reactor.wake()
-
-    def looks_away() -> bool:
-        deaf: list[bool] = []
-        reactor.give(reactor.look_away)
-        reactor.give(lambda: deaf.append(reactor._deaf))
-        reactor.hurry()
-        return deaf == [True]
-
-    eventually(looks_away)
-    heard.far.send(b"!")
-    eventually(lambda: heard.read)
-    assert [data for data, _ in heard.read] == [b"!"]
 
 
 def test_a_timer_may_be_farther_away_than_the_kernel_can_count(reactor: Reactor) -> None:

@@ -225,3 +225,12 @@ def test_the_thread_does_what_was_left_while_it_had_the_turn(asleep: Reactor, nt
     asleep._turn = Meddled(asleep, name, nth, done.set)  # type: ignore[assignment]
     asleep.call_soon_threadsafe(lambda: None)
     assert done.wait(SECONDS)
+
+
+def test_whoever_does_a_job_alone_sees_to_what_was_left_meanwhile(asleep: Reactor) -> None:
+    done = threading.Event()
+    asleep._turn = Meddled(asleep, "alone", 1, done.set)  # type: ignore[assignment]
+    alone = threading.Thread(target=asleep.alone, args=(lambda: True,), name="alone")
+    alone.start()
+    assert done.wait(SECONDS)
+    alone.join(PATIENCE)
