@@ -197,9 +197,9 @@ class Io:
             self.submit(connection.abort)
             raise
         if good is None:
-            with self._lock:
-                self._parked.setdefault(connection.url, parked)
-        elif not good:
+            with self._lock:  # unless another has come to wait there meanwhile
+                good = None if self._parked.setdefault(connection.url, parked) is parked else False
+        if good is False:
             self.submit(connection.abort)
         return connection if good else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -75,6 +76,7 @@ def test_a_small_response_returns_although_nobody_answers(gateway: Gateway) -> N
 
 def test_one_connection_carries_one_after_the_other(gateway: Gateway) -> None:
     warm(gateway)
+    gateway.mute = True  # what it says may have END leave before the handler has returned
     for _ in range(20):
         exchange = gateway.exchange()
         assert carries_all(call(hello, exchange), b"hello")
@@ -86,6 +88,7 @@ def test_one_connection_carries_one_after_the_other(gateway: Gateway) -> None:
 @pytest.mark.parametrize("size", [PARTING_MAX, PARTING_MAX + 1])
 def test_a_larger_one_waits(gateway: Gateway, size: int) -> None:
     warm(gateway)
+    gateway.mute = size == PARTING_MAX
     exchange = gateway.exchange()
     receipt = call(streaming(lambda event, context: iter(["x" * size])), exchange)
     assert (receipt.tail is not None) is (size == PARTING_MAX)
@@ -175,6 +178,22 @@ def test_a_thread_that_may_be_interrupted_leaves_it_to_the_other(
     finally:
         signal.signal(signal.SIGALRM, before)
     assert len(gateway.requests) == 1
+
+
+def test_of_two_that_wait_for_one_address_one_is_closed(gateway: Gateway) -> None:
+    connection = with_left_over(gateway, encode(EndAck(1, 0)))
+    io = loop.Io(cast("Any", loop.io_thread().loop))
+    io._keep(connection)
+    other: Any = SimpleNamespace(url=gateway.url)
+
+    def meanwhile(_: object) -> None:
+        io._keep(other)
+
+    io.alone = meanwhile  # type: ignore[method-assign,assignment]
+    assert io.take_parked((gateway.url,), 60.0, within_turn=False) is None
+    assert [one.connection for one in io._parked.values()] == [other]
+    loop.io_thread().wake()
+    eventually(lambda: connection.closed)
 
 
 def with_left_over(gateway: Gateway, message: bytes) -> Connection:
