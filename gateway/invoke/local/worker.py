@@ -212,8 +212,9 @@ class Worker:
         self._report()
         self.state = State.IDLE
         self._pool.worker_idle(self, fresh=fresh)
-        if self.state is State.IDLE and self._process is not None:
-            self._process.freeze()
+        if self.state is State.IDLE:
+            # Under load a call for it is often here already, in this very turn of the loop.
+            self._loop.call_soon(self._freeze)
 
     def answered(self, request_id: bytes, body: bytes | None, *, failed: bool) -> bool:
         """The handler of an invocation returned, or raised; whether it was the one that runs here."""
@@ -250,6 +251,10 @@ class Worker:
             self._collect()
 
     # ------------------------------------------------------------ inside
+
+    def _freeze(self) -> None:
+        if self.state is State.IDLE and self._process is not None:
+            self._process.freeze()
 
     def _spawn(self) -> None:
         self._pipe = LogPipe(self._line)

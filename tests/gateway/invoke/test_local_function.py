@@ -17,7 +17,9 @@ from gateway.errors import (
     Throttled,
 )
 from gateway.invoke.base import Invocation, InvokeOutcomeUnknown
+from gateway.invoke.local.function import LocalFunction
 from gateway.invoke.local.limits import REQUEST_MAX
+from gateway.invoke.local.process import WorkerProcess
 from tests.gateway.invoke.emulated import (
     HOLD,
     begun,
@@ -31,6 +33,8 @@ from tests.gateway.invoke.emulated import (
 )
 
 if TYPE_CHECKING:
+    from gateway.invoke.base import InvokeResult
+    from gateway.invoke.local.worker import Worker
     from tests.gateway.invoke.emulated import Emulator
 
 PID = """
@@ -66,6 +70,34 @@ async def test_a_worker_is_stopped_between_invocations_and_runs_during_one(
         let_go(event)
         assert await running == pid
         await until(lambda: state_of(pid) == "T")
+
+
+async def test_a_worker_that_is_wanted_again_in_the_same_turn_of_the_loop_is_not_stopped(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = emulator.function(PID)
+    stopped: list[int] = []
+    again: list[asyncio.Future[InvokeResult]] = []
+    freeze = WorkerProcess.freeze
+
+    def noted(process: WorkerProcess) -> None:
+        stopped.append(process.pid)
+        freeze(process)
+
+    def asked_again(worker: Worker, *, fresh: bool) -> None:
+        LocalFunction.worker_idle(function, worker, fresh=fresh)
+        if len(again) < 3:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(lambda: again.append(function.invoke(invocation(None))))
+
+    monkeypatch.setattr(WorkerProcess, "freeze", noted)
+    assert await function.start() is None
+    await until(lambda: stopped == function.workers)
+    monkeypatch.setattr(function, "worker_idle", asked_again)
+    pid = await value(function)
+    await until(lambda: len(again) == 3 and again[-1].done())
+    await until(lambda: state_of(pid) == "T")
+    assert stopped == [pid, pid]
 
 
 async def test_everything_in_the_environment_is_frozen_with_it(emulator: Emulator) -> None:
