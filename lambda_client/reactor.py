@@ -234,9 +234,8 @@ class Reactor:
             # First: whatever breaks this off, somebody will see that it hears again.
             self._deaf = True
             self._doorstep.modify(self._sockets.fileno(), 0)
-        if (
-            self._attending or self._watches.writers
-        ):  # asked last: who attends from now on finds it deaf
+        # Asked last: who attends from now on finds it deaf.
+        if self._attending or self._watches.writers:
             self._listen()
 
     # ------------------------------------------------------------ a thread that waits
