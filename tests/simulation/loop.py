@@ -20,6 +20,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
 from typing_extensions import override
@@ -341,10 +342,14 @@ def virtual(scheduler: Scheduler, chance: random.Random) -> Iterator[None]:
     """Within the block, every clock is the scheduler's and every die is thrown by `chance`.
 
     Modules that took a clock by name are patched as well, and none is imported inside. No collection of
-    garbage happens inside: when it comes would be nobody's choice.
+    garbage happens inside: when it comes would be nobody's choice. Other threads, which other tests may have left
+    in this process, have the real ones.
     """
     import_module("lambda_client.pump")  # a session brings it along only when it begins
-    clocks = {time.monotonic: lambda: scheduler.now, time.time: lambda: scheduler.now + EPOCH}
+    clocks = {
+        time.monotonic: _for_this_thread(lambda: scheduler.now, time.monotonic),
+        time.time: _for_this_thread(lambda: scheduler.now + EPOCH, time.time),
+    }
     patched: list[tuple[Any, str, Any]] = [
         (time, "monotonic", time.monotonic),
         (time, "time", time.time),
@@ -358,9 +363,13 @@ def virtual(scheduler: Scheduler, chance: random.Random) -> Iterator[None]:
             if value is time.monotonic or value is time.time:
                 patched.append((module, name, value))
     before, hooks = random.getstate(), sys.get_asyncgen_hooks()
-    os.urandom = chance.randbytes
-    secrets.token_bytes = lambda nbytes=None: chance.randbytes(nbytes or 32)
-    secrets.token_hex = lambda nbytes=None: chance.randbytes(nbytes or 32).hex()
+    os.urandom = _for_this_thread(chance.randbytes, os.urandom)
+    secrets.token_bytes = _for_this_thread(
+        lambda nbytes=None: chance.randbytes(nbytes or 32), secrets.token_bytes
+    )
+    secrets.token_hex = _for_this_thread(
+        lambda nbytes=None: chance.randbytes(nbytes or 32).hex(), secrets.token_hex
+    )
     for module, name, value in patched:
         if value in clocks:
             setattr(module, name, clocks[value])
@@ -375,6 +384,11 @@ def virtual(scheduler: Scheduler, chance: random.Random) -> Iterator[None]:
         sys.set_asyncgen_hooks(*hooks)
         for module, name, value in patched:
             setattr(module, name, value)
+
+
+def _for_this_thread(ours: Callable[..., Any], others: Callable[..., Any]) -> Callable[..., Any]:
+    this = get_ident()
+    return lambda *args: ours(*args) if get_ident() == this else others(*args)
 
 
 def _rooms() -> list[Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,23 @@ def test_a_batch_reaches_every_transition_that_faults_bring_about() -> None:
 @pytest.mark.parametrize("seed", range(5000, 5010))
 def test_a_seed_is_played_the_same_way_each_time(seed: int) -> None:
     assert simulate(seed).trace == simulate(seed).trace
+
+
+def test_a_thread_that_another_test_has_left_throws_no_dice_here() -> None:
+    """It asks as the library's I/O thread does, for the masks of what it sends."""
+    before, over = simulate(5002).trace, threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            os.urandom(4)
+
+    left = threading.Thread(target=ask)
+    left.start()
+    try:
+        assert simulate(5002).trace == before
+    finally:
+        over.set()
+        left.join()
 
 
 def test_a_seed_is_played_the_same_way_in_another_process() -> None:
