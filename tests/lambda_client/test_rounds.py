@@ -80,8 +80,9 @@ def rare(reactor: Reactor, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def look_away(reactor: Reactor) -> None:
-    reactor.give(reactor.look_away)
-    reactor.hurry()
+    """On this thread, whoever has the turn just now."""
+    with reactor._turn:
+        reactor.look_away()
 
 
 def test_nobody_rings_while_rounds_are_made(
@@ -156,6 +157,17 @@ def test_a_thread_that_looks_away_hears_whatever_attends(
     reactor.release()
     note()
     assert deaf == [True, False, True]
+
+
+@pytest.mark.usefixtures("rare")
+def test_whoever_suspends_has_the_thread_listen(
+    reactor: Reactor, heard: threading.Event, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    look_away(reactor)
+    assert reactor._deaf
+    reactor.attend()
+    pair[1].send(b"!")
+    assert heard.wait(PATIENCE)
 
 
 @pytest.mark.usefixtures("rare")
@@ -246,6 +258,7 @@ def test_what_was_held_in_vain_is_done_at_once_for_a_while(
     reactor: Reactor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reactor_module, "HASTY", 3)
+    monkeypatch.setattr(reactor_module, "ROUNDS", 1_000_000)
     monkeypatch.setattr(reactor_module, "MOMENT", 0.0)
     go_round(reactor)
     late = threading.Event()
