@@ -41,7 +41,7 @@ ROWS = (
     Row("4", "Cut between ATTACH and ATTACHED", "", "DETACHED", "attaches with the next epoch, sends nothing before ATTACHED"),
     Row("5", "Cut after HEAD, before DATA", "has the head, waits", "DETACHED at offset 0", "resumes; HEAD is known and not sent again"),
     Row("6", "Cut in the middle of DATA, at any byte", "a pause, then every byte once", "resumes at R", "sends again from R"),
-    Row("7", "Cut while END is on its way", "a pause, then a clean end", "waits for END, or for the receipt", "sends END again; a small response has returned"),
+    Row("7", "Cut while END is on its way", "a pause, then a clean end; a visible break if the invoke of a small response is lost as well", "waits for END, or for the receipt", "sends END again; a small response has returned"),
     Row("8", "END arrived, END_ACK lost", "a clean end", "a tombstone answers", "sends END again, or hears that it is over; returns. A small response has returned before"),
     Row("9", "Cut for good while the function lives", "the whole body if the tail fits, else visibly broken", "takes the tail from the receipt", "returns the tail after 15 s"),
     Row("10", "Half open TCP under an active stream", "a pause of ping + dead at most", "no PONG: DETACHED", "silence: dials again, the newest wins"),
