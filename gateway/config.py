@@ -305,6 +305,12 @@ def _explain(message: str, lines: Lines = _NOWHERE) -> str:
     problem, _, place = message.partition(" - at ")
     at = re.sub(r"^\$\.?", "", place.strip("`")).replace("[...]", "")
     problem = problem.replace(" | null", "")  # TOML has none
+    found = re.fullmatch(r"Object (contains unknown|missing required) field `(.+)`", problem)
+    if found is not None:
+        key = f"{at}.{found[2]}" if at else found[2]
+        if found[1] == "missing required":
+            return f"{lines.at(key)}: is required; add it"
+        return f"{lines.at(key)}: no such key{_nearest(found[2], _keys_of(at))}"
     problem = re.sub(r"`(\w+)`", lambda kind: _KINDS.get(kind[1], kind[1]), problem).replace(
         "`", ""
     )
@@ -312,12 +318,6 @@ def _explain(message: str, lines: Lines = _NOWHERE) -> str:
     if wrong is not None:
         words = get_args(_WORDS[at.rpartition(".")[2]])
         return f"{lines.at(at)}: {wrong[1]} is none of {', '.join(words)}"
-    found = re.fullmatch(r"Object (contains unknown|missing required) field (\S+)", problem)
-    if found is not None:
-        key = f"{at}.{found[2]}" if at else found[2]
-        if found[1] == "missing required":
-            return f"{lines.at(key)}: is required; add it"
-        return f"{lines.at(key)}: no such key{_nearest(found[2], _keys_of(at))}"
     form = f"; write {_HEADERS[at]}" if at in _HEADERS else ""
     return f"{lines.at(at)}: {problem[:1].lower()}{problem[1:]}{form}" if at else problem
 

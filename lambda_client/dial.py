@@ -25,6 +25,9 @@ REFUSED_FOR_GOOD = frozenset({301, 302, 303, 307, 308, 400, 401, 403, 404})
 """HTTP statuses of an upgrade that the same question will get again. Redirects are not followed: the token is
 for nobody but whom the envelope names, and might go on without TLS."""
 
+SHOWN_MAX = 200
+"""Characters of a refusal's body that are shown: a gateway says why in a sentence, a proxy in a page."""
+
 
 class DialError(Exception):
     """No connection could be opened; the text says at which URL and why.
@@ -125,7 +128,7 @@ class Dial:
             connection.closed = True
         if self._tcp is not None:  # which the connection knows only once it is open
             self._tcp.abort()
-        self.tell(_dial_error(self.url, error))
+        self.tell(_dial_error(self.url, error, self._token))
 
     def _finish(self) -> Connection | None:
         self._over = True
@@ -141,12 +144,13 @@ def _discard(outcome: Connection | DialError) -> None:
         outcome.abort()
 
 
-def _dial_error(url: str, error: Exception) -> DialError:
+def _dial_error(url: str, error: Exception, token: str) -> DialError:
     if isinstance(error, InvalidStatus):
         answer = error.response
         why = f"HTTP {answer.status_code}"
-        if answer.body:
-            why += f": {bytes(answer.body[:200]).decode(errors='replace')}"
+        if answer.body:  # whoever answers may repeat what it was asked, and this is logged
+            said = bytes(answer.body).decode(errors="replace").replace(token, "(token)")
+            why += f": {said[:SHOWN_MAX]}"
         final = answer.status_code in REFUSED_FOR_GOOD
         after = answer.headers.get("Retry-After", "")
         seconds = float(after) if after.isascii() and after.isdecimal() else 0.0

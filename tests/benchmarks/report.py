@@ -66,8 +66,8 @@ ABOVE = """\
 ## What dialback costs above the floor
 
 The price of what it promises, of one run; *lowest - highest* is the ratio of a single round. The floor's
-functions send from an I/O thread, and wait until the end is acknowledged; dialback's send from the thread
-that writes, and wait so only where much is on its way. For that it may cost less than the floor.
+functions send from an I/O thread, and wait until the end is acknowledged; after a pause dialback's send from
+the thread that writes, and wait so only where much is on its way. For that it may cost less than the floor.
 
 {table}
 

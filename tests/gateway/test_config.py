@@ -105,6 +105,8 @@ def test_one_timeout_sets_the_other(file: Path, given: str, function: float, rou
         (ROUTE + 'auth = "x"', "FILE: routes[0].auth: 'x' is none of none, iam"),
         (ROUTE + "cors = {}", "FILE: routes[0].cors.allow_origins: is required; add it"),
         (ROUTE + "cors = { allow_origin = '*' }", "FILE: routes[0].cors.allow_origin: no such key; did you mean allow_origins?"),
+        (ROUTE + "cors = { str = 1 }", "FILE: routes[0].cors.str: no such key; there are allow_origins, allow_methods, allow_headers, expose_headers, max_age, allow_credentials"),
+        (ROUTE + "cors = { 'allow origins' = 1 }", "FILE: routes[0].cors.allow origins: no such key; did you mean allow_origins?"),
         (ROUTE + "cors = { allow_origins = ['*'], max_age = 86401 }", "FILE: routes[0].cors.max_age: expected a whole number <= 86400"),
         (ROUTE + "require_header = { name = 'x' }", "FILE: routes[0].require_header.secret_file: is required; add it"),
         ('[[routes]]\npath = "/"', "FILE: routes[0].target: is required; add it"),

@@ -124,6 +124,26 @@ def test_an_answer_that_is_quicker_than_the_next_attempt_says_what_the_first_met
     assert "HTTP 503" in receipt.dial
 
 
+def test_a_refusal_that_repeats_the_request_does_not_give_the_token_away(gateway: Gateway) -> None:
+    def echo(request: web.BaseRequest) -> web.Response:
+        return web.Response(status=503, text="x" * 180 + request.headers["Authorization"])
+
+    gateway.refuse = echo
+    exchange = gateway.exchange()
+
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[str]:
+        yield "x"
+        session = running_session()
+        assert session is not None
+        eventually(lambda: session.dial_failure)
+
+    dial = call(handler, exchange).dial
+    assert dial is not None
+    assert dial.endswith("Bearer (token)")
+    assert exchange.envelope.token[:8] not in dial
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_a_refusal_for_good_is_not_asked_again(
     gateway: Gateway, caplog: pytest.LogCaptureFixture, status: int
