@@ -207,11 +207,13 @@ class Io:
         """Whether a connection that waited may serve; None if that is not to be found out here."""
         connection = parked.connection
         # A frozen environment's clocks may disagree about how long it was: the longer one counts.
-        waited = max(self._monotonic() - parked.monotonic, self._wall() - parked.wall)
+        ticked = self._monotonic() - parked.monotonic
+        waited = max(ticked, self._wall() - parked.wall)
         # Half of its time may have passed on the gateway's clock before the freeze ended.
         longest = min(idle, connection.state.limits.park_ttl_ms / 2000)
         if waited > longest:
             return False
+        connection.state.slept(waited - ticked)
         if connection.untouched():
             return True
         return connection.catch_up() if within_turn else self.alone(connection.catch_up)

@@ -34,6 +34,7 @@ from protocol.limits import (
     ATTACH_DEADLINE,
     GOAWAY_IDLE,
     MAX_BAD_TOKENS,
+    MAX_LATE_RATE,
     MAX_REFUSAL_RATE,
     MAX_RESET_RATE,
     Limits,
@@ -46,6 +47,9 @@ _MS = 0.001
 
 #: What brings a response forward and asks nothing of the connection itself.
 _OF_A_RESPONSE = (Data, Head, End, Window, EndAck)
+
+#: Says no more of an ATTACH than that it came too late.
+_OVER = (RejectCode.TERMINAL, RejectCode.CANCELLED)
 
 
 class Connection:
@@ -197,7 +201,7 @@ class FunctionConnection(Connection):
 
     def __init__(self, limits: Limits, now: float) -> None:
         super().__init__(limits, now)
-        self._answered = now
+        self._answered = self._left = now
         self._owed: int | None = None
 
     def proven(self, now: float) -> bool:
@@ -210,10 +214,17 @@ class FunctionConnection(Connection):
         Args:
             sid: of the stream.
             now: the time.
-            answer_due: an END_ACK will come, although the stream does not wait for it.
+            answer_due: an END_ACK will come (or a REJECT, if its receipt was quicker), although the stream does
+                not wait for it.
         """
         self._owed = sid if answer_due else None
+        self._left = now
         self.release(sid, now)
+
+    def slept(self, seconds: float) -> None:
+        """Note that so many seconds more have passed while it was parked than the clock says: it was frozen."""
+        self._answered -= seconds
+        self._left -= seconds
 
     @property
     def reusable(self) -> bool:
@@ -242,11 +253,12 @@ class FunctionConnection(Connection):
         Raises:
             RemoteProtocolError: close the connection with its code.
         """
-        self._answered = now
+        # What is read between two streams may have come long ago: at any time since the first was left.
+        self._answered = max(self._answered, self._left) if self.active is None else now
         rest = self._receive_common(frame, now)
         if rest is None or isinstance(rest, Park):
             return None
-        if isinstance(rest, EndAck) and rest.sid == self._owed:
+        if isinstance(rest, EndAck | Reject) and rest.sid == self._owed:
             self._owed = None
         wanted = self._of_active(rest)
         if isinstance(wanted, Attached):
@@ -280,6 +292,7 @@ class GatewayConnection(Connection):
         self._idle = _Idle(now + ATTACH_DEADLINE, CloseCode.NO_ATTACH, "no ATTACH came")
         self._bad_tokens = 0
         self._refusals = _Rate(MAX_REFUSAL_RATE, 1.0, "refused ATTACH")
+        self._late = _Rate(MAX_LATE_RATE, 1.0, "ATTACH of exchanges that are over")
         self._resets = _Rate(MAX_RESET_RATE, 10.0, "RESET")
         self._reset: int | None = None
 
@@ -340,7 +353,7 @@ class GatewayConnection(Connection):
             RemoteProtocolError: the third bad token on this connection (4401), or too many
                 refusals in a second (4420).
         """
-        self._refusals.count(now)
+        (self._late if reject.code in _OVER else self._refusals).count(now)
         self._say(reject)
         if self.active is None:
             self._wait(now)

@@ -88,6 +88,9 @@ GOAWAY_IDLE = 1.0
 #: Refused ATTACHes per second and connection. Accepted ones are not limited: a warm function sends one
 #: for each invocation, up to some thousand a second.
 MAX_REFUSAL_RATE = 20
+#: Those for an exchange that is over, per second and connection. Where a callback stalls, the receipts of small
+#: responses come first, one for each invocation, and all their ATTACHes behind them at once.
+MAX_LATE_RATE = 1000
 #: RESETs that end nothing, per ten seconds and connection. One for each accepted ATTACH is no flood: a
 #: warm function whose clients leave answers a CANCEL as often as it is invoked.
 MAX_RESET_RATE = 50

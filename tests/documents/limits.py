@@ -74,7 +74,7 @@ LIMITS = (
     Limit("callback", "connections", f"twice the edge's, {callbacks.PARKED_MAX:,} and {callbacks.UNATTACHED_MAX:,}", "the_callback_listener_holds_so_many_and_no_more", CROWDS),
     Limit("callback", "a connection without a request head", f"{_seconds(TIMES.request_head)} (setting)", "the_callback_listener_is_left_by_who_says_nothing", CROWDS),
     Limit("callback", "upgraded and not attached", f"{callbacks.UNATTACHED_MAX:,}", "more_that_have_yet_to_attach_are_told_to_come_later", CALLBACK),
-    Limit("callback", "refused ATTACHes; RESETs of nothing", f"{limits.MAX_REFUSAL_RATE} in 1 s; {limits.MAX_RESET_RATE} in 10 s", "a_flood_of_attaches_or_resets_ends_its_connection_and_no_other", CALLBACK),
+    Limit("callback", "refused ATTACHes; RESETs of nothing", f"{limits.MAX_REFUSAL_RATE} in 1 s, {limits.MAX_LATE_RATE:,} of exchanges that are over; {limits.MAX_RESET_RATE} in 10 s", "a_flood_of_attaches_or_resets_ends_its_connection_and_no_other", CALLBACK),
     Limit("callback", "frames in one read that are no whole message", f"{reading.OTHERS_MAX:,}", "a_read_full_of_frames_that_are_no_whole_message_is_not_read_to_its_end", "tests/gateway/callback/test_reading.py"),
     Limit("callback", "parked connections", f"{callbacks.PARKED_MAX:,}, {_seconds(TIMES.park_ttl)} (setting)", "of_too_many_that_are_parked_the_least_recent_are_closed", CALLBACK),
     Limit("admin", "connections", f"{admin.CONNECTIONS_MAX}", "the_admin_listener_holds_few_and_not_for_ever", CROWDS),

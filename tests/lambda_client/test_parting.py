@@ -120,6 +120,17 @@ def test_after_a_silence_the_next_one_looks_for_the_answer_to_the_last(gateway: 
     assert len(gateway.requests) == 1
 
 
+def test_a_freeze_that_one_clock_has_not_seen_is_a_silence_too(gateway: Gateway) -> None:
+    warm(gateway)
+    (waiting,) = parked()
+    silence = gateway.limits.ping_ms / 1000
+    loop.io_thread()._parked[gateway.url] = waiting._replace(wall=waiting.wall - silence)
+    gateway.mute = True  # what it says would prove that it lives
+    exchange = gateway.exchange()
+    call(hello, exchange)
+    assert ends(taken(exchange)) == [0]
+
+
 def parked() -> list[loop._Parked]:
     return list(loop.io_thread()._parked.values())
 

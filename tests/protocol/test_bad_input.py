@@ -124,7 +124,7 @@ ROWS: dict[str, list[Case]] = {
         Case([EndAck(1, 4)], IGNORED, (RESET,)),
     ],
     "a third error of 4400 within one exchange": [],
-    "more than 20 refused ATTACHes in 1 s, 50 RESETs of no active stream in 10 s": [
+    "more than 20 refused ATTACHes in 1 s (of exchanges that are over: 1,000), 50 RESETs of no active stream in 10 s": [
         Case([replace(ATTACH, sid=sid, xid=bytes(16)) for sid in range(2, 30)], CloseCode.TOO_FAST),
         Case([RESET] * 52, CloseCode.TOO_FAST),
     ],

@@ -26,7 +26,7 @@ from protocol.frames import (
     Reject,
     Reset,
 )
-from protocol.limits import Limits
+from protocol.limits import MAX_LATE_RATE, Limits
 from tests.protocol.link import LIMITS, SECRET, XID
 from tests.protocol.samples import SAMPLES
 
@@ -155,6 +155,19 @@ def test_refused_attaches_are_limited_per_second() -> None:
         refused(sid, 1.0)
     with pytest.raises(RemoteProtocolError, match="ATTACH") as caught:
         refused(41, 1.5)
+    assert caught.value.close_code is CloseCode.TOO_FAST
+
+
+@pytest.mark.parametrize("code", [RejectCode.TERMINAL, RejectCode.CANCELLED])
+def test_those_that_only_come_too_late_are_as_many_as_receipts_may_overtake(
+    code: RejectCode,
+) -> None:
+    connection = GatewayConnection(LIMITS, 0.0)
+    for sid in range(1, MAX_LATE_RATE + 1):
+        connection.receive(replace(ATTACH, sid=sid), 0.0)
+        connection.refuse(Reject(sid, code, None, "", None), 0.0)
+    with pytest.raises(RemoteProtocolError, match="that are over") as caught:
+        connection.refuse(Reject(MAX_LATE_RATE + 1, code, None, "", None), 0.9)
     assert caught.value.close_code is CloseCode.TOO_FAST
 
 

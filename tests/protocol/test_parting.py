@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from protocol.connection import FunctionConnection
-from protocol.errors import CancelCode, GoawayCode, ResetCode
-from protocol.frames import Attached, Cancel, End, EndAck, EndFlag, Goaway, Ping, Window
+from protocol.errors import CancelCode, GoawayCode, RejectCode, ResetCode
+from protocol.frames import Attached, Cancel, End, EndAck, EndFlag, Goaway, Ping, Reject, Window
 from protocol.function_stream import FunctionState
 from protocol.limits import PARTING_MAX
 from tests.protocol.function_side import accepted, attached, stream
@@ -147,6 +147,13 @@ def test_a_connection_that_owes_an_answer_carries_nothing_before_it(*, answer_du
     assert left.reusable
 
 
+def test_a_refusal_is_an_answer_too() -> None:
+    left = connection()
+    left.leave(1, 0.0, answer_due=True)
+    assert left.receive(Reject(1, RejectCode.TERMINAL, None, "", None), 1.0) is None
+    assert left.reusable
+
+
 def test_after_a_goaway_it_carries_nothing() -> None:
     left = connection()
     left.leave(1, 0.0, answer_due=False)
@@ -164,6 +171,34 @@ def test_a_connection_is_proven_by_what_came_lately_and_not_by_what_was_sent() -
     assert not silent.proven(until)
     silent.receive(Ping(1), until)
     assert silent.proven(until)
+
+
+def test_what_is_read_between_two_streams_may_have_come_right_after_the_first() -> None:
+    left, until = connection(), LIMITS.ping_ms / 1000
+    left.leave(1, 5.0, answer_due=True)
+    left.receive(EndAck(1, 3), 3 * until)
+    assert left.reusable
+    assert not left.proven(3 * until)
+    assert left.proven(5.0 + until - 0.001)
+    assert not left.proven(5.0 + until)
+
+
+def test_a_word_of_long_ago_takes_nothing_back_that_is_known() -> None:
+    unused, until = FunctionConnection(LIMITS, 0.0), LIMITS.ping_ms / 1000
+    unused.open_stream(1, 1.0)
+    unused.receive(Ping(1), 7.0)
+    unused.release(1, 7.0)
+    unused.receive(Ping(2), 20.0)
+    assert unused.proven(7.0 + until - 0.001)
+    assert not unused.proven(7.0 + until)
+
+
+def test_time_that_no_clock_has_seen_proves_nothing() -> None:
+    frozen, until = connection(), LIMITS.ping_ms / 1000
+    frozen.leave(1, 0.0, answer_due=True)
+    frozen.slept(until)
+    frozen.receive(EndAck(1, 3), 0.1)
+    assert not frozen.proven(0.1)
 
 
 # ----------------------------------------------------------------------- the gateway

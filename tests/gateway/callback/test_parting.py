@@ -244,6 +244,23 @@ async def test_the_receipt_comes_at_any_moment_and_all_is_there_once(before: int
         assert await is_parked(callback)
 
 
+async def test_what_many_receipts_have_overtaken_is_no_flood() -> None:
+    """As when a packet of a busy function's callback had to be sent again."""
+    async with desk() as at:
+        late: list[Frame] = []
+        for sid in range(3, 103):
+            xid = sid.to_bytes(16, "big")
+            journal = at.open(xid, Reader())
+            journal.apply_receipt(replace(RECEIPT, xid=xid.hex()))
+            at.store.bury(journal, asyncio.get_running_loop().time())
+            late += [replace(ATTACH, sid=sid, xid=xid), replace(HEAD, sid=sid)]
+            late += [replace(ABC, sid=sid), replace(PARTING, sid=sid)]
+        *said, answer = await at.callback().takes(*late, replace(NEXT_ATTACH, sid=103))
+        assert {one.code for one in said if isinstance(one, Reject)} == {RejectCode.TERMINAL}
+        assert len(said) == 100
+        assert isinstance(answer, Attached)
+
+
 @pytest.mark.parametrize("other", [OTHER, replace(PARTING, final=4), replace(OTHER, flags=0)])
 async def test_an_end_that_is_not_its_receipts_takes_nothing_back(other: End) -> None:
     async with desk() as at:
