@@ -5,7 +5,7 @@ StreamClosed              nobody takes what you write any more
  +-- ClientGone           the gateway cancelled the exchange; most often the client left
  +-- StreamLost           the connection to the gateway broke
  +-- DeadlineReached      the function's own time is nearly over
- +-- GatewayUnreachable   the gateway was never reached, and the body is too large to return
+ +-- GatewayUnreachable   the gateway was never reached; a body to read is there, or one to return too large
 ```
 """
 
@@ -37,4 +37,4 @@ class DeadlineReached(StreamClosed):
 
 
 class GatewayUnreachable(StreamClosed):
-    """The gateway could not be dialled, and the body exceeds what an invocation may return."""
+    """The gateway could not be dialled: it has the request's body, or the response's exceeds what may be returned."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from lambda_client.errors import ClientGone, DeadlineReached, StreamClosed
+from lambda_client.errors import ClientGone, DeadlineReached, GatewayUnreachable, StreamClosed
+from lambda_client.shared import Phase
 from lambda_client.waiting import let_cancellation_come
 
 if TYPE_CHECKING:
@@ -54,8 +55,10 @@ class Upload:
             self._pieces.extend(session.stream.read())
             if not self._pieces and not session.stream.upload_ended:
                 session.check()
+                if session.phase is Phase.UNREACHABLE:
+                    raise GatewayUnreachable(f"no request body: {session.dial_failure}")
                 if session.settled:
-                    raise StreamClosed(f"no request body: {session.dial_failure or 'it is over'}")
+                    raise StreamClosed("no request body: the response is over")
                 return None
             ended = session.stream.upload_ended
             news = session.stream.credit_is_news

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from lambda_client import GatewayUnreachable, loop, streaming
+from lambda_client import GatewayUnreachable, loop, request_body, streaming
 from lambda_client.running import running_session
 from protocol.codec import encode
 from protocol.errors import GoawayCode
@@ -199,6 +199,23 @@ def test_a_larger_body_fails_and_names_the_address(gateway: Gateway) -> None:
     handler = streaming(lambda e, c: {"statusCode": 200, "body": b"x" * (RECEIPT_BODY_MAX + 1)})
     with pytest.raises(GatewayUnreachable, match=NOBODY):
         call(handler, exchange)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_request_body_that_cannot_be_fetched_names_the_address(
+    gateway: Gateway, *, asynchronous: bool
+) -> None:
+    exchange = gateway.exchange(urls=(NOBODY,), upload=b"x")
+
+    async def read(event: Any, context: Any) -> Any:
+        return {"statusCode": 200, "body": await anext(request_body(event))}
+
+    def handler(event: Any, context: Any) -> Any:
+        return {"statusCode": 200, "body": next(request_body(event))}
+
+    with pytest.raises(GatewayUnreachable, match=NOBODY):
+        call(streaming(read if asynchronous else handler), exchange)
 
 
 def test_patience_is_capped_by_the_time_left(gateway: Gateway, hurry: Hurry) -> None:
