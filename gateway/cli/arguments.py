@@ -78,11 +78,11 @@ def seconds(text: str) -> float:
     raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds over 0, up to 900")
 
 
-def count(text: str) -> int:
+def count(text: str, most: int = 1000) -> int:
     """Read how many."""
-    if text.isascii() and text.isdigit() and 1 <= int(text) <= 1000:
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= most:
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 1000")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {most}")
 
 
 def pair(text: str) -> tuple[str, str]:

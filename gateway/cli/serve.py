@@ -61,9 +61,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.add_argument("--config", type=arguments.file, metavar="FILE.toml", help="the settings")
     parser.add_argument(
-        "--workers", type=arguments.count, metavar="N", help="processes that share the edge (1)"
+        "--workers", type=_workers, metavar="N", help="processes that share the edge (1)"
     )
     parser.set_defaults(run=_run)
+
+
+def _workers(text: str) -> int:
+    from gateway.config_checks import WORKERS_MAX
+
+    return arguments.count(text, WORKERS_MAX)
 
 
 def _run(options: argparse.Namespace) -> int:

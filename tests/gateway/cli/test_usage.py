@@ -90,7 +90,7 @@ def test_help_teaches(command: list[str], taught: str) -> None:
         ("serve --config gone.toml", "dialback: gone.toml: no such file"),
         (
             "serve --config x --workers 0",
-            "dialback: argument --workers: '0' is not a number from 1",
+            "dialback: argument --workers: '0' is not a number from 1 to 64 (",
         ),
         ("check-config gone.toml", "dialback: gone.toml: no such file"),
     ],
@@ -218,7 +218,7 @@ def test_what_several_workers_cannot_share_is_told_once(tmp_path: Path) -> None:
     line = complaint("check-config", config, env={"DIALBACK_WORKERS": "2"})
     assert line.startswith(said)
     assert complaint("serve", "--config", config, "--workers=65").startswith(
-        "dialback: --workers: 65"
+        "dialback: argument --workers: '65' is not a number from 1 to 64"
     )
     line = complaint("dev", f"{FUNCTIONS}:echo", env={"DIALBACK_WORKERS": "2"})
     assert line.startswith("dialback: DIALBACK_WORKERS: dev is one process")
