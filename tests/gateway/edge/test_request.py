@@ -1,4 +1,4 @@
-"""What comes in: targets, headers, bodies, keep-alive, and what is refused."""
+"""What comes in: bodies, keep-alive, and what is refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.edge.request import split_target
 from gateway.errors import ClientBodyError
 from tests.gateway.edge.serving import PLAIN, Client, answer, edge, get, sized, unchunk
 from tests.patience import PATIENCE
@@ -47,97 +46,6 @@ def refusal(response: bytes) -> tuple[int, dict[str, str]]:
     fields = json.loads(body)
     assert f"x-dialback-exchange: {fields['exchange']}".encode() in head
     return int(head.split(b" ")[1]), fields
-
-
-# ---------------------------------------------------------------- target and headers
-
-
-@pytest.mark.parametrize(
-    ("target", "path", "query"),
-    [
-        ("/", "/", ""),
-        ("/a%2Fb/../c;d?x=%20&y=?", "/a%2Fb/../c;d", "x=%20&y=?"),
-        ("/a+b?", "/a+b", ""),
-        ("http://other:81/a%20b?q=1", "/a%20b", "q=1"),
-        ("http://other?q", "/", "q"),
-        ("//a//b", "//a//b", ""),
-        ("/?u=http://x/", "/", "u=http://x/"),
-    ],
-)
-async def test_path_and_query_stay_as_they_stood(target: str, path: str, query: str) -> None:
-    async with edge(answer()) as it:
-        await it.ask(get(target))
-        (request,) = it.driver.requests
-    assert (request.path, request.query) == (path, query)
-
-
-def test_bytes_outside_ascii_are_percent_encoded() -> None:
-    assert split_target("/\u00e4?\udcff%20") == ("/%C3%A4", "%FF%20")
-
-
-async def test_requests_of_one_connection_have_their_own_headers_however_alike_they_are() -> None:
-    asked = [
-        ("/a", "X-Said: 1"),
-        ("/b", "X-Said: 1"),
-        ("/c", "X-Said: 2"),
-        ("http://other:81/d", "X-Said: 2"),
-        ("/e", "X-Said: 2"),
-    ]
-    async with edge(answer()) as it, Client(it.port) as client:
-        for target, header in asked:
-            client.send(get(target, header, "Connection: keep-alive"))
-            await client.until(b"0\r\n\r\n")
-        requests = it.driver.requests
-    heard = [(one.path, one.header(b"host"), one.header(b"x-said")) for one in requests]
-    assert heard == [
-        ("/a", b"example", b"1"),
-        ("/b", b"example", b"1"),
-        ("/c", b"example", b"2"),
-        ("/d", b"other:81", b"2"),
-        ("/e", b"example", b"2"),
-    ]
-    assert len({one.trace_id for one in requests}) == len(asked)
-    assert all(one.header(b"x-amzn-trace-id") == one.trace_id.encode() for one in requests)
-
-
-async def test_headers_come_through_but_not_those_of_this_hop_nor_the_envelope() -> None:
-    async with edge(answer()) as it:
-        await it.ask(
-            get(
-                "/",
-                "Connection: close, X-Local",
-                "X-Local: 1",
-                "Cookie: a=1",
-                "TE: trailers",
-                "X-Dialback: forged",
-                "cookie: b=2",
-                "X-Empty:",
-            )
-        )
-        (request,) = it.driver.requests
-    (_, exchange_id), *_ = it.driver.served
-    assert request.headers[:7] == (
-        (b"host", b"example"),
-        (b"cookie", b"a=1"),
-        (b"cookie", b"b=2"),
-        (b"x-empty", b""),
-        (b"x-forwarded-for", b"127.0.0.1"),
-        (b"x-forwarded-proto", b"http"),
-        (b"x-forwarded-port", b"80"),
-    )
-    assert [name for name, _ in request.headers[7:]] == [b"traceparent", b"x-amzn-trace-id"]
-    assert request.header(b"x-amzn-trace-id") == request.trace_id.encode()
-    assert exchange_id[:24] in request.trace_id
-    assert request.header(b"cookie") == b"a=1"
-    assert (request.method, request.version, request.scheme) == ("GET", "HTTP/1.1", "http")
-    assert request.client_address == "127.0.0.1"
-
-
-async def test_the_longest_route_serves() -> None:
-    async with edge(answer()) as it:
-        await it.ask(get("/chat/x"))
-        await it.ask(get("/chatty"))
-        assert [path for path, _ in it.driver.served] == ["/chat", "/"]
 
 
 # ---------------------------------------------------------------- bodies
