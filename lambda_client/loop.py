@@ -184,18 +184,21 @@ class Io:
             idle: seconds after which something between may have forgotten a connection.
             within_turn: who asks has the turn.
         """
-        with self._lock:
-            for url in urls:
-                if (parked := self._parked.pop(url, None)) is not None:
-                    break
-            else:
-                return None
-        connection = parked.connection
+        parked: _Parked | None = None
         try:
+            with self._lock:
+                for url in urls:
+                    if (parked := self._parked.get(url)) is not None:
+                        del self._parked[url]
+                        break
+                else:
+                    return None
             good = self._is_good(parked, idle, within_turn=within_turn)
         except BaseException:  # a signal's handler raised
-            self.submit(connection.abort)
+            if parked is not None:
+                self.submit(parked.connection.abort)
             raise
+        connection = parked.connection
         if good is None:
             with self._lock:  # unless another has come to wait there meanwhile
                 good = None if self._parked.setdefault(connection.url, parked) is parked else False

@@ -16,7 +16,7 @@ from lambda_client.reactor import Reactor
 from protocol.limits import Limits
 from tests.lambda_client.gateway import context, event, eventually, receipt_of, silent_address
 from tests.lambda_client.handlers import warm
-from tests.lambda_client.interrupting import InterruptionError, respond
+from tests.lambda_client.interrupting import InterruptionError, interrupted_at, respond
 from tests.lambda_client.test_fork import sockets
 from tests.patience import PATIENCE
 
@@ -104,6 +104,24 @@ def test_what_is_broken_off_within_a_turn_ends_soon_and_is_never_taken_for_whole
     gateway: Gateway, play: Play, error: type[BaseException], first: int
 ) -> None:
     assert interrupt_everywhere(gateway, play, error, first, goes_on=False) is None
+
+
+def test_a_connection_that_waits_is_not_forgotten_while_it_is_looked_at(gateway: Gateway) -> None:
+    io, point, where = loop.io_thread(), 0, [""]
+    while where:
+        point += 1
+        cool()
+        warm(gateway)
+        eventually(lambda: gateway.url in io._parked)
+        connection = io._parked[gateway.url].connection
+        looking = interrupted_at(point, InterruptionError, loop.Io.take_parked.__code__)
+        with suppress(InterruptionError), looking as where:
+            io.take_parked((gateway.url,), 60.0, within_turn=False)
+        if where:
+            eventually(lambda: connection.closed or gateway.url in io._parked)  # noqa: B023
+        else:
+            io.submit(connection.abort)
+    assert point > 10
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
