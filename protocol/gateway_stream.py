@@ -223,8 +223,7 @@ class GatewayStream(RequestHalf):
         except RemoteProtocolError as error:
             self.rule_broken(connection, error)
             raise
-        if record is not None and self.terminal is not None:
-            # Nobody reads it; it was followed all the same, for a truthful END_ACK.
+        if record is not None and self.terminal is not None:  # followed for a truthful END_ACK
             self.dropped += 1
             return None
         return record

@@ -29,9 +29,12 @@ import lambda_client.chance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TypeAlias
 
     from tests.simulation.network import Network
     from tests.simulation.shadow import SocketView
+
+    Patch: TypeAlias = tuple[Any, str, Any]
 
 START = 1_000_000.0
 """Virtual seconds at which every simulation begins: no clock of a real machine begins at 0."""
@@ -346,34 +349,11 @@ def virtual(scheduler: Scheduler, chance: random.Random) -> Iterator[None]:
     in this process, have the real ones.
     """
     import_module("lambda_client.pump")  # a session brings it along only when it begins
-    clocks = {
-        time.monotonic: _for_this_thread(lambda: scheduler.now, time.monotonic),
-        time.time: _for_this_thread(lambda: scheduler.now + EPOCH, time.time),
-    }
-    patched: list[tuple[Any, str, Any]] = [
-        (time, "monotonic", time.monotonic),
-        (time, "time", time.time),
-        (os, "urandom", os.urandom),
-        (secrets, "token_bytes", secrets.token_bytes),
-        (secrets, "token_hex", secrets.token_hex),
-        (lambda_client.chance, "source", lambda_client.chance.source),
-    ]
-    for module in _rooms():
-        for name, value in vars(module).items():
-            if value is time.monotonic or value is time.time:
-                patched.append((module, name, value))
+    patches = [*_clocks(scheduler), *_dice(chance)]
+    real = [(owner, name, getattr(owner, name)) for owner, name, _ in patches]
     before, hooks = random.getstate(), sys.get_asyncgen_hooks()
-    os.urandom = _for_this_thread(chance.randbytes, os.urandom)
-    secrets.token_bytes = _for_this_thread(
-        lambda nbytes=None: chance.randbytes(nbytes or 32), secrets.token_bytes
-    )
-    secrets.token_hex = _for_this_thread(
-        lambda nbytes=None: chance.randbytes(nbytes or 32).hex(), secrets.token_hex
-    )
-    for module, name, value in patched:
-        if value in clocks:
-            setattr(module, name, clocks[value])
-    lambda_client.chance.source = chance
+    for owner, name, ours in patches:
+        setattr(owner, name, ours)
     random.seed(chance.random())
     gc.disable()
     try:
@@ -382,8 +362,30 @@ def virtual(scheduler: Scheduler, chance: random.Random) -> Iterator[None]:
         gc.enable()
         random.setstate(before)
         sys.set_asyncgen_hooks(*hooks)
-        for module, name, value in patched:
-            setattr(module, name, value)
+        for owner, name, theirs in real:
+            setattr(owner, name, theirs)
+
+
+def _clocks(scheduler: Scheduler) -> Iterator[Patch]:
+    monotonic, wall = time.monotonic, time.time
+    ours = {
+        monotonic: _for_this_thread(lambda: scheduler.now, monotonic),
+        wall: _for_this_thread(lambda: scheduler.now + EPOCH, wall),
+    }
+    for module in (time, *_rooms()):
+        for name, value in vars(module).items():
+            if value is monotonic or value is wall:
+                yield module, name, ours[value]
+
+
+def _dice(chance: random.Random) -> Iterator[Patch]:
+    def token(nbytes: int | None = None) -> bytes:
+        return chance.randbytes(nbytes or 32)
+
+    yield os, "urandom", _for_this_thread(chance.randbytes, os.urandom)
+    yield secrets, "token_bytes", _for_this_thread(token, secrets.token_bytes)
+    yield secrets, "token_hex", _for_this_thread(lambda *n: token(*n).hex(), secrets.token_hex)
+    yield lambda_client.chance, "source", chance
 
 
 def _for_this_thread(ours: Callable[..., Any], others: Callable[..., Any]) -> Callable[..., Any]:
