@@ -3,13 +3,13 @@
 The function produces a response (`start`, `write`, `end` or `reset`) and may read a request body
 (`read`). Whatever is not acknowledged is kept, so that the stream goes on after a cut:
 
-    DETACHED --attach()--> ATTACHING --ATTACHED--> ATTACHED --END_ACK, RESET sent--> DONE
+    DETACHED --attach()--> ATTACHING --ATTACHED--> ATTACHED --END_ACK, RESET sent, part()--> DONE
         ^                      |                       |
         +----- detach(), a REJECT that may pass -------+         (a final REJECT: DONE)
 
 Only the very first ATTACH of an exchange is *fresh*: HEAD and DATA follow it at once, within the
-window of the envelope. Every later one waits for ATTACHED, since only the gateway knows where the
-stream goes on.
+window of the envelope, and so does its end. Every later one waits for ATTACHED, since only the gateway
+knows where the stream goes on.
 
 Not thread-safe: the shell holds a lock, and counts `sid` per process: a hedge is two connections.
 """
