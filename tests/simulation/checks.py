@@ -46,6 +46,9 @@ MENDED = frozenset({"reset", "hang_up"})
 PROMPT = 2.0
 """Seconds in which a cancellation crosses a network of up to 0.3 s, after a dial, and is in user code."""
 
+WINDOWS_IN_TIME = 60
+"""Each costs a round trip, of up to 0.6 s on the slowest network: a body of more may outlast its function."""
+
 SLOWEST = 10 * 1024
 """Bytes a second that the slowest wire carries: a CANCEL comes behind what is on its way to the function."""
 
@@ -313,6 +316,7 @@ def _succeeds(world: World, act: Act) -> bool:
         any(how not in MENDED for how in act.planned),
         len(act.strikes) + len(act.planned) > 3,
         sum(pause for _, pause in deed.chunks) > 10.0,
+        len(deed.body) > WINDOWS_IN_TIME * scenario.window,
         min(scenario.timeout, scenario.function_timeout) < 40.0,
     )
     return not any(disturbances)
