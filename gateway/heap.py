@@ -44,8 +44,8 @@ SWEEP_SECONDS = 60.0
 
 GROWTH_MAX = 256 << 20
 """Bytes that the process may grow by, from the least it had since, before everything is looked at, whoever is
-connected: what circles hold is never more than that and what came since. A gateway that grows because it has more to do pauses once for
-each such step: a full collection, and some 70 ms to give 300 MiB back."""
+connected: what circles hold is never more than that and what came since. A gateway that grows because it has
+more to do pauses once for each such step: a full collection, and some 70 ms to give 300 MiB back."""
 
 GROWTH_SECONDS = 5.0
 """So often it is seen how large the process is, which takes 0.2 ms at most."""

@@ -62,8 +62,8 @@ thread, so that one does no I/O while one of them has a handler. After SIGINT an
 class Reactor:
     """See above. Whatever it calls has the turn, and so is alone; it must not block.
 
-    Everything but `give`, `hurry`, `wake`, `linger`, `hold`, `lead`, `nudge`, `attend`, `release` and
-    `call_soon_threadsafe` is called within a turn.
+    Everything but `give`, `hurry`, `alone`, `wake`, `linger`, `hold`, `lead`, `nudge`, `attend`, `release` and
+    `call_soon_threadsafe` is called within a turn; of these `alone` and `lead` never are.
 
     Attributes:
         give: leaves a job, to be run after every one left before it. Then say when, by one of the next four.

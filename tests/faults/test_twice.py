@@ -39,7 +39,8 @@ async def test_the_second_copy_of_an_invocation_is_refused(tmp_path: Path) -> No
             again = await answer_for(function, stage, room=second_room, total=total + 1)
             refused = [one for one in wire.frames(stage.link(1).down) if isinstance(one, Reject)]
             assert [one.code for one in refused] == [RejectCode.BAD_TOKEN]
-            assert again["tail"]["offset"] == 0  # all of it: the gateway took nothing
+            # Refused while it writes, it has lost its response; else it gives all of it back.
+            assert again["status"] == "lost" or again["tail"]["offset"] == 0
 
             stage.open(1000)
             assert (await first)["status"] == "end"
