@@ -54,7 +54,8 @@ class Upload:
         with session.lock:
             self._pieces.extend(session.stream.read())
             if not self._pieces and not session.stream.upload_ended:
-                session.check()
+                if session.failure is not None:
+                    raise session.failure
                 if session.phase is Phase.UNREACHABLE:
                     raise GatewayUnreachable(f"no request body: {session.dial_failure}")
                 if session.settled:

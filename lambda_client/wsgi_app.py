@@ -68,13 +68,11 @@ class _Cycle:
         """
         try:
             self._serve()
-        except StreamClosed:
-            raise
-        except Exception:
+        except Exception as error:
             if self._response.complete:
                 logger.exception("exception in the WSGI application, after its response")
                 return
-            if self._response.started:
+            if self._response.started or isinstance(error, StreamClosed):
                 raise
             logger.exception("exception in the WSGI application")
             self._response.fail()
@@ -116,6 +114,8 @@ class _Cycle:
     def _write(self, piece: bytes, *, more: bool = True) -> None:
         if self._head is None:
             raise AssertionError("a body before start_response")
+        if not isinstance(piece, bytes):
+            raise TypeError(f"a WSGI application yields bytes, not {type(piece).__name__}")
         if not piece:
             return
         if not self._response.started:

@@ -266,6 +266,16 @@ def test_breaking_the_rules_is_a_500(app: App) -> None:
     assert run(app)["statusCode"] == 500
 
 
+@pytest.mark.parametrize("piece", ["text", bytearray(b"x"), None, 1])
+def test_what_is_no_bytes_is_named(piece: Any, caplog: pytest.LogCaptureFixture) -> None:
+    def app(environ: Environ, start_response: Start) -> list[bytes]:
+        start_response("200 OK", TEXT)
+        return [piece]
+
+    assert run(app)["statusCode"] == 500
+    assert f"a WSGI application yields bytes, not {type(piece).__name__}" in caplog.text
+
+
 def test_a_500_for_head_has_no_body() -> None:
     answer = run(_never, requestContext={"http": {"method": "HEAD"}})
     assert (answer["statusCode"], answer["body"]) == (500, "")

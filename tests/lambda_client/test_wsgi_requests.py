@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from wsgiref.validate import validator
 
 import pytest
+from typing_extensions import override
 
 from lambda_client import StreamClosed, wsgi
 from tests.lambda_client.asgi_apps import BODY, delivered, method
 from tests.lambda_client.gateway import Gateway, context, receipt_of
-from tests.lambda_client.wsgi_apps import TEXT, run
+from tests.lambda_client.wsgi_apps import TEXT, Pieces, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -164,6 +165,29 @@ def test_a_body_that_cannot_be_fetched_fails_the_invocation(gateway: Gateway, hu
 
     with pytest.raises(StreamClosed, match=r"ws://127\.0\.0\.1:9"):
         run(app, exchange)
+
+
+def test_a_rest_that_is_asked_for_after_the_answer_fails_nothing(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    exchange = gateway.exchange(upload=b"first", upload_whole=False)
+
+    class Refusal(Pieces):
+        environ: Environ
+
+        @override
+        def close(self) -> None:
+            self.environ["wsgi.input"].read()
+
+    def app(environ: Environ, start_response: Start) -> Refusal:
+        start_response("413 Too Large", TEXT)
+        refusal = Refusal([b"too large"])
+        refusal.environ = environ
+        return refusal
+
+    assert receipt_of(run(app, exchange)).status == "end"
+    assert exchange.body == b"too large"
+    assert "no request body: the response is over" in caplog.text
 
 
 # ---------------------------------------------------------------- as others see it
