@@ -11,6 +11,8 @@ Everything here blocks; an async test takes it from a fixture, and reads metrics
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
 import json
 import os
 import re
@@ -23,7 +25,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 from urllib.request import urlopen
 
 import psutil
@@ -48,20 +50,44 @@ PORTS = range(10_100, 32_000)
 """Linux gives 32768 and above to outgoing connections, other systems 49152 and above; and browsers refuse
 10080 and some below it."""
 
+_CLAIMS = Path(tempfile.gettempdir(), f"dialback-test-ports-{os.getuid()}")
+"""Its n-th byte is locked by the process that was given port n, until that ends."""
+
+_claimed: set[int] = set()
+
 
 def free_port(*, followed_by: int = 0) -> int:
     """A TCP port of the loopback interface that nobody uses at this moment, nor those that follow it.
 
-    Below those that the kernel gives to outgoing connections: one of them may be taken again before
-    whoever asked has bound it.
+    No test run on this machine is given it again while this process lives: whoever asked binds it later,
+    and may free it and bind it once more. Ports that the kernel gives to outgoing connections are left out.
     """
     while True:
         port = secrets.choice(PORTS)
         with ExitStack() as stack, contextlib.suppress(OSError):
             for step in range(1 + followed_by):
+                _claim(port + step)
                 probe = stack.enter_context(socket.socket())
                 probe.bind(("127.0.0.1", port + step))
             return port
+
+
+@functools.cache
+def _claims(pid: int) -> TextIO:
+    # Never closed: that would give up every lock of this process (fcntl(2)). A fork has none, so it opens its own.
+    return _CLAIMS.open("a")
+
+
+def _claim(port: int) -> None:
+    """Keep a port from everybody else.
+
+    Raises:
+        BlockingIOError: it was given to somebody.
+    """
+    if port in _claimed:
+        raise BlockingIOError(f"port {port} was given before")
+    fcntl.lockf(_claims(os.getpid()), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    _claimed.add(port)
 
 
 def eventually(probe: Callable[[], T], *, seconds: float = PATIENCE) -> T:
