@@ -7,6 +7,7 @@ import itertools
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
@@ -25,6 +26,7 @@ from tests.system.running import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future
     from pathlib import Path
 
 STREAMS = 6
@@ -67,13 +69,25 @@ def connect(dialback: Dialback) -> http.client.HTTPSConnection:
     return http.client.HTTPSConnection("127.0.0.1", port, timeout=PATIENCE, context=trusting())
 
 
-def stream(dialback: Dialback, seconds: float) -> bytes:
-    """The body of a response that lasts so long, to its clean end."""
+def stream(dialback: Dialback, gate: Path) -> bytes:
+    """The body of a response that lasts until the gate is there, to its clean end."""
     connection = connect(dialback)
-    connection.request("GET", f"/?seconds={seconds}")
+    connection.request("GET", f"/?gate={quote(str(gate))}")
     body = connection.getresponse().read()
     connection.close()
     return body
+
+
+@contextmanager
+def streams(dialback: Dialback, gate: Path) -> Iterator[list[Future[bytes]]]:
+    """Bodies of responses that have begun, and last until the gate is there; with the block it will be."""
+    with ThreadPoolExecutor(STREAMS) as clients:
+        try:
+            bodies = [clients.submit(stream, dialback, gate) for _ in range(STREAMS)]
+            eventually(lambda: dialback.metric("dialback_callbacks", state="active") == STREAMS)
+            yield bodies
+        finally:
+            gate.touch()
 
 
 def assert_whole(body: bytes) -> None:
@@ -92,14 +106,12 @@ def told(dialback: Dialback, what: str) -> int:
 
 @pytest.mark.fault(6)
 def test_new_keys_and_certificates_drop_no_stream(tmp_path: Path) -> None:
-    callback = free_port()
+    callback, gate = free_port(), tmp_path / "gate"
     with (
         running_proxy(("127.0.0.1", callback)) as proxy,
         secured(tmp_path, callback, proxy.port) as dialback,
-        ThreadPoolExecutor(STREAMS) as clients,
+        streams(dialback, gate) as bodies,
     ):
-        bodies = [clients.submit(stream, dialback, 12.0) for _ in range(STREAMS)]
-        eventually(lambda: dialback.metric("dialback_callbacks", state="active") == STREAMS)
         for change in (1, 2):
             (tmp_path / "token-key").write_text(str(change) * 40)
             write_certificate(tmp_path / "chain.pem", tmp_path / "key.pem")
@@ -107,9 +119,10 @@ def test_new_keys_and_certificates_drop_no_stream(tmp_path: Path) -> None:
             eventually(lambda: told(dialback, "certificate of the callback listener") == change)  # noqa: B023
             assert not any(body.done() for body in bodies)
             cut_all(proxy)  # they come back with tokens of a key that is no more
+        gate.touch()
         for body in bodies:
             assert_whole(body.result())
-        assert_whole(stream(dialback, 0.1))
+        assert_whole(stream(dialback, gate))
         assert dialback.metric("dialback_attaches_total", result="unauthorized") == 0
         assert dialback.metric("dialback_attaches_total", result="accepted") >= 3 * STREAMS + 1
 
@@ -125,16 +138,19 @@ def test_where_everything_is_says_that_it_is_secured(tmp_path: Path) -> None:
     with secured(tmp_path, callback) as dialback:
         assert f"edge      {dialback.url.replace('http:', 'https:')}\n" in dialback.stdout
         assert f"callback  wss://127.0.0.1:{callback}\n" in dialback.stdout
-        assert_whole(stream(dialback, 0.0))
+        assert_whole(stream(dialback, tmp_path))
 
 
 def test_workers_have_the_same_certificate_and_a_drain_ends_cleanly(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
     with (
         secured(tmp_path, 0, None, "--workers=2") as dialback,
-        ThreadPoolExecutor(STREAMS) as clients,
+        streams(dialback, gate) as bodies,
     ):
-        bodies = [clients.submit(stream, dialback, 2.0) for _ in range(STREAMS)]
-        eventually(lambda: dialback.metric("dialback_callbacks", state="active") == STREAMS)
-        assert dialback.process.stop() == 0
+        dialback.process.popen.terminate()
+        dialback.process.wait_for("finishing what is begun")
+        assert not any(body.done() for body in bodies)
+        gate.touch()
+        assert dialback.process.wait() == 0
         for body in bodies:
             assert_whole(body.result())
