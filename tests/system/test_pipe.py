@@ -10,7 +10,7 @@ import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -20,6 +20,7 @@ from tests.system.running import REPOSITORY, Dialback, eventually, running_dialb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 FUNCTIONS = "tests/system/functions/pipe.py"
 FUNCTIONS_ABSOLUTE = REPOSITORY / FUNCTIONS
@@ -253,19 +254,22 @@ def test_a_stranger_cannot_attach(dialback: Dialback, token: str) -> None:
 # ---------------------------------------------------------------- other gateways
 
 
-def test_beyond_concurrency_and_queue_it_is_a_503_with_a_hint(tmp_path: Any) -> None:
-    config = tmp_path / "dialback.toml"
+def test_beyond_concurrency_and_queue_it_is_a_503_with_a_hint(tmp_path: Path) -> None:
+    config, gate = tmp_path / "dialback.toml", tmp_path / "gate"
     config.write_text(
-        f'[[routes]]\npath = "/"\ntarget = "local:{FUNCTIONS_ABSOLUTE}:sleeps"\nconcurrency = 1\nqueue = 1\n'
+        f'[[routes]]\npath = "/"\ntarget = "local:{FUNCTIONS_ABSOLUTE}:waits"\nconcurrency = 1\nqueue = 1\n'
     )
     with running_dialback("--config", config, command="serve") as dialback:
         with ThreadPoolExecutor(6) as pool:
-            answers = list(pool.map(lambda _: fetch(dialback, "/?ms=700")[0], range(6)))
+            asked = [pool.submit(fetch, dialback, f"/?gate={quote(str(gate))}") for _ in range(6)]
+            eventually(lambda: sum(one.done() for one in asked) == 4)
+            gate.touch()
+        answers = [one.result()[0] for one in asked]
         assert sorted(answer.status for answer in answers) == [200, 200, 503, 503, 503, 503]
         assert {answer.getheader("retry-after") for answer in answers} == {None, "1"}
 
 
-def test_an_inline_route_refuses_a_large_body_before_anything_runs(tmp_path: Any) -> None:
+def test_an_inline_route_refuses_a_large_body_before_anything_runs(tmp_path: Path) -> None:
     config = tmp_path / "dialback.toml"
     config.write_text(f'[[routes]]\npath = "/"\ntarget = "local:{FUNCTIONS_ABSOLUTE}:unaware"\n')
     with running_dialback("--config", config, command="serve") as dialback:

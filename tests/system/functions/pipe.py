@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lambda_client import request_body, streaming
 from protocol.limits import INITIAL_WINDOW
+from tests.system.functions.web.gate import wait
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -109,6 +110,7 @@ def ticks(event: Event, context: object) -> Iterator[bytes]:
         print("ticks over")
 
 
-def sleeps(event: Event, context: object) -> str:
-    time.sleep(_query(event, "ms", 1000) / 1000)
-    return "slept"
+def waits(event: Event, context: object) -> str:
+    """Answers when a file appears, which the query names."""
+    wait(event["queryStringParameters"]["gate"])
+    return "waited"
