@@ -1,9 +1,13 @@
-"""What writes to transports and sets timers is tested on both event loops: they differ."""
+"""What writes to transports and sets timers is tested on both event loops: they differ. And where time is all, on one
+whose clock the test moves on.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
+
+from tests.gateway.steering import SteeredLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,6 +21,8 @@ except ImportError:  # an extra
 else:
     LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
+STEERED = {"steered": SteeredLoop}
+
 
 def pytest_asyncio_loop_factories(config: Any, item: Any) -> Mapping[str, Any]:
-    return LOOPS
+    return STEERED if item.get_closest_marker("steered") else LOOPS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from gateway.deadlines import Deadlines
-from tests.gateway.exchange.in_memory import SteeredLoop
+from tests.gateway.steering import SteeredLoop
 from tests.patience import PATIENCE
 
 

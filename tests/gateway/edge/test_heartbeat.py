@@ -11,6 +11,7 @@ import pytest
 
 from gateway.edge.response import WRITE_HIGH_WATER
 from tests.gateway.edge.serving import PLAIN, Client, edge, get, unchunk
+from tests.gateway.steering import pass_time
 from tests.patience import PATIENCE
 from tests.settling import settle
 
@@ -51,11 +52,10 @@ async def quietly(*pieces: bytes, headers: HeaderList = EVENTS, request: bytes =
     async with edge(stage.serve, sse_heartbeat=BEAT) as it, Client(it.port) as client:
         client.send(request or get())
         await client.head()
-        for piece in pieces:
+        for piece in (*pieces, None):
             await asyncio.sleep(QUIET)
             stage.send(piece)
-        await asyncio.sleep(QUIET)
-        stage.send(None)
+            await settle()  # it is quiet from when it was written
         return await client.rest()
 
 
@@ -182,17 +182,18 @@ async def _one_quiet_event(request: EdgeRequest, sink: ResponseSink) -> None:
     sink.end()
 
 
+@pytest.mark.steered
 async def test_while_events_come_none_does() -> None:
-    count = 40
+    count, beat = 7, PATIENCE / 5
 
     async def busy(request: EdgeRequest, sink: ResponseSink) -> None:
         sink.begin(200, EVENTS, length=None)
         for _ in range(count):  # all together last several beats
             sink.write([b"data: one\n\n"])
-            await asyncio.sleep(QUIET / 20)
+            await pass_time(beat / 2)
         sink.end()
 
-    async with edge(busy, sse_heartbeat=QUIET) as it:
+    async with edge(busy, sse_heartbeat=beat) as it:
         body = (await it.ask(get())).partition(b"\r\n\r\n")[2]
     assert unchunk(body) == [b"data: one\n\n"] * count
 
@@ -205,12 +206,14 @@ async def test_a_client_that_takes_nothing_gets_none_on_top() -> None:
         await client.head()
         sink = stage.sink
         assert sink is not None
-        while not sink.blocked:
-            stage.send(b"data: %s\n\n" % bytes(WRITE_HIGH_WATER))
-            await settle()
-        held = sink.pending
-        await asyncio.sleep(QUIET)
-        assert sink.pending == held
+        held = -1
+        async with asyncio.timeout(PATIENCE):
+            while held != sink.pending:  # which every comment would change
+                while not sink.blocked:
+                    stage.send(b"data: %s\n\n" % bytes(WRITE_HIGH_WATER))
+                    await settle()
+                held = sink.pending
+                await asyncio.sleep(QUIET)
         stage.send(None)
         sent, _ = without_comments(await client.rest())
         assert sent.count(b"data: ") == sent.count(b"\n\n")

@@ -29,6 +29,7 @@ from protocol.errors import ProtocolError
 from protocol.frames import Attach, Attached, AttachFlag, Data, End, Head, Reset
 from protocol.limits import INITIAL_WINDOW, Limits
 from tests.gateway.exchange.peer import route_of_test
+from tests.gateway.steering import turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,18 +43,6 @@ if TYPE_CHECKING:
 
 HEAD_PAIRS = ((b"content-type", b"text/plain"),)
 BODY, TAIL = b"hello", b" and the tail"
-TURNS = 12
-"""Turns of the loop in which every consequence of one event has happened."""
-
-
-class SteeredLoop(asyncio.SelectorEventLoop):
-    """A loop whose clock can be moved on."""
-
-    ahead = 0.0
-
-    @override
-    def time(self) -> float:
-        return super().time() + self.ahead
 
 
 class Wire(asyncio.Transport):
@@ -256,17 +245,3 @@ class MemoryGateway:
         await self._server.shutdown(1)
         await self.driver.close()
         self.handler.close()
-
-
-async def turn() -> None:
-    """Let everything happen that does not wait for time."""
-    for _ in range(TURNS):
-        await asyncio.sleep(0)
-
-
-async def pass_time(seconds: float) -> None:
-    """Move the clock on."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, SteeredLoop)
-    loop.ahead += seconds
-    await turn()

@@ -19,16 +19,14 @@ from tests.gateway.exchange.in_memory import (
     BODY,
     TAIL,
     MemoryGateway,
-    SteeredLoop,
     Wire,
     bad_end,
     data,
     good_end,
     head,
-    pass_time,
     reset,
-    turn,
 )
+from tests.gateway.steering import SteeredLoop, pass_time, turn
 from tests.simulation.client import ResponseParser
 
 if TYPE_CHECKING:
@@ -36,7 +34,8 @@ if TYPE_CHECKING:
 
     from tests.gateway.exchange.in_memory import Function
 
-TIMING = Timing(attach_timeout=1.0, resume_grace=1.0)
+TIMING = Timing(attach_timeout=100.0, resume_grace=100.0)
+ROUTE_TIMEOUT = 500.0
 LONG = 1000.0
 """Seconds in which every timer is over."""
 
@@ -205,7 +204,10 @@ def every_order(begun: Begun, length: int, *, apart: bool, **route: Any) -> int:
     """Run them all on one gateway, which serves one exchange at a time; how many there were."""
 
     async def all_of_them() -> int:
-        gateway, all_orders = MemoryGateway(TIMING, **route), list(orders(length))
+        gateway, all_orders = (
+            MemoryGateway(TIMING, timeout=ROUTE_TIMEOUT, **route),
+            list(orders(length)),
+        )
         for steps in all_orders:
             wire = await run(begun, steps, gateway, apart=apart)
             allowed = {expect(begun, steps)} if apart else any_of(begun, steps)
