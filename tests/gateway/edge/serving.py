@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import pytest
+
+from gateway.edge import handler as handler_module
+from gateway.edge import response as response_module
 from gateway.edge.handler import EdgeHandler
 from gateway.edge.server import EdgeServer
 from gateway.routes import Route, RouteTable
@@ -36,6 +40,13 @@ PLAIN: HeaderList = ((b"content-type", b"text/plain"),)
 
 over_tls = ContextVar("over_tls", default=False)
 """Whether edge and client speak TLS with each other."""
+
+
+@pytest.fixture(autouse=True)
+def lingering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However late a client notices its answer: the time that it has for that is of another test."""
+    for module in (handler_module, response_module):
+        monkeypatch.setattr(module, "LINGER_SECONDS", PATIENCE)
 
 
 class ScriptedDriver:
