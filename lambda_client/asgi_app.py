@@ -14,7 +14,7 @@ from lambda_client.entry import answer, entry_point
 from lambda_client.errors import StreamClosed
 from lambda_client.http_event import HttpRequest
 from lambda_client.lifespan import Lifespan
-from lambda_client.main_loop import main_loop, run_async
+from lambda_client.main_loop import close_generators, main_loop, run_async
 from lambda_client.request import request_body
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class _Cycle:
                 self._response.fail()
         self._returned = True
         if self._lost is not None:
-            await _close_generators()
+            await close_generators()
         if not self._response.complete:
             self._give_up()
 
@@ -227,15 +227,3 @@ class _Cycle:
             self._lose(error)
             # The session keeps it, and with its traceback every frame above, whose generators would stay open.
             raise ClientDisconnected(str(error)) from error.with_traceback(None)
-
-
-async def _close_generators() -> None:
-    """Let generators that an application dropped in the middle run their ``finally``.
-
-    The event loop does that, in tasks; but it stands still once the invocation has returned.
-    """
-    before = asyncio.all_tasks()
-    await asyncio.sleep(0)
-    closing = asyncio.all_tasks() - before
-    if closing:
-        await asyncio.wait(closing, timeout=DISCONNECT_GRACE)

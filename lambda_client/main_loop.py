@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
+
+from lambda_client.errors import ClientGone
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,12 +42,31 @@ def run_async(value: Awaitable[Any], watch: Callable[[Callable[[], None] | None]
     watch(cancel)
     try:
         return loop.run_until_complete(task)
+    except (asyncio.CancelledError, ClientGone) as error:
+        error.with_traceback(
+            None
+        )  # with it go its frames, and what they held: generators most of all
+        loop.run_until_complete(close_generators())
+        raise
     finally:
         watch(None)
         # An exception came to the loop itself? The next invocation must not run this one on.
         if not task.done():
             task.cancel()
             loop.run_until_complete(asyncio.wait({task}, timeout=ENDING_SECONDS))
+
+
+async def close_generators() -> None:
+    """Let asynchronous generators that user code has dropped in the middle run their ``finally``.
+
+    The event loop does that, in tasks; but it stands still once the invocation has returned.
+    """
+    before = asyncio.all_tasks()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(ENDING_SECONDS):
+            await asyncio.sleep(0)
+            while closing := asyncio.all_tasks() - before:
+                await asyncio.wait(closing)  # one that is closed may drop another
 
 
 async def _await(value: Awaitable[Any]) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lambda_client import StreamClosed
+from lambda_client import StreamClosed, main_loop
 from protocol.errors import ResetCode
 from protocol.frames import Head
 from tests.lambda_client.asgi_apps import (
@@ -21,6 +21,7 @@ from tests.lambda_client.asgi_apps import (
     until,
 )
 from tests.lambda_client.gateway import Gateway, receipt_of
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -100,7 +101,10 @@ def test_an_exception_of_an_application_that_nobody_hears_is_no_failure(
 
 
 @pytest.mark.fault(29)
-def test_a_generator_that_is_dropped_in_the_middle_runs_its_finally(gateway: Gateway) -> None:
+def test_a_generator_that_is_dropped_in_the_middle_runs_its_finally(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main_loop, "ENDING_SECONDS", PATIENCE)
     exchange = gateway.exchange()
     closed: list[str] = []
 
