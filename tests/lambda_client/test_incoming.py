@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from websockets.client import ClientProtocol
 from websockets.frames import Frame
@@ -104,7 +104,6 @@ frames = st.builds(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(frames, max_size=8), st.lists(st.integers(1, 400), max_size=12))
 def test_whatever_comes_is_judged_as_the_library_judges_it(
     sent: list[bytes], cuts: list[int]

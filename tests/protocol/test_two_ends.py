@@ -37,7 +37,7 @@ def attached(**changes: object) -> Link:
 
 
 @pytest.mark.fault(4, 5, 6, 7, 8)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     response=st.binary(max_size=600),
     upload=st.none() | st.binary(max_size=300),
