@@ -33,7 +33,12 @@ class Browser:
     """
 
     def __init__(
-        self, url: str, body: bytes | Iterable[bytes] | None = None, *, buffer: int = 0
+        self,
+        url: str,
+        body: bytes | Iterable[bytes] | None = None,
+        *,
+        buffer: int = 0,
+        reading: bool = True,
     ) -> None:
         """Send a request: GET, or POST with a body (chunked if it is iterable).
 
@@ -41,6 +46,7 @@ class Browser:
             url: what is asked for.
             body: the request body.
             buffer: bytes of SO_RCVBUF; 0 for the default.
+            reading: False to take one read of the body, and no more before `go_on_reading`.
         """
         parts = urlsplit(url)
         self._target = f"{parts.path}?{parts.query}"
@@ -54,7 +60,8 @@ class Browser:
         self._socket.connect((str(parts.hostname), parts.port))
         self._body = body
         self._reading = threading.Event()
-        self._reading.set()
+        if reading:
+            self._reading.set()
         self._moved = threading.Condition()
         self._left = False
         self._response: http.client.HTTPResponse | None = None
@@ -96,12 +103,8 @@ class Browser:
         self._wait(lambda: bool(self.ending), seconds)
         return self.ending
 
-    def stop_reading(self) -> None:
-        """Take nothing more for now (what is being read still comes)."""
-        self._reading.clear()
-
     def go_on_reading(self) -> None:
-        """Take what comes again."""
+        """Take what comes, if it was made not to."""
         self._reading.set()
 
     def leave(self) -> None:

@@ -66,11 +66,14 @@ class Stage:
         body: bytes | Iterable[bytes] | None = None,
         *,
         buffer: int = 0,
+        reading: bool = True,
         **query: Any,
     ) -> Browser:
         """Ask for a function of `functions`; `query` says what for."""
         asked = urlencode({"room": self.room.path, **query})
-        browser = Browser(f"{self.dialback.url}/{name}?{asked}", body, buffer=buffer)
+        browser = Browser(
+            f"{self.dialback.url}/{name}?{asked}", body, buffer=buffer, reading=reading
+        )
         self._browsers.append(browser)
         return browser
 

@@ -32,6 +32,10 @@ MIB = 1 << 20
 STALL = 1.0
 """Seconds that a client of this file may take nothing."""
 
+GIVEN_UP = {"failed": CancelCode.WRITE_STALL, "cancelled": CancelCode.CLIENT_GONE}
+"""How the exchange of a client that takes nothing ends: the gateway's clock and the kernel's run equally long,
+and either may be first."""
+
 
 @pytest.fixture(scope="module")
 def behind() -> Iterator[tuple[Dialback, Proxy]]:
@@ -63,17 +67,14 @@ def read_all(client: socket.socket) -> bytes:
 
 @pytest.mark.fault(27)
 def test_a_client_that_takes_nothing_any_more_is_given_up(stage: Stage) -> None:
-    browser = stage.browse("stream", buffer=16 * 1024, total=32 * MIB)
-    browser.stop_reading()
+    browser = stage.browse("stream", buffer=16 * 1024, reading=False, total=32 * MIB)
     link = stage.link(0)
-    eventually(lambda: stage.exchange["bytes"] > 0)
-    assert stage.exchange["state"] == "streaming"
-    exchange = stage.wait_state("failed")
+    exchange = stage.wait_state(*GIVEN_UP)
     assert 0 < exchange["bytes"] < 32 * MIB
     assert exchange["age"] >= STALL
     stage.said("over")
     assert [one.code for one in wire.frames(link.down) if isinstance(one, Cancel)] == [
-        CancelCode.WRITE_STALL
+        GIVEN_UP[exchange["state"]]
     ]
     browser.go_on_reading()
     assert browser.wait_end() == "broken"

@@ -112,8 +112,7 @@ def test_a_function_that_returns_in_mid_stream_is_a_visible_break_at_once(stage:
 @pytest.mark.fault(26)
 def test_a_client_that_reads_slowly_holds_the_function_up(stage: Stage) -> None:
     total = 32 * MIB
-    browser = stage.browse("stream", buffer=16 * 1024, total=total)
-    browser.stop_reading()
+    browser = stage.browse("stream", buffer=16 * 1024, reading=False, total=total)
     link = stage.link(0)
     stage.stands(lambda: link.up.sent)
     exchange = stage.exchange

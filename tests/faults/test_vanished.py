@@ -7,7 +7,7 @@ import ctypes
 import socket
 import struct
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,10 +26,10 @@ from tests.system.running import eventually as until
 from tests.system.running import running_dialback
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from tests.gateway.exchange.peer import GatewayUnderTest, Peer
+    from tests.gateway.exchange.peer import Behaviour, GatewayUnderTest, Peer
 
     Address = tuple[str, int]
 
@@ -57,7 +57,7 @@ def deafen(client: socket.socket) -> None:
 
 @asynccontextmanager
 async def watched(
-    function: Callable[[Peer], Any],
+    function: Behaviour,
 ) -> AsyncIterator[tuple[GatewayUnderTest, Address]]:
     """A gateway whose kernel watches clients for `USER_TIMEOUT`, and where it listens."""
     listener = socket.create_server(("127.0.0.1", 0))
@@ -70,19 +70,8 @@ async def watched(
             await settle()
 
 
-async def cancelled(running: GatewayUnderTest) -> float:
-    """How many seconds it takes until the exchange is, for want of its client."""
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    await eventually(lambda: running.states == ["cancelled"])
-    return loop.time() - began
-
-
-@pytest.mark.fault("30b")
-@pytest.mark.parametrize("gone", [False, True], ids=["its window is closed", "its network is gone"])
-async def test_a_client_that_vanished_is_found_out_by_the_kernel_and_cancels(*, gone: bool) -> None:
-    """Linux treats a window that stays closed as a peer that is silent."""
-    told: list[int] = []
+def flooding(told: list[int]) -> Behaviour:
+    """A function that writes whatever it may until it is told to stop, and notes with which code."""
 
     async def function(peer: Peer) -> Any:
         await peer.dial()
@@ -97,18 +86,55 @@ async def test_a_client_that_vanished_is_found_out_by_the_kernel_and_cancels(*, 
         await peer.flush()
         return peer.receipt()
 
-    async with watched(function) as (running, address):
-        with socket.socket() as client:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            client.connect(address)
-            client.sendall(ASK)
+    return function
+
+
+@contextmanager
+def taking_nothing(address: Address) -> Iterator[socket.socket]:
+    """A client with next to no room, which never reads."""
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(address)
+        client.sendall(ASK)
+        yield client
+
+
+async def assert_timed_out(running: GatewayUnderTest, asked: float) -> None:
+    """The exchange is cancelled for want of its client, and it was the timer, no FIN.
+
+    Args:
+        running: the gateway.
+        asked: when the client did, by the loop: no later moment is sure to be before the timer's start.
+    """
+    await eventually(lambda: running.states == ["cancelled"])
+    assert asyncio.get_running_loop().time() - asked > USER_TIMEOUT / 2
+
+
+@pytest.mark.fault("30b")
+@pytest.mark.parametrize("gone", [False, True], ids=["its window is closed", "its network is gone"])
+async def test_a_client_that_vanished_is_found_out_by_the_kernel_and_cancels(*, gone: bool) -> None:
+    """Linux treats a window that stays closed as a peer that is silent."""
+    told: list[int] = []
+    async with watched(flooding(told)) as (running, address):
+        asked = asyncio.get_running_loop().time()
+        with taking_nothing(address) as client:
             await eventually(lambda: running.driver.exchanges()[-1:])
             await eventually(lambda: running.driver.exchanges()[-1].body_bytes > 0)
             if gone:
                 deafen(client)
-            assert running.states == ["streaming"]
-            assert await cancelled(running) > USER_TIMEOUT / 2  # it was the timer, and no FIN
+            await assert_timed_out(running, asked)
             await eventually(lambda: told == [CancelCode.CLIENT_GONE])
+
+
+@pytest.mark.fault(27)
+async def test_a_client_that_takes_nothing_has_stalled_if_its_kernel_was_not_quicker() -> None:
+    told: list[int] = []
+    async with gateway(
+        flooding(told), timeout=60.0, timing=Timing(write_stall=USER_TIMEOUT)
+    ) as running:
+        with taking_nothing(("127.0.0.1", running.port)):
+            await eventually(lambda: running.states == ["failed"])
+            await eventually(lambda: told == [CancelCode.WRITE_STALL])
 
 
 @pytest.mark.fault("30b")
@@ -128,12 +154,13 @@ async def test_a_client_that_vanished_from_a_quiet_stream_is_found_out_by_probes
         return peer.receipt()
 
     async with watched(function) as (running, address):
+        asked = asyncio.get_running_loop().time()
         with socket.create_connection(address) as client:
             client.sendall(ASK)
             await eventually(lambda: running.states == ["streaming"])
             await asyncio.to_thread(client.recv, 65_536)  # the head: nothing is under way
             deafen(client)
-            assert await cancelled(running) > USER_TIMEOUT / 2
+            await assert_timed_out(running, asked)
 
 
 @pytest.mark.fault("30b")
