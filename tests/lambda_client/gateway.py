@@ -16,7 +16,7 @@ import os
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -31,15 +31,13 @@ from protocol.frames import Attach, Attached, Data, EndAck, Frame, Head, Park, R
 from protocol.gateway_stream import GatewayStream
 from protocol.limits import INITIAL_WINDOW, SUBPROTOCOL, Limits
 from protocol.receipt import Receipt
+from tests.patience import PATIENCE
 from tests.settling import settle
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator
     from typing import Self
-
-SECONDS = 10.0
-"""How long a test waits for something that must happen."""
 
 
 @contextmanager
@@ -126,11 +124,11 @@ class Gateway:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(SECONDS)
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(PATIENCE)
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._finish(), self._loop).result(SECONDS)
+        asyncio.run_coroutine_threadsafe(self._finish(), self._loop).result(PATIENCE)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -201,27 +199,29 @@ class Gateway:
 
         async def run() -> None:
             action()
-            for pump in self._pumps:
+            for pump in [*self._pumps]:
                 await pump.write()
 
-        asyncio.run_coroutine_threadsafe(run(), self._loop).result(SECONDS)
+        asyncio.run_coroutine_threadsafe(run(), self._loop).result(PATIENCE)
 
-    def cut(self) -> None:
-        """Break every connection without a goodbye."""
+    def cut(self, first: Callable[[], object] = lambda: None) -> None:
+        """Break every connection without a goodbye; whatever is done `first`, nothing is said after it."""
 
-        asyncio.run_coroutine_threadsafe(self._abort(), self._loop).result(SECONDS)
+        asyncio.run_coroutine_threadsafe(self._abort(first), self._loop).result(PATIENCE)
 
-    async def _abort(self) -> None:
-        for request in self.requests:
+    async def _abort(self, first: Callable[[], object] = lambda: None) -> None:
+        first()
+        cut = [*self.requests]  # who dials meanwhile is not waited for
+        for request in cut:
             if request.transport is not None:
                 request.transport.abort()
-        while any(request.transport is not None for request in self.requests):
+        while any(request.transport is not None for request in cut):
             await asyncio.sleep(0)
 
     def close(self, code: int) -> None:
         """Close the newest connection with a code."""
         closing = self.sockets[-1].close(code=code)
-        asyncio.run_coroutine_threadsafe(closing, self._loop).result(SECONDS)
+        asyncio.run_coroutine_threadsafe(closing, self._loop).result(PATIENCE)
 
     def say_raw(self, *pieces: bytes, heard: Callable[[], object] = lambda: None) -> None:
         """Write bytes below the WebSocket layer, on the newest connection, and nothing else between them.
@@ -243,7 +243,7 @@ class Gateway:
         """Send a message of the test's own on the newest connection."""
         socket = self.sockets[-1]
         sent = socket.send_str(message) if isinstance(message, str) else socket.send_bytes(message)
-        asyncio.run_coroutine_threadsafe(sent, self._loop).result(SECONDS)
+        asyncio.run_coroutine_threadsafe(sent, self._loop).result(PATIENCE)
 
     # ------------------------------------------------------------ the server
 
@@ -255,7 +255,10 @@ class Gateway:
         socket = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,), compress=True, timeout=0.1, max_msg_size=1 << 20
         )
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionResetError:  # whoever dialled has left by now: nobody's error
+            return socket
         self.sockets.append(socket)
         pump = _Pump(self, socket)
         self._pumps.append(pump)
@@ -336,8 +339,11 @@ class _Pump:
                 self.parked = True
         if self._gateway.mute:
             return
-        for frame in frames:
-            await self._socket.send_bytes(encode(frame))
+        with suppress(
+            ConnectionResetError
+        ):  # what was read last came before the cut: nobody's error
+            for frame in frames:
+                await self._socket.send_bytes(encode(frame))
 
     def _feed(self, exchange: Exchange) -> None:
         if exchange.envelope.body != "stream" or exchange.upload_ended:
@@ -382,7 +388,7 @@ def receipt_of(returned: Any) -> Receipt:
     return receipt
 
 
-def eventually(probe: Callable[[], object], seconds: float = SECONDS) -> None:
+def eventually(probe: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Poll until `probe` is true.
 
     Raises:

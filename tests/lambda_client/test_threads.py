@@ -18,7 +18,7 @@ from lambda_client import streamify_response
 from lambda_client.loop import IoThread
 from lambda_client.running import running_session
 from lambda_client.waiting import Waiters
-from tests.lambda_client.gateway import SECONDS, eventually
+from tests.lambda_client.gateway import eventually
 from tests.lambda_client.handlers import call
 from tests.patience import PATIENCE
 
@@ -210,7 +210,7 @@ def test_whoever_leads_does_what_was_left_while_he_had_the_turn(
     if moment == "leads":
         eventually(lambda: asleep._deaf)
         asleep.nudge()
-    assert done.wait(SECONDS)
+    assert done.wait(PATIENCE)
     over[0] = True
     asleep.nudge()
     leader.join(PATIENCE)
@@ -224,7 +224,7 @@ def test_the_thread_does_what_was_left_while_it_had_the_turn(asleep: Reactor, nt
     (name,) = [one.name for one in threading.enumerate() if one.ident == asleep._thread]
     asleep._turn = Meddled(asleep, name, nth, done.set)  # type: ignore[assignment]
     asleep.call_soon_threadsafe(lambda: None)
-    assert done.wait(SECONDS)
+    assert done.wait(PATIENCE)
 
 
 def test_whoever_does_a_job_alone_sees_to_what_was_left_meanwhile(asleep: Reactor) -> None:
@@ -232,5 +232,5 @@ def test_whoever_does_a_job_alone_sees_to_what_was_left_meanwhile(asleep: Reacto
     asleep._turn = Meddled(asleep, "alone", 1, done.set)  # type: ignore[assignment]
     alone = threading.Thread(target=asleep.alone, args=(lambda: True,), name="alone")
     alone.start()
-    assert done.wait(SECONDS)
+    assert done.wait(PATIENCE)
     alone.join(PATIENCE)
