@@ -12,8 +12,11 @@ from aiohttp import web
 from websockets.utils import accept_key
 
 from lambda_client import loop, streaming
+from lambda_client.running import running_session
+from lambda_client.timing import Timing
 from protocol.errors import RejectCode
 from protocol.frames import Attach, Reject
+from protocol.function_stream import FunctionState
 from protocol.limits import SUBPROTOCOL, Limits
 from tests.faults.kinds import DOWN, HALF_OPEN, PAUSE, SWALLOW, UP, Point
 from tests.faults.proxy import Proxy, running_proxy
@@ -21,11 +24,16 @@ from tests.lambda_client.gateway import Exchange, Gateway, eventually
 from tests.lambda_client.handlers import call
 from tests.lambda_client.test_connection import CLOSING, FINAL, frame
 from tests.lambda_client.test_endings import CHUNK
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.lambda_client.conftest import Hurry
+
 BIG = b"x" * 300_000
+
+USUAL = Timing()
 
 
 @pytest.fixture
@@ -64,21 +72,28 @@ def epochs(exchange: Exchange) -> list[int]:
 
 
 @pytest.mark.fault(14)
-def test_a_parked_connection_that_leads_nowhere_is_replaced(gateway: Gateway, proxy: Proxy) -> None:
+def test_a_parked_connection_that_leads_nowhere_is_replaced(
+    gateway: Gateway, proxy: Proxy, hurry: Hurry
+) -> None:
     warm(gateway, proxy)
     proxy.strike(HALF_OPEN)
+    hurry(hedge=USUAL.hedge)
     began = time.monotonic()
     exchange = gateway.exchange(urls=(proxy.url,))
     stream(exchange)
-    assert 0.15 <= time.monotonic() - began < 2.0
+    assert USUAL.hedge <= time.monotonic() - began < USUAL.attempt, "not only once it is given up"
     assert epochs(exchange) == [2]
     assert len(gateway.sockets) == 2
+    hurry(hedge=PATIENCE)
     warm(gateway, proxy)  # the one that won is the one that was kept
     assert len(gateway.sockets) == 2
 
 
 @pytest.mark.fault(12)
-def test_an_answer_on_the_parked_connection_stops_the_dial(gateway: Gateway, proxy: Proxy) -> None:
+def test_an_answer_on_the_parked_connection_stops_the_dial(
+    gateway: Gateway, proxy: Proxy, hurry: Hurry
+) -> None:
+    hurry(attempt=PATIENCE)  # the dial does not end by itself
     warm(gateway, proxy)
     (parked,) = proxy.connections
     proxy.strike(PAUSE, DOWN)
@@ -91,36 +106,51 @@ def test_an_answer_on_the_parked_connection_stops_the_dial(gateway: Gateway, pro
     thread = threading.Thread(target=answer)
     thread.start()
     exchange = gateway.exchange(urls=(proxy.url,))
+    hurry(hedge=USUAL.hedge)
     stream(exchange)
     thread.join()
     assert epochs(exchange) == [1]
     eventually(lambda: sockets(proxy) == 1)
+    hurry(hedge=PATIENCE)
     warm(gateway, proxy)
     assert len(proxy.connections) == 2
 
 
 @pytest.mark.fault(12)
 def test_the_dial_wins_against_a_parked_connection_that_is_slow(
-    gateway: Gateway, proxy: Proxy
+    gateway: Gateway, proxy: Proxy, hurry: Hurry
 ) -> None:
     warm(gateway, proxy)
     proxy.strike(PAUSE, DOWN)
     exchange = gateway.exchange(urls=(proxy.url,))
+    hurry(hedge=USUAL.hedge)
     stream(exchange, lambda: eventually(lambda: epochs(exchange) == [1, 2]))
     eventually(lambda: sockets(proxy) == 1)
+    hurry(hedge=PATIENCE)
     warm(gateway, proxy)
     assert len(proxy.connections) == 2
 
 
 def test_a_parked_connection_that_answers_is_not_hedged(gateway: Gateway, proxy: Proxy) -> None:
+    """The one alarm that would dial is cleared by the answer, however late that is."""
+
+    def answered() -> None:
+        session = running_session()
+        assert session is not None
+        eventually(lambda: session.stream.state is FunctionState.ATTACHED)
+        pump = session._pump
+        assert pump is not None
+        eventually(lambda: pump._reach._attempt not in pump.clock.alarms)
+
     for _ in range(3):
         warm(gateway, proxy)
-    exchange = gateway.exchange(urls=(proxy.url,))
-    stream(exchange, lambda: time.sleep(0.3))  # longer than the hedge waits
+    stream(gateway.exchange(urls=(proxy.url,)), answered)
     assert len(proxy.connections) == 1
 
 
-def test_the_hedge_waits_for_three_round_trips(gateway: Gateway, proxy: Proxy) -> None:
+def test_the_hedge_waits_for_three_round_trips(
+    gateway: Gateway, proxy: Proxy, hurry: Hurry
+) -> None:
     warm(gateway, proxy)
     (waiting,) = loop.io_thread()._parked.values()
     assert waiting.connection.state.rtt is not None  # measured from ATTACH to ATTACHED
@@ -129,6 +159,7 @@ def test_the_hedge_waits_for_three_round_trips(gateway: Gateway, proxy: Proxy) -
     proxy.strike(PAUSE, DOWN)
     answer = threading.Timer(0.5, parked.resume)
     answer.start()
+    hurry(hedge=USUAL.hedge)
     stream(gateway.exchange(urls=(proxy.url,)))
     answer.join()
     assert len(proxy.connections) == 1
@@ -178,7 +209,10 @@ def test_of_too_many_that_wait_the_oldest_is_closed(
         assert [len(one.requests) for one in (gateway, second, third)] == [1, 2, 1]
 
 
-def test_a_dial_left_behind_may_be_the_one_that_wins(gateway: Gateway, proxy: Proxy) -> None:
+def test_a_dial_left_behind_may_be_the_one_that_wins(
+    gateway: Gateway, proxy: Proxy, hurry: Hurry
+) -> None:
+    hurry(attempt=PATIENCE)  # neither of them ends by itself
     proxy.plan(Point(DOWN, 0, PAUSE))  # the answer to the first dial is late
     proxy.plan(Point(UP, 0, SWALLOW))  # that to the second one never comes
 
@@ -202,8 +236,9 @@ def test_a_dial_left_behind_may_be_the_one_that_wins(gateway: Gateway, proxy: Pr
 
 
 def test_a_dial_left_behind_that_was_closed_at_once_is_not_taken(
-    gateway: Gateway, proxy: Proxy
+    gateway: Gateway, proxy: Proxy, hurry: Hurry
 ) -> None:
+    hurry(attempt=PATIENCE)  # neither of them ends by itself
     proxy.plan(Point(DOWN, 0, PAUSE))
     proxy.plan(Point(DOWN, 0, PAUSE))
     gateway.refuse = lambda request: (
