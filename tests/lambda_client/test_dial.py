@@ -16,6 +16,7 @@ from aiohttp import web
 
 from lambda_client import GatewayUnreachable, loop, request_body, streaming
 from lambda_client.running import running_session
+from lambda_client.timing import Timing
 from protocol.codec import encode
 from protocol.errors import GoawayCode
 from protocol.frames import Data, Goaway
@@ -30,6 +31,7 @@ from tests.lambda_client.gateway import (
     silent_address,
 )
 from tests.lambda_client.handlers import attached, call, warm
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -224,7 +226,7 @@ def test_patience_is_capped_by_the_time_left(gateway: Gateway, hurry: Hurry) -> 
     began = time.monotonic()
     handler = streaming(lambda e, c: {"statusCode": 200, "body": b"x" * 300_000})
     receipt = receipt_of(handler(event(exchange), context(exchange, seconds=30)))
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < Timing().patience
     assert receipt.tail is not None
     assert receipt.tail[0] == 0
 
@@ -270,7 +272,9 @@ def test_a_connection_idle_for_long_is_not_tried(gateway: Gateway, hurry: Hurry)
 
 def test_a_gateway_that_goes_away_is_left(gateway: Gateway) -> None:
     warm(gateway)
+    (waiting,) = loop.io_thread()._parked.values()
     gateway.say(encode(Goaway(GoawayCode.DRAINING, 1000, None)))
+    eventually(lambda: not waiting.connection.untouched())  # it has come
     warm(gateway)
     assert len(gateway.requests) == 2
 
@@ -279,7 +283,7 @@ def test_a_dial_that_came_too_late_serves_the_next(gateway: Gateway) -> None:
     answered = threading.Event()
 
     def late(_: web.BaseRequest) -> None:
-        answered.wait(5)
+        answered.wait(PATIENCE)
 
     gateway.refuse = late
 
@@ -290,14 +294,15 @@ def test_a_dial_that_came_too_late_serves_the_next(gateway: Gateway) -> None:
 
     assert call(handler, gateway.exchange()).tail == (0, b"small")
     answered.set()
-    eventually(lambda: gateway.parked == 1)
+    eventually(lambda: gateway.url in loop.io_thread()._parked)
     warm(gateway)
     assert len(gateway.requests) == 1
 
 
 @pytest.mark.parametrize("doomed", [False, True])
-def test_a_dial_left_behind_is_raced(gateway: Gateway, doomed: bool) -> None:
+def test_a_dial_left_behind_is_raced(gateway: Gateway, hurry: Hurry, doomed: bool) -> None:
     """It may be nearly there, or belong to a connection that a freeze has killed."""
+    hurry(attempt=PATIENCE)  # whoever waits for the end of that one runs out of patience
     answered = threading.Event()
 
     @streaming
@@ -311,16 +316,14 @@ def test_a_dial_left_behind_is_raced(gateway: Gateway, doomed: bool) -> None:
 
     def late(request: web.BaseRequest) -> None:
         if not doomed:
-            answered.wait(5)
+            answered.wait(PATIENCE)
 
     with silent_address() as url:
         left = gateway.exchange(urls=(url,)) if doomed else gateway.exchange()
         gateway.refuse = late
         assert call(small, left).tail == (0, b"small")
         exchange = gateway.exchange()
-        began = time.monotonic()
         assert call(large, exchange).tail is None
-        assert time.monotonic() - began < 1.0
     assert len(exchange.body) == 300_000
     eventually(lambda: gateway.parked >= 1)
 
@@ -334,7 +337,7 @@ def test_after_a_fork_the_child_makes_its_own_thread(gateway: Gateway) -> None:
             fresh = loop.io_thread()
             ran = threading.Event()
             fresh.submit(ran.set)
-            os._exit(0 if fresh is not parent and ran.wait(5) else 1)
+            os._exit(0 if fresh is not parent and ran.wait(PATIENCE) else 1)
         except BaseException:  # noqa: BLE001 - nothing of the test runner may run in the child
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -354,10 +357,10 @@ def test_a_goodbye_that_was_not_read_yet_is_seen_before_use(gateway: Gateway) ->
 
     def block() -> None:
         held.set()
-        hold.wait(5)
+        hold.wait(PATIENCE)
 
     io.submit(block)
-    held.wait(5)
+    assert held.wait(PATIENCE)
     gateway.cut()
     exchange = gateway.exchange()
     handler = streaming(lambda e, c: {"statusCode": 200, "body": b"x" * 70_000})
@@ -370,7 +373,7 @@ def test_a_goodbye_that_was_not_read_yet_is_seen_before_use(gateway: Gateway) ->
 def test_an_address_that_cannot_be_dialled_is_named(gateway: Gateway, host: str) -> None:
     exchange = gateway.exchange(urls=(f"ws://{host}",))
     handler = streaming(lambda e, c: iter([b"x" * 70_000]))
-    receipt = receipt_of(handler(event(exchange), context(exchange, seconds=3)))
+    receipt = receipt_of(handler(event(exchange), context(exchange, seconds=20)))
     assert receipt.status == "end"
     assert receipt.dial is not None
     assert host in receipt.dial
