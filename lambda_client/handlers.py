@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from lambda_client import result
-from lambda_client.entry import answer, entry_point, run_async
+from lambda_client.entry import ENTRY_POINT, answer, entry_point, run_async
 from lambda_client.response import AsyncResponseStream, ResponseStream
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Any, Any], Any]
     StreamHandler = Callable[[Any, Any, Any], Any]
+
+logger = logging.getLogger("dialback")
 
 
 def streaming(handler: Handler) -> Handler:
@@ -33,7 +36,10 @@ def streaming(handler: Handler) -> Handler:
 
     Called without the gateway, the same function answers buffered. When the client leaves, an async
     handler is cancelled and a generator closed; one that computes for long asks `check_cancelled`.
+    What streams by itself, as `asgi(app)` does, is returned as it is.
     """
+    if getattr(handler, ENTRY_POINT, None) is True:
+        return handler  # the outer of two would buffer what the inner sends
 
     @functools.wraps(handler)
     def entry(event: Any, context: Any = None) -> Any:
@@ -59,7 +65,11 @@ def streamify_response(handler: StreamHandler) -> Handler:
     def write(outlet: Outlet, event: Any, context: Any) -> Any:
         outlet.open()
         stream = stream_type(outlet)
-        _settle(outlet, handler(event, stream, context))
+        if _settle(outlet, handler(event, stream, context)) is not None:
+            logger.warning(
+                "what a @streamify_response handler returns is not sent: write it to the stream, or"
+                " decorate the handler with @streaming"
+            )
         stream.ensure_head()
         return outlet.finish()
 

@@ -54,7 +54,8 @@ def head(metadata: Mapping[str, Any], default_type: str) -> tuple[int, HeaderLis
 
     Args:
         metadata: `statusCode` defaults to 200; header values are str (or bytes), or a list of str for a header
-            that repeats; each cookie becomes one Set-Cookie.
+            that repeats; each cookie becomes one Set-Cookie. `multiValueHeaders`, of payload 1.0, count before
+            `headers` of the same name, as for API Gateway.
         default_type: the Content-Type to add when there is none.
 
     Raises:
@@ -62,14 +63,16 @@ def head(metadata: Mapping[str, Any], default_type: str) -> tuple[int, HeaderLis
         ValueError: `statusCode` is no number.
     """
     headers = metadata.get("headers") or {}
+    several = metadata.get("multiValueHeaders") or {}
     cookies = metadata.get("cookies") or []
-    if not hasattr(headers, "items") or isinstance(cookies, str):
-        raise TypeError("'headers' is a dict and 'cookies' a list of str")
-    pairs: list[tuple[bytes, bytes]] = []
-    for name, value in headers.items():
-        values = value if isinstance(value, list | tuple) else (value,)
-        pairs += zip(repeat(_field(name).lower()), map(_field, values))
-    pairs += zip(repeat(b"set-cookie"), map(_field, cookies))
+    if not hasattr(headers, "items") or not hasattr(several, "items") or isinstance(cookies, str):
+        raise TypeError("'headers' and 'multiValueHeaders' are dicts and 'cookies' a list of str")
+    pairs = _pairs(headers)
+    if several:
+        more = _pairs(several)
+        named = dict(more)
+        pairs = [pair for pair in pairs if pair[0] not in named] + more
+    pairs += zip(repeat(b"set-cookie"), [_field(cookie, "cookies") for cookie in cookies])
     given = metadata.get("statusCode")
     status = 200 if given is None else int(given)
     if status not in BODILESS and b"content-type" not in dict(pairs):
@@ -77,8 +80,28 @@ def head(metadata: Mapping[str, Any], default_type: str) -> tuple[int, HeaderLis
     return status, tuple(pairs)
 
 
-def _field(text: object) -> bytes:
-    return text if isinstance(text, bytes) else str(text).encode()
+def _pairs(headers: Mapping[Any, Any]) -> list[tuple[bytes, bytes]]:
+    pairs: list[tuple[bytes, bytes]] = []
+    for name, value in headers.items():
+        key = _field(name, "headers").lower()
+        if isinstance(value, list | tuple):
+            pairs += [(key, _field(item, name)) for item in value]
+        else:
+            pairs.append((key, _field(value, name)))
+    return pairs
+
+
+def _field(value: object, what: object) -> bytes:
+    """Return what goes into a head, where a Function URL would take it."""
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, bool):
+        return b"true" if value else b"false"  # as in JSON
+    if isinstance(value, int | float | Decimal):
+        return str(value).encode()
+    raise TypeError(f"in a response's head: {what!r} is a str, not {type(value).__name__}")
 
 
 def to_json(value: object) -> bytes:

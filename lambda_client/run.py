@@ -14,7 +14,6 @@ import inspect
 import os
 from typing import TYPE_CHECKING, Any
 
-from lambda_client.entry import ENTRY_POINT
 from lambda_client.handlers import streaming
 
 if TYPE_CHECKING:
@@ -104,13 +103,7 @@ def _wsgi(app: Any) -> Handler:
     return wsgi(app)
 
 
-def _handler(app: Any) -> Handler:
-    """Return the handler, decorated unless it is: the outer of two would buffer what the inner sends."""
-    decorated: Handler = app if getattr(app, ENTRY_POINT, False) else streaming(app)
-    return decorated
-
-
-_KINDS: dict[str, Callable[[Any], Handler]] = {"asgi": _asgi, "wsgi": _wsgi, "handler": _handler}
+_KINDS: dict[str, Callable[[Any], Handler]] = {"asgi": _asgi, "wsgi": _wsgi, "handler": streaming}
 
 _loaded: Handler | None = None
 

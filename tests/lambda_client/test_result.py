@@ -58,8 +58,56 @@ def test_the_users_content_type_stays_alone() -> None:
     assert headers == ((b"content-type", b"text/html"),)
 
 
+def test_head_takes_what_a_rest_api_would() -> None:
+    _, headers = result.head(
+        {
+            "headers": {"X-One": "1", "x-two": "not this one"},
+            "multiValueHeaders": {"Content-Type": ["text/html"], "X-Two": ["2", "3"]},
+        },
+        result.BUFFERED_TYPE,
+    )
+    assert headers == (
+        (b"x-one", b"1"),
+        (b"content-type", b"text/html"),
+        (b"x-two", b"2"),
+        (b"x-two", b"3"),
+    )
+
+
 @pytest.mark.parametrize(
-    "metadata", [{"headers": ["a"]}, {"headers": "a: b"}, {"cookies": "a=1"}, {"statusCode": "ok"}]
+    ("value", "text"), [(True, b"true"), (False, b"false"), (1.5, b"1.5"), (Decimal(7), b"7")]
+)
+def test_header_values_are_those_that_a_function_url_makes_of_them(
+    value: object, text: bytes
+) -> None:
+    _, headers = result.head({"headers": {"x-a": value, "content-type": "a/b"}}, "c/d")
+    assert headers == ((b"x-a", text), (b"content-type", b"a/b"))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "what"),
+    [
+        ({"headers": {"x-a": None}}, "'x-a' is a str, not NoneType"),
+        ({"headers": {"x-a": ["b", {}]}}, "'x-a' is a str, not dict"),
+        ({"headers": {None: "b"}}, "'headers' is a str, not NoneType"),
+        ({"multiValueHeaders": {"x-a": [None]}}, "'x-a' is a str, not NoneType"),
+        ({"cookies": ["a=1", None]}, "'cookies' is a str, not NoneType"),
+    ],
+)
+def test_what_is_no_text_never_becomes_any(metadata: dict[str, Any], what: str) -> None:
+    with pytest.raises(TypeError, match=what):
+        result.head(metadata, result.STREAM_TYPE)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"headers": ["a"]},
+        {"headers": "a: b"},
+        {"multiValueHeaders": ["a"]},
+        {"cookies": "a=1"},
+        {"statusCode": "ok"},
+    ],
 )
 def test_a_head_of_another_shape_is_refused(metadata: dict[str, Any]) -> None:
     with pytest.raises((TypeError, ValueError)):

@@ -133,6 +133,17 @@ def test_other_values_answer_for_an_unread_body_too(gateway: Gateway) -> None:
 # ---------------------------------------------------------------- without a gateway
 
 
+def test_an_answer_for_a_rest_api_keeps_its_headers() -> None:
+    cookies = {"set-cookie": ["a=1", "b=2"], "content-type": ["text/html"]}
+
+    @streaming
+    def handler(event: Any, context: Any) -> Any:
+        return {"statusCode": 200, "multiValueHeaders": cookies, "body": "text"}
+
+    answer = handler({"httpMethod": "GET", "path": "/", "requestContext": {}}, None)
+    assert answer["multiValueHeaders"] == cookies
+
+
 def test_without_a_gateway_a_generator_answers_buffered() -> None:
     @streaming
     def handler(event: Any, context: Any) -> Iterator[Any]:

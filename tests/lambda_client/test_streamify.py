@@ -88,6 +88,15 @@ def test_a_handler_that_writes_nothing_is_an_empty_answer(gateway: Gateway, serv
         assert answer["headers"] == {"content-type": "text/css"}
 
 
+def test_what_is_returned_instead_of_written_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    @streamify_response
+    def handler(event: Any, stream: ResponseStream, context: Any) -> dict[str, Any]:
+        return {"statusCode": 200, "body": "never seen"}
+
+    assert handler({}, None)["body"] == ""
+    assert "what a @streamify_response handler returns is not sent" in caplog.text
+
+
 def test_without_a_gateway_both_faces_answer_buffered() -> None:
     @streamify_response
     def handler(event: Any, stream: ResponseStream, context: Any) -> None:

@@ -162,6 +162,20 @@ def test_a_second_head_is_refused(gateway: Gateway) -> None:
         streaming(handler)({}, None)
 
 
+def test_decorated_twice_it_streams_all_the_same(gateway: Gateway) -> None:
+    exchange = gateway.exchange()
+
+    @streaming
+    @streaming
+    def handler(event: Any, context: Any) -> Iterator[bytes]:
+        yield b"first"
+        eventually(lambda: exchange.body == b"first")
+        yield b", second"
+
+    assert call(handler, exchange).status == "end"
+    assert exchange.body == b"first, second"
+
+
 # ---------------------------------------------------------------- bytes
 
 
