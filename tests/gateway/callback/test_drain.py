@@ -12,6 +12,7 @@ from protocol.errors import CancelCode, CloseCode, GoawayCode, RejectCode
 from protocol.frames import Cancel, Goaway, Reject
 from tests.gateway.exchange.asking import eventually, expect_broken, get
 from tests.gateway.exchange.peer import Peer, gateway
+from tests.gateway.steering import pass_time
 
 BODY = bytes(range(256)) * 64
 
@@ -106,25 +107,28 @@ async def test_what_is_left_is_cut_the_function_is_told_and_the_client_sees_it()
     assert seen[1] in (CloseCode.DRAINING, CloseCode.GOING_AWAY)
 
 
+@pytest.mark.steered
 async def test_parked_callbacks_are_closed_over_a_while_and_not_all_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connections, "SPREAD_RATE", 10)
-    times: list[float] = []
+    monkeypatch.setattr(connections, "SPREAD_RATE", 0.1)
+    monkeypatch.setattr(connections, "SPREAD_SECONDS", 40.0)
+    monkeypatch.setattr(connections, "STEP", 10.0)
+    ended: list[int | None] = []
 
     async def function(peer: Peer) -> Any:
         await begin(peer)
         receipt = await peer.end()
-        await peer.closed()
-        times.append(asyncio.get_running_loop().time())
+        ended.append(await peer.closed())
         return receipt
 
     async with gateway(function) as running:
         await asyncio.gather(*(get(running.url) for _ in range(4)))
         await eventually(lambda: running.connections.parked == 4)
-        begun = asyncio.get_running_loop().time()
-        await running.connections.close_parked()
-        await eventually(lambda: len(times) == 4)
-        assert running.connections.parked == 0
-    assert max(times) - min(times) > 0.1
-    assert max(times) - begun < 1.0
+        closing = asyncio.create_task(running.connections.close_parked())
+        for left in (3, 2, 1, 0):
+            await eventually(lambda left=left: len(ended) == 4 - left)
+            assert (running.connections.parked, closing.done()) == (left, False)
+            await pass_time(10.0)
+        await closing
+    assert ended == [CloseCode.GOING_AWAY] * 4

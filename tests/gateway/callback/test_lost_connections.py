@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import socket
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,12 +19,27 @@ from tests.faults.kinds import HALF_OPEN
 from tests.faults.proxy import serving_proxy
 from tests.gateway.exchange.asking import eventually, expect_broken, get
 from tests.gateway.exchange.peer import GatewayUnderTest, Peer, gateway
+from tests.gateway.steering import pass_time
+from tests.patience import PATIENCE
 
-QUICK = Timing(ping=0.1, dead=0.2)
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TIMING = Timing(ping=5.0, dead=5.0)
+SILENCE = 1.0
+"""Seconds of it at a time, until a connection is given up."""
 BODY = bytes(range(256)) * 64
 
 
+async def silence_until(done: Callable[[], bool]) -> None:
+    """Let time pass as long as something is not so; every other timer is far off."""
+    async with asyncio.timeout(PATIENCE):
+        while not done():
+            await pass_time(SILENCE)
+
+
 @pytest.mark.fault(10, 11)
+@pytest.mark.steered
 async def test_a_line_that_is_lost_without_a_fin_is_found_dead_and_the_stream_resumes() -> None:
     states: list[str] = []
 
@@ -36,7 +52,7 @@ async def test_a_line_that_is_lost_without_a_fin_is_found_dead_and_the_stream_re
             await peer.write(BODY)
             await eventually(lambda: written(running) == len(BODY))
             proxy.strike(HALF_OPEN)
-            await eventually(lambda: running.states != ["streaming"])
+            await silence_until(lambda: running.states != ["streaming"])
             states.extend(running.states)
             assert not peer.socket.closed  # nobody told this end
             peer.stream.detach()
@@ -46,13 +62,14 @@ async def test_a_line_that_is_lost_without_a_fin_is_found_dead_and_the_stream_re
         await peer.write(BODY)
         return await peer.end()
 
-    async with gateway(function, timing=QUICK) as running:
+    async with gateway(function, timing=TIMING, timeout=10 * PATIENCE) as running:
         _, body = await get(running.url)
     assert states == ["detached"]
     assert body == BODY + BODY
 
 
 @pytest.mark.fault(10)
+@pytest.mark.steered
 async def test_a_function_that_takes_nothing_is_given_up_although_it_still_talks(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -70,6 +87,7 @@ async def test_a_function_that_takes_nothing_is_given_up_although_it_still_talks
         await eventually(lambda: running.states == ["streaming"])
         for number in range(1, 10_000):  # the reader goes on although the writer is stuck
             await peer.write(b"x")
+            await pass_time(SILENCE)
             await eventually(
                 lambda: written(running) == number or running.states != ["streaming"]  # noqa: B023
             )
@@ -82,7 +100,9 @@ async def test_a_function_that_takes_nothing_is_given_up_although_it_still_talks
         return await peer.end()
 
     upload = io.BytesIO(bytes(MAX_WINDOW))
-    async with gateway(function, timing=QUICK, request_body="stream") as running:
+    async with gateway(
+        function, timing=TIMING, timeout=10 * PATIENCE, request_body="stream"
+    ) as running:
         response, body = await get(running.url, "POST", data=upload)
         assert (response.status, set(body)) == (200, {ord("x")})
     ended = [record.args for record in caplog.records if record.msg == "callback ended: %s"]

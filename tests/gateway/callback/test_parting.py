@@ -9,6 +9,7 @@ from zlib import crc32
 
 import pytest
 
+from protocol import connection
 from protocol.errors import CancelCode, CloseCode, RejectCode, StreamFailed
 from protocol.frames import (
     Attach,
@@ -25,9 +26,10 @@ from protocol.frames import (
     Reset,
     Window,
 )
-from protocol.limits import GOAWAY_IDLE, INITIAL_WINDOW
+from protocol.limits import INITIAL_WINDOW
 from protocol.receipt import Receipt
 from tests.gateway.callback.desk import NEXT, XID, Callback, Reader, desk
+from tests.patience import PATIENCE
 from tests.settling import settle
 
 ATTACH = Attach(1, XID, 1, 1, "t", bytes(16), 0, 0, 0, 0, INITIAL_WINDOW)
@@ -262,7 +264,10 @@ async def test_a_request_body_that_still_flows_stops() -> None:
             await rest
 
 
-async def test_while_the_gateway_goes_down_its_connection_ends_soon() -> None:
+async def test_while_the_gateway_goes_down_its_connection_ends_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "GOAWAY_IDLE", PATIENCE)  # not before it is looked at
     async with desk() as at:
         callback = at.callback()
         await callback.takes(ATTACH, HEAD, ABC)
@@ -271,4 +276,4 @@ async def test_while_the_gateway_goes_down_its_connection_ends_soon() -> None:
         assert callback.parked
         deadline = callback.pump._connection.next_deadline()
         assert deadline is not None
-        assert deadline <= asyncio.get_running_loop().time() + GOAWAY_IDLE
+        assert deadline <= asyncio.get_running_loop().time() + PATIENCE

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
 from typing_extensions import override
 
+from gateway.callback import connections
 from gateway.callback.connections import Connections
 from gateway.callback.pump import Pump
 from gateway.callback.websocket import WebSocket
@@ -19,6 +21,7 @@ from protocol.codec import decode, encode
 from protocol.frames import Attach, Attached, AttachFlag, Data, End, EndFlag, Head, Ping, Pong
 from protocol.limits import INITIAL_WINDOW, KIB, Limits
 from tests.gateway.journal.idle import Idle
+from tests.gateway.steering import pass_time
 from tests.patience import PATIENCE
 from tests.settling import settle
 
@@ -27,6 +30,12 @@ if TYPE_CHECKING:
 
 LIMITS = Limits()
 WINDOW = 0x94, 0x07  # an array of four, type 7
+
+
+@pytest.fixture(autouse=True)
+def a_long_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer to a fresh ATTACH waits until a test lets time pass."""
+    monkeypatch.setattr(connections, "ANSWER_SECONDS", PATIENCE)
 
 
 class Wire(asyncio.Transport):
@@ -150,13 +159,12 @@ async def test_an_attach_is_not_answered_either_if_nobody_waits_for_that_any_mor
     pump.lost(None)
 
 
+@pytest.mark.steered
 async def test_a_fresh_attach_is_answered_after_a_moment() -> None:
     pump, _, wire = attaching(AttachFlag.FRESH)
     await settle()
     assert not wire.messages
-    async with asyncio.timeout(PATIENCE):
-        while not wire.messages:
-            await asyncio.sleep(0)
+    await pass_time(PATIENCE)
     assert wire.kinds == [Attached]
     pump.lost(None)
 

@@ -41,6 +41,12 @@ def secured(request: pytest.FixtureRequest) -> Iterator[None]:
     over_tls.reset(token)
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is told of the end has time to read why, unless a test is about that time."""
+    monkeypatch.setattr(websocket, "CLOSE_SECONDS", PATIENCE)
+
+
 def close(code: int) -> bytes:
     """A Close as a server says it."""
     return bytes((FIN | CLOSE, 2)) + code.to_bytes(2)
