@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from gateway.invoke.base import Invocation
 from gateway.invoke.local.function import LocalFunction
 from gateway.invoke.local.spec import FunctionSpec
+from tests.gateway.steering import SteeredLoop
 from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from gateway.invoke.base import InvokeResult
 
@@ -68,6 +69,20 @@ class Emulator:
     async def aclose(self) -> None:
         for function in self._functions:
             await function.aclose()
+
+
+def on_a_steered_loop(directory: Path, life: Callable[[Emulator], Awaitable[None]]) -> None:
+    """Let a test move the clock on that limits how long functions run; they themselves do not notice."""
+
+    async def live() -> None:
+        emulator = Emulator(directory)
+        try:
+            await life(emulator)
+        finally:
+            await emulator.aclose()
+
+    with asyncio.Runner(loop_factory=SteeredLoop) as runner:
+        runner.run(live())
 
 
 async def call(function: LocalFunction, event: object = None, **more: Any) -> InvokeResult:

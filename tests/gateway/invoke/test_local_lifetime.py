@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tests.gateway.invoke.emulated import (
     HOLD,
     begun,
+    call,
     is_gone,
     let_go,
     state_of,
@@ -58,7 +59,7 @@ async def test_workers_die_with_a_gateway_that_is_killed(emulator: Emulator) -> 
     assert parent.stdout is not None
     frozen, busy = map(int, (await asyncio.wait_for(parent.stdout.readline(), PATIENCE)).split())
     assert state_of(frozen) == "T"
-    assert state_of(busy) in ("S", "R")
+    assert state_of(busy) != "T"
     parent.send_signal(signal.SIGKILL)
     await parent.wait()
     await until(lambda: is_gone(frozen) and is_gone(busy))
@@ -107,6 +108,9 @@ async def test_a_broken_edit_is_reported_and_can_be_mended(emulator: Emulator) -
     await until(lambda: emulator.printed("Runtime.UserCodeSyntaxError"))
     emulator.lines.clear()
     await _edit(emulator, "def handler(event, context): return 'mended again'")
+    async with asyncio.timeout(PATIENCE):  # what was seen may yet have been the first change
+        while (await call(function)).function_error is not None:
+            pass
     assert await value(function) == "mended again"
 
 

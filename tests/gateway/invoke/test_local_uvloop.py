@@ -25,18 +25,20 @@ def handler(event, context):
 """
 
 
+@pytest.mark.usefixtures("slow_machine")
 def test_a_life_on_uvloop(tmp_path: Path) -> None:
     uvloop = pytest.importorskip("uvloop", reason="the speedups extra is not installed")
 
     async def life() -> None:
         emulator = Emulator(tmp_path)
-        function = emulator.function(CODE, timeout=0.5, reload=True)
+        impatient = emulator.function(CODE, timeout=0.5)
+        function = emulator.function(CODE, reload=True)
         assert await function.start() is None
         [pid] = function.workers
         assert {await value(function) for _ in range(20)} == {pid}
         await until(lambda: state_of(pid) == "T")
         assert (await failure(function, "exit"))["errorType"] == "Runtime.ExitError"
-        assert (await failure(function, "sleep"))["errorType"] == "Sandbox.Timedout"
+        assert (await failure(impatient, "sleep"))["errorType"] == "Sandbox.Timedout"
         results = await asyncio.gather(*(call(function, n) for n in range(5)))
         pids = function.workers
         assert len(pids) == 5
