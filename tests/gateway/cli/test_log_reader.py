@@ -16,6 +16,8 @@ FUNCTIONS = Path(__file__).with_name("functions.py")
 REQUESTS = 2500
 LONG = "/missing/" + "x" * 1_000  # which the line has twice
 PIPE = 64 * 1024
+SLOW = 0.2
+"""Seconds: no answer takes so long, unless the machine stalls."""
 
 
 def test_a_reader_that_stands_still_stalls_no_request_and_is_told_what_it_missed(
@@ -37,11 +39,11 @@ def test_a_reader_that_stands_still_stalls_no_request_and_is_told_what_it_missed
     admin = f"http://127.0.0.1:{ports['ADMIN']}"
     try:
         eventually(lambda: answers(f"{admin}/readyz"))
-        slowest = ask(ports["EDGE"])
+        slow = ask(ports["EDGE"])
         samples = parse_metrics(urlopen(f"{admin}/metrics", timeout=PATIENCE).read().decode())
         dropped = samples["dialback_log_lines_dropped_total", frozenset()]
         assert 0 < dropped < REQUESTS
-        assert slowest < 1
+        assert slow < dropped / 2, "whoever had waited for the reader would have with each line"
         assert b"log lines were lost" in read_all(dialback, read_end)
         assert dialback.returncode == 0
     finally:
@@ -58,18 +60,18 @@ def answers(url: str) -> bool:
         return False
 
 
-def ask(port: int) -> float:
-    """Ask many times for something whose line is long; the seconds of the slowest answer."""
-    connection, slowest = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE), 0.0
+def ask(port: int) -> int:
+    """Ask many times for something whose line is long; how many of the answers took their time."""
+    connection, slow = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE), 0
     for _ in range(REQUESTS):
         begun = time.monotonic()
         connection.request("GET", LONG)
         answer = connection.getresponse()
         answer.read()
         assert answer.status == 404
-        slowest = max(slowest, time.monotonic() - begun)
+        slow += time.monotonic() - begun > SLOW
     connection.close()
-    return slowest
+    return slow
 
 
 def read_all(dialback: subprocess.Popen[bytes], descriptor: int) -> bytes:

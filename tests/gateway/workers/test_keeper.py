@@ -36,6 +36,12 @@ if TYPE_CHECKING:
 ANY = Address("127.0.0.1", 0)
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers may be slow to answer; and who waits until that time is over waits for too long."""
+    monkeypatch.setattr(process_module, "ANSWER_SECONDS", 2 * PATIENCE)
+
+
 @pytest.fixture
 def assignment() -> Iterator[Assignment]:
     with hold("edge", ANY, "") as edge, hold("callback", ANY, "") as callback:
@@ -130,7 +136,7 @@ async def test_nobody_answers_for_a_worker_that_is_not_there(assignment: Assignm
     await asyncio.sleep(0)
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(NoAnswer):  # at once, and not when its time is over
-        async with asyncio.timeout(1.5):
+        async with asyncio.timeout(PATIENCE):
             await waiting
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
