@@ -11,7 +11,7 @@ import os
 import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -42,24 +42,31 @@ CHROMIUM_ARGUMENTS = [
 INTERVAL = 0.02
 """Seconds from word to word: the whole answer takes about 2.5 s."""
 
-WATCH_RACE = """async () => {
-  const look = (id) => {
-    const panel = document.getElementById(id);
-    return {
-      state: panel.dataset.state,
-      length: panel.querySelector("[data-field=text]").textContent.length,
-      ticks: panel.querySelectorAll("[data-field=lane] i").length,
-    };
-  };
-  const samples = [];
-  for (;;) {
-    const sample = {buffered: look("buffered"), streamed: look("streamed")};
-    samples.push(sample);
-    const states = [sample.buffered.state, sample.streamed.state];
-    if (states.every((state) => state === "complete" || state === "failed")) return samples;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}"""
+STEPS = 10
+"""Of about 110 words, that arrive one by one on the busiest machine; buffered, they are one step."""
+
+RECORD = """
+  const recorded = window.recorded = {samples: [], streaming: false, animations: 0};
+  const look = (panel) => ({
+    state: panel.dataset.state,
+    length: panel.querySelector("[data-field=text]").textContent.length,
+    ticks: panel.querySelectorAll("[data-field=lane] i").length,
+  });
+  new MutationObserver(() => {
+    const [buffered, streamed] = ["buffered", "streamed"].map((id) => document.getElementById(id));
+    if (!buffered || !streamed) return;
+    recorded.samples.push({buffered: look(buffered), streamed: look(streamed)});
+    const row = "#exchanges tr[data-state=streaming]";
+    const rows = [...document.querySelectorAll(row)].map((found) => found.textContent);
+    recorded.streaming ||= rows.some((text) => text.includes("/streamed"));
+    recorded.animations = Math.max(recorded.animations, document.getAnimations().length);
+  }).observe(document, {subtree: true, childList: true, attributeFilter: ["data-state"]});
+"""
+"""Begins with the page: the race does not wait until somebody looks."""
+
+OVER = """() => ["buffered", "streamed"].every(
+  (id) => ["complete", "failed"].includes(document.getElementById(id).dataset.state)
+)"""
 
 Sample = dict[str, dict[str, Any]]
 
@@ -97,6 +104,7 @@ def run_demo(interval: float) -> Iterator[Dialback]:
 def page(browser: Browser, demo: Dialback, request: pytest.FixtureRequest) -> Iterator[Page]:
     """The page just opened; it may report no error, and ask nobody else for anything."""
     opened = browser.new_page(viewport={"width": request.param, "height": 900})
+    opened.add_init_script(RECORD)
     complaints: list[str] = []
     hosts: set[str] = set()
     opened.on("pageerror", lambda error: complaints.append(str(error)))
@@ -117,33 +125,35 @@ def first_byte_ms(page: Page, panel: str) -> float:
 
 def test_chunks_arrive_one_by_one(page: Page, demo: Dialback) -> None:
     frames = demo.metric("dialback_data_frames_total", route="/streamed")
-    samples: list[Sample] = page.evaluate(WATCH_RACE)
+    page.wait_for_function(OVER)
+    samples: list[Sample] = page.evaluate("recorded.samples")
 
     end = samples[-1]
     assert end["streamed"]["state"] == end["buffered"]["state"] == "complete"
     assert end["streamed"]["length"] == end["buffered"]["length"] > 500
     early = [s for s in samples if s["streamed"]["state"] == "arriving"]
-    assert len({s["streamed"]["length"] for s in early}) > 25, "the text grew in many small steps"
+    assert len({s["streamed"]["length"] for s in early}) > STEPS, "the text grew in small steps"
     lengths = {s["buffered"]["length"] for s in samples}
     assert lengths == {0, end["buffered"]["length"]}, "the buffered text came in one jump"
     assert end["buffered"]["ticks"] == 1
-    assert end["streamed"]["ticks"] > 25
-    assert demo.metric("dialback_data_frames_total", route="/streamed") - frames > 25
+    assert end["streamed"]["ticks"] > STEPS
+    assert demo.metric("dialback_data_frames_total", route="/streamed") - frames > STEPS
     assert demo.metric("dialback_data_frames_total", route="/buffered") == 0
 
 
 def test_first_byte_of_the_streamed_answer_is_much_sooner(page: Page) -> None:
-    page.evaluate(WATCH_RACE)  # the first race may meet a cold start
+    page.wait_for_function(OVER)  # the first race may meet a cold start
     page.click("#run")
-    page.evaluate(WATCH_RACE)
-    assert first_byte_ms(page, "streamed") * 5 < first_byte_ms(page, "buffered")
+    page.wait_for_function(OVER)
+    # A quiet machine makes it some hundred times; held up for a second, it is two times all the same.
+    assert first_byte_ms(page, "streamed") * 2 < first_byte_ms(page, "buffered")
     page.wait_for_selector("#verdict:has-text('times sooner')")
 
 
 def test_live_list_shows_the_stream_and_its_end(page: Page) -> None:
+    page.wait_for_function("() => recorded.streaming")
+    page.wait_for_function(OVER)
     row = "#exchanges tr:has-text('/streamed')"
-    page.wait_for_selector(f"{row}[data-state=streaming]")
-    page.evaluate(WATCH_RACE)
     page.wait_for_selector(f"{row}[data-state=streaming]", state="detached")
 
 
@@ -156,16 +166,21 @@ def test_event_source_receives_ten_events_and_hangs_up(page: Page, demo: Dialbac
 
 
 def test_nothing_is_wider_than_the_window(page: Page) -> None:
-    page.evaluate(WATCH_RACE)
+    page.wait_for_function(OVER)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-def test_page_holds_still_when_asked_to(browser: Browser, demo: Dialback) -> None:
-    calm = browser.new_page(reduced_motion="reduce")
-    calm.goto(demo.url, wait_until="domcontentloaded")
-    calm.wait_for_selector("#streamed[data-state=arriving]")
-    assert calm.evaluate("document.getAnimations().length") == 0
-    calm.close()
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_page_holds_still_when_asked_to(
+    browser: Browser, demo: Dialback, motion: Literal["reduce", "no-preference"]
+) -> None:
+    page = browser.new_page(reduced_motion=motion)
+    page.add_init_script(RECORD)
+    page.goto(demo.url, wait_until="domcontentloaded")
+    page.wait_for_function(OVER)
+    assert page.locator("#streamed[data-state=complete]").count() == 1
+    assert (page.evaluate("recorded.animations") == 0) == (motion == "reduce")
+    page.close()
 
 
 def test_picture_for_the_readme(browser: Browser, tmp_path: Path) -> None:
@@ -173,7 +188,7 @@ def test_picture_for_the_readme(browser: Browser, tmp_path: Path) -> None:
     for demo in run_demo(0.05):
         page = browser.new_page(viewport={"width": 1280, "height": 1340}, color_scheme="light")
         page.goto(demo.url)
-        page.evaluate(WATCH_RACE)
+        page.wait_for_function(OVER)
         page.click("#run")  # warm, as every request but the first
         # A machine that is busy reads several words at a time, and never makes so many marks of them.
         far = "#streamed .lane i:nth-of-type(70), #streamed[data-state=complete]"
