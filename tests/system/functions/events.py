@@ -44,9 +44,10 @@ def whole(event: Event, context: object) -> Iterator[Event | bytes]:
 
 @streaming
 def quiet(event: Event, context: object) -> Iterator[Event | bytes]:
-    """Says nothing for 3 s before each of its events."""
+    """Says nothing for as many seconds as the query asks for, before each of its events."""
+    seconds = float(event["queryStringParameters"]["seconds"])
     yield HEAD
-    time.sleep(3)
+    time.sleep(seconds)
     yield b"data: first\n\n"
-    time.sleep(3)
+    time.sleep(seconds)
     yield b"event: last\ndata: second\n\n"
