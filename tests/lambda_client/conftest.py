@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 class Hurry(Protocol):
     def __call__(self, **changes: float) -> None: ...
+
+
+class TimePasses(Protocol):
+    def __call__(self, seconds: float) -> None: ...
 
 
 @pytest.fixture(autouse=True)
@@ -83,3 +88,31 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> Hurry:
         monkeypatch.setattr(timing, "TIMING", replace(timing.TIMING, **changes))
 
     return shorten
+
+
+@pytest.fixture
+def time_passes(monkeypatch: pytest.MonkeyPatch) -> TimePasses:
+    """Has the I/O find that so many seconds have passed, and waits until every alarm that is due then has rung.
+
+    As in a process that was stopped for so long: but however long that is, a test takes no time for it, and what
+    the machine is held up for does not count beside it.
+    """
+    io, passed = loop.io_thread(), [0.0]
+
+    def now() -> float:
+        return time.monotonic() + passed[0]
+
+    monkeypatch.setattr(io.loop, "time", now)
+    monkeypatch.setattr(io.ticker, "now", now)
+
+    def let_pass(seconds: float) -> None:
+        rung = threading.Event()
+
+        def jump() -> None:
+            passed[0] += seconds
+            io.loop.call_later(0.0, rung.set)  # behind all that was due before
+
+        io.submit(jump)
+        assert rung.wait(PATIENCE)
+
+    return let_pass

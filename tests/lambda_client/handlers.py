@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lambda_client import streaming
+from lambda_client.running import running_session
+from protocol.function_stream import FunctionState
 from tests.lambda_client.gateway import (
     Exchange,
     Gateway,
@@ -29,7 +31,18 @@ def call(handler: Handler, exchange: Exchange) -> Receipt:
 
 
 def attached(exchange: Exchange) -> None:
+    """Wait until the gateway has the ATTACH."""
     eventually(lambda: exchange.stream.bound is not None)
+
+
+def acquainted() -> None:
+    """Wait until the running handler's stream has the answer to its ATTACH, and with it the gateway's limits.
+
+    Nothing of a fresh stream waits for that: bytes at the gateway do not say that it was read.
+    """
+    session = running_session()
+    assert session is not None
+    eventually(lambda: session.stream.state is FunctionState.ATTACHED)
 
 
 def warm(gateway: Gateway) -> None:

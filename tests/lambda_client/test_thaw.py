@@ -3,56 +3,43 @@
 from __future__ import annotations
 
 import threading
-import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambda_client import loop, streaming
-from lambda_client.running import running_session
+from lambda_client import streaming
+from lambda_client.timing import Timing
 from protocol.frames import Ping
-from protocol.function_stream import FunctionState
 from protocol.limits import Limits
 from tests.lambda_client.gateway import Gateway, eventually
-from tests.lambda_client.handlers import attached, call
+from tests.lambda_client.handlers import acquainted, attached, call
 from tests.lambda_client.test_endings import CHUNK
 from tests.lambda_client.test_lost import never_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.lambda_client.conftest import Hurry
+    from tests.lambda_client.conftest import TimePasses
 
 pytestmark = pytest.mark.fault(15)
 
+FROZEN = Timing().late + 1.0
+"""Seconds more than what was awaited may take: too late for an alarm of a process that ran."""
 
-def freeze(seconds: float) -> None:
-    """Let the I/O thread do nothing for a while, as if the process were stopped."""
-    began = threading.Event()
-
-    def stop() -> None:
-        began.set()
-        time.sleep(seconds)
-
-    loop.io_thread().submit(stop)
-    assert began.wait(5)
+PING, DEAD = Limits().ping_ms / 1000, Limits().dead_ms / 1000
 
 
-def test_silence_while_frozen_is_no_dead_gateway(gateway: Gateway, hurry: Hurry) -> None:
-    hurry(late=0.3)
-    gateway.limits = Limits(ping_ms=200, dead_ms=1500)
+def test_silence_while_frozen_is_no_dead_gateway(gateway: Gateway, time_passes: TimePasses) -> None:
     exchange = gateway.exchange()
 
     @streaming
     def handler(event: Any, context: Any) -> Iterator[bytes]:
         yield CHUNK
-        session = running_session()
-        assert session is not None
-        eventually(lambda: session.stream.state is FunctionState.ATTACHED)
+        acquainted()
         gateway.mute = True
+        time_passes(PING)
         eventually(lambda: any(isinstance(frame, Ping) for frame in gateway.frames))
-        freeze(2.2)  # the PING is out, and the answer to it does not come
+        time_passes(DEAD + FROZEN)  # the PING is out, and the answer to it does not come
         gateway.mute = False
         yield CHUNK
         eventually(lambda: len(exchange.chunks) == 2)
@@ -61,9 +48,7 @@ def test_silence_while_frozen_is_no_dead_gateway(gateway: Gateway, hurry: Hurry)
     assert len(gateway.requests) == 1
 
 
-def test_a_loss_that_was_slept_through_is_no_end(gateway: Gateway, hurry: Hurry) -> None:
-    hurry(late=0.2)
-    gateway.limits = replace(Limits(), resume_grace_ms=1500)
+def test_a_loss_that_was_slept_through_is_no_end(gateway: Gateway, time_passes: TimePasses) -> None:
     exchange = gateway.exchange()
 
     @streaming
@@ -72,7 +57,7 @@ def test_a_loss_that_was_slept_through_is_no_end(gateway: Gateway, hurry: Hurry)
         eventually(lambda: exchange.chunks)
         never_back(gateway)
         eventually(lambda: len(gateway.requests) > 1)
-        freeze(2.0)
+        time_passes(gateway.limits.resume_grace_ms / 1000 + FROZEN)
         gateway.refuse = lambda _: None
         yield CHUNK
         attached(exchange)
@@ -81,8 +66,9 @@ def test_a_loss_that_was_slept_through_is_no_end(gateway: Gateway, hurry: Hurry)
     assert exchange.body == 2 * CHUNK
 
 
-def test_waiting_for_the_end_ack_counts_awake_time(gateway: Gateway, hurry: Hurry) -> None:
-    hurry(late=0.2, end_ack=1.0)
+def test_waiting_for_the_end_ack_counts_awake_time(
+    gateway: Gateway, time_passes: TimePasses
+) -> None:
     exchange = gateway.exchange(swallow_end=True)
 
     @streaming
@@ -92,11 +78,12 @@ def test_waiting_for_the_end_ack_counts_awake_time(gateway: Gateway, hurry: Hurr
 
     def answer() -> None:
         eventually(lambda: exchange.stream.ended)
-        time.sleep(0.1)  # not for synchronisation: the freeze falls into the wait for END_ACK
-        freeze(1.5)
-        time.sleep(1.6)  # not for synchronisation: the freeze is over, its alarms are set anew
-        exchange.swallow_end = False
-        gateway.cut()
+        time_passes(Timing().end_ack + FROZEN)
+
+        def take_the_end() -> None:
+            exchange.swallow_end = False
+
+        gateway.cut(take_the_end)
 
     thread = threading.Thread(target=answer)
     thread.start()
