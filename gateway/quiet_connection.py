@@ -1,4 +1,10 @@
-"""aiohttp's server side of a connection, which repeats nothing that a stranger sent."""
+"""aiohttp's server side of a connection, which repeats nothing that a stranger sent.
+
+And which lets no trailer of one request pass for a header of the next. aiohttp's parser does (3.14): it keeps the
+last one, and puts it before the headers of whatever follows. What trailers a body in chunks had, nobody is told.
+So a connection goes on behind such a body only if there was nothing between its last chunk and the end of what
+came; else it ends with the answer, as it may at any time (RFC 9112 section 9.6).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
 from aiohttp.client_exceptions import ClientPayloadError
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from typing_extensions import override
 
@@ -14,10 +21,14 @@ if TYPE_CHECKING:
     from collections import deque
     from logging import Logger
 
+    from aiohttp import StreamReader
     from aiohttp.abc import AbstractStreamWriter
 
 THEIRS = (HttpProcessingError, web.RequestPayloadError, ClientPayloadError)
 """What aiohttp raises about bytes that a peer sent; the text holds some of them."""
+
+_LAST_CHUNK = b"\r\n0\r\n\r\n"
+"""Behind a head or a chunk: the end of a body that has no trailers (RFC 9112 section 7.1)."""
 
 
 class _Few(list[Any]):
@@ -51,10 +62,54 @@ class QuietConnection(web.RequestHandler):
     """aiohttp's own, mended: its log lines and error pages quote the request, tokens and all."""
 
     logger: Logger
+    _chunks: StreamReader | None = None  # the newest request's body, if its end has not come
+    _last_bytes = b""  # of what came since that body began
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self._messages = cast("deque[Any]", _Few())
+
+    @property
+    def closing(self) -> bool:
+        """Whether no further request is taken."""
+        return self._close
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        known = len(self._messages)
+        super().data_received(data)
+        if self._chunks is not None or len(self._messages) > known:
+            self._look_for_trailers(data, known)
+
+    def _look_for_trailers(self, data: bytes, known: int) -> None:
+        """Take no request behind a body in chunks, unless that had no trailers.
+
+        Args:
+            data: that came.
+            known: how many requests waited before.
+        """
+        for place, (message, body) in enumerate(list(self._messages)[known:], known):
+            if not isinstance(message, RawRequestMessage):
+                self._chunks = None  # the parser gave up: that ends the connection
+            elif self._chunks is not None:
+                self._stop_before(place)
+                return
+            elif message.chunked:
+                self._chunks, self._last_bytes = body, b""
+        if self._chunks is None:
+            return
+        self._last_bytes = (self._last_bytes + data[-len(_LAST_CHUNK) :])[-len(_LAST_CHUNK) :]
+        if self._chunks.is_eof():
+            if self._last_bytes != _LAST_CHUNK or self._buffer_paused:
+                self._stop_before(len(self._messages))
+            self._chunks = None
+
+    def _stop_before(self, place: int) -> None:
+        """End the connection with the answer to what it is at, or is about to be."""
+        while len(self._messages) > place:
+            self._messages.pop()
+        self._chunks = None
+        self.close()
 
     @override
     def connection_lost(self, exc: BaseException | None) -> None:

@@ -25,7 +25,7 @@ class ClientRequest:
         raw_path: the request target as it came.
         headers: by name, whatever its case.
         raw_headers: in their order, as they came.
-        keep_alive: whether the client would have another request on this connection.
+        keep_alive: whether another request may follow on this connection, as far as its client goes.
         content: reads the body.
         has_body: whether there is one, however long.
         connection: that it came on.
@@ -61,7 +61,7 @@ class ClientRequest:
         self.raw_path = message.path
         self.headers = message.headers
         self.raw_headers = message.raw_headers
-        self.keep_alive = not message.should_close
+        self.keep_alive = not (message.should_close or connection.closing)
         self.content = payload
         self.has_body = payload is not EMPTY_PAYLOAD
         self.connection = connection
