@@ -50,7 +50,7 @@ async def test_a_killed_gateway_loses_its_streams_and_says_so(
     room.mkdir()
     with (
         dialback_behind_proxy(LEND, env=keyed) as (gateway, proxy),
-        # It runs already: however long a start takes, the function looks for one for five seconds only.
+        # It runs already: however long a start takes, the function looks for one for ten seconds only.
         running_dialback(LEND, env=keyed) as again,
     ):
         stage = Stage(gateway, proxy, room)
@@ -86,7 +86,8 @@ async def test_a_killed_gateway_that_stays_away_is_given_up(
 ) -> None:
     room = tmp_path / "room"
     room.mkdir()
-    with dialback_behind_proxy(LEND, env=keyed) as (gateway, proxy):
+    env = {**keyed, "DIALBACK_RESUME_GRACE": "5"}  # it is waited out
+    with dialback_behind_proxy(LEND, env=env) as (gateway, proxy):
         stage = Stage(gateway, proxy, room)
         browser = stage.browse("stream")
         answering = asyncio.create_task(answer_for(function, stage, total=8 * MIB, gates=1000))

@@ -13,7 +13,7 @@ from protocol.frames import Reject
 from tests.faults import wire
 from tests.faults.behind import dialback_behind_proxy
 from tests.faults.functions import body_of
-from tests.faults.lent import LEND, answer_for, real_function
+from tests.faults.lent import FUNCTION_SECONDS, LEND, answer_for, real_function
 from tests.faults.stage import TIMERS, Stage
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ async def test_the_second_copy_of_an_invocation_is_refused(tmp_path: Path) -> No
     total = 200_000
     async with real_function() as function:
         with (
-            dialback_behind_proxy(LEND, "--timeout=20", env=TIMERS) as both,
+            dialback_behind_proxy(LEND, f"--timeout={FUNCTION_SECONDS}", env=TIMERS) as both,
             closing(Stage(*both, first_room)) as stage,
         ):
             browser = stage.browse("stream")
