@@ -58,8 +58,9 @@ class Proxy:
         self._refusing = False
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self._listener = _listen(0)
-        self.port: int = self._listener.getsockname()[1]
+        self._place = _bound(0)  # while nobody listens there, nobody else may have it
+        self.port: int = self._place.getsockname()[1]
+        self._listener = _listen(self.port)
         self._accepting: asyncio.Task[None] | None = None
         self._opening: set[asyncio.Task[None]] = set()
         self._waiters: list[tuple[Callable[[], object], asyncio.Future[None]]] = []
@@ -172,6 +173,7 @@ class Proxy:
     async def close(self) -> None:
         """End every connection, and the listener."""
         self._stop_accepting()
+        self._place.close()
         for link in self.open_connections:
             link.hang_up(abort=True)
         for task in [*self._opening]:
@@ -224,10 +226,16 @@ class Proxy:
         link.start(points)
 
 
+def _bound(port: int) -> socket.socket:
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    one.bind(("127.0.0.1", port))
+    return one
+
+
 def _listen(port: int) -> socket.socket:
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
+    listener = _bound(port)
     listener.listen(128)
     listener.setblocking(False)
     return listener
