@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import lambda_client.connection as library
+from lambda_client import timing
 from protocol import codec
 from tests.faults.functions import Ask, stream
 
@@ -32,6 +34,12 @@ def other_major(event: Event, context: Any) -> Any:
 def later_minor(event: Event, context: Any) -> Any:
     """Says more than this version knows, and hears more."""
     vars(library).update(encode=_encode_more, decode=_decode_more)
+    return stream(event, context)
+
+
+def hurried(event: Event, context: Any) -> Any:
+    """Is near its deadline when half of its time is over: a tenth may pass while the machine looks elsewhere."""
+    vars(timing).update(TIMING=replace(timing.TIMING, deadline_share=0.5))
     return stream(event, context)
 
 

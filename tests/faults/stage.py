@@ -25,10 +25,14 @@ if TYPE_CHECKING:
 
 FUNCTIONS = "tests/faults/functions.py"
 
-TIMERS = {"DIALBACK_PING": "0.5", "DIALBACK_DEAD": "0.5", "DIALBACK_RESUME_GRACE": "5"}
-"""Short, so that a test sees what happens when they run out; PING + DEAD is `SILENCE`."""
+TIMERS = {"DIALBACK_PING": "0.5", "DIALBACK_DEAD": "20", "DIALBACK_RESUME_GRACE": "10"}
+"""PINGs come often, and nobody is taken for dead because the machine was busy with something else."""
 
-SILENCE = 1.0
+ALERT = {**TIMERS, "DIALBACK_DEAD": "2"}
+"""The same for tests of silence: it is found out soon, and still no process that is held up for a second."""
+
+SILENCE = 2.5
+"""PING + DEAD of `ALERT`."""
 
 RETURN_SECONDS = 20.0
 """How long everything may take to be over once the client has its end: half of what functions are given,

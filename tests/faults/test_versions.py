@@ -40,7 +40,7 @@ def test_versions_that_differ_still_give_a_response(odd: Stage) -> None:
 
     other = odd.browse("other_major", total=MIB)
     assert (other.wait_end(), other.digest) == ("clean", digest_of(MIB))
+    odd.assert_over()
     assert odd.grown("dialback_attaches_total", result="accepted") == 1
     assert odd.grown("dialback_invokes_total", route="/other_major", result="receipt") == 1
     eventually(lambda: "this gateway speaks dialback.v1" in odd.dialback.stderr)
-    odd.assert_over()
