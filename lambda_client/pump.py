@@ -105,6 +105,7 @@ class Pump:
             frames = session.frames_to_send(now, paused=paused)
             over = session.stream.state is _DONE or (
                 session.user_done
+                and session.returns
                 and session.stream.part(frames, silently=connection.state.proven(now))
             )
             # Nothing but a RESET may follow while the transport is full; its resume comes here again.

@@ -73,8 +73,7 @@ class Session(Shared):
         self._pump: Pump | None = None
         self._answer: Receipt | None = None  # that is all of the response
         self._halfway: object = None  # who waits for credit, of whose chunk some bytes were taken
-        # One was given to the I/O, and waits for something to go along with.
-        self._job_lingers = False
+        self._job_lingers = False  # one that was given to the I/O, for something to go along with
 
     @property
     def upload(self) -> Upload:
@@ -214,9 +213,8 @@ class Session(Shared):
             try:
                 accepted = self.stream.write(data)
             except LocalProtocolError as error:
-                raise StreamClosed(
-                    "write after end" if self.stream.ended else str(error)
-                ) from error
+                why = "write after end" if self.stream.ended else str(error)
+                raise StreamClosed(why) from error
             left = len(data) - accepted
             if left and self.phase is Phase.UNREACHABLE:
                 self.refuse_large_body()
@@ -370,7 +368,9 @@ class Session(Shared):
         cancelled = isinstance(self.failure, ClientGone)
         code = ResetCode.CANCELLED if cancelled else ResetCode.HANDLER_ERROR
         with self.lock:
-            self.break_off(code, type(error).__name__)
+            self.returns = False
+            if self.failure is not None or not self.stream.ended:  # what is complete stands
+                self.break_off(code, type(error).__name__)
         self._user_is_done()
 
     def _take_inline_answer(self) -> bool:

@@ -78,6 +78,7 @@ class Shared:
         failure: why nobody takes the response any more.
         dial_failure: why the gateway could not be reached so far.
         user_done: user code has no more to say.
+        returns: a receipt will say how the response ended; where user code raised none does.
         end_was_sent: END was handed to some connection: the gateway may hold everything.
     """
 
@@ -95,6 +96,7 @@ class Shared:
         self.failure: StreamClosed | None = None
         self.dial_failure: str | None = None
         self.user_done = False
+        self.returns = True
         self.end_was_sent = False
         self._stop: Callable[[], None] | None = None
         self._pump_idle = False

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from typing_extensions import override
 
-from lambda_client import ClientGone, DeadlineReached, StreamLost, streaming
+from lambda_client import (
+    ClientGone,
+    DeadlineReached,
+    StreamLost,
+    cancelled,
+    streamify_response,
+    streaming,
+)
+from lambda_client.loop import io_thread
 from protocol.errors import CancelCode, RejectCode, ResetCode
 from protocol.frames import Head, Reject
 from protocol.headers import HeadError
@@ -252,6 +262,43 @@ def test_an_error_after_the_head_resets_and_goes_to_the_runtime(
     eventually(lambda: [reset.code for reset in exchange.resets] == [ResetCode.HANDLER_ERROR])
     assert "secret" not in exchange.resets[0].message
     eventually(lambda: gateway.parked)
+
+
+@pytest.mark.parametrize("warmed", [False, True])
+def test_an_error_behind_the_last_byte_goes_to_the_runtime_and_breaks_no_response(
+    gateway: Gateway, *, warmed: bool
+) -> None:
+    if warmed:
+        warm(gateway)
+    exchange = gateway.exchange()
+
+    class Broken(io.BytesIO):
+        @override
+        def close(self) -> None:
+            raise ValueError("in close")
+
+    handler = streaming(lambda e, c: {"statusCode": 200, "body": Broken(CHUNK)})
+    with pytest.raises(ValueError, match="in close"):
+        call(handler, exchange)
+    assert (exchange.stream.ended, exchange.body, exchange.resets) == (True, CHUNK, [])
+
+
+def test_an_error_behind_an_end_that_was_too_late_answers_the_cancel(gateway: Gateway) -> None:
+    exchange = gateway.exchange()
+
+    @streamify_response
+    def handler(event: Any, stream: Any, context: Any) -> None:
+        stream.write(CHUNK)
+        eventually(lambda: exchange.chunks)
+        io_thread()._reactor._hasty = 0
+        stream.end()  # is held for a moment
+        exchange.cancel()
+        eventually(lambda: cancelled() or exchange.stream.ended)
+        raise ValueError("late")
+
+    with pytest.raises(ValueError, match="late"):
+        call(handler, exchange)
+    eventually(lambda: exchange.resets or exchange.stream.ended)  # whichever was quicker
 
 
 def test_an_error_on_a_warm_connection_before_the_head_resets(gateway: Gateway) -> None:

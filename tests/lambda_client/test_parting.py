@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from lambda_client import loop, reactor, streaming, transport
+from lambda_client import loop, reactor, streamify_response, streaming, transport
 from lambda_client.request import request_body
 from protocol.codec import encode
 from protocol.errors import GoawayCode
@@ -104,6 +104,21 @@ def test_one_whose_request_body_was_streamed_waits(gateway: Gateway) -> None:
 
     assert call(handler, exchange).tail is None
     assert exchange.body == b"body"
+
+
+def test_one_whose_code_raises_behind_its_end_waits(gateway: Gateway) -> None:
+    """No receipt comes that could repeat it, and what comes instead may be quicker than its END."""
+    warm(gateway)
+    exchange = gateway.exchange()
+
+    @streamify_response
+    def handler(event: Any, stream: Any, context: Any) -> None:
+        stream.end("hello")
+        raise LookupError("behind its end")
+
+    with pytest.raises(LookupError, match="behind its end"):
+        call(handler, exchange)
+    assert (exchange.stream.ended, exchange.body, ends(exchange)) == (True, b"hello", [0])
 
 
 # ---------------------------------------------------------------- a connection that owes an answer
