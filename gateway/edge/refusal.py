@@ -10,7 +10,7 @@ from gateway.edge.request import authority_of
 from gateway.errors import BadRequest, CodingNotSupported, HeadTooLarge, UpgradeNotSupported
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from multidict import CIMultiDictProxy
 
     from gateway.edge.client_request import ClientRequest
 
@@ -57,8 +57,9 @@ def check_request_head(request: ClientRequest) -> None:
             raise BadRequest("the request target names no host")
 
 
-def _wants_upgrade(headers: Mapping[str, str]) -> bool:
-    if "upgrade" not in headers.get("Connection", "").lower():
+def _wants_upgrade(headers: CIMultiDictProxy[str]) -> bool:
+    if "upgrade" not in ",".join(headers.getall("Connection", ())).lower():
         return False
-    offers = {offer.strip().lower() for offer in headers["Upgrade"].split(",")}
+    offered = ",".join(headers.getall("Upgrade")).split(",")
+    offers = {offer.strip().lower() for offer in offered}
     return bool(offers - _IGNORED_UPGRADES - {""})

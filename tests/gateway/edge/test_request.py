@@ -263,6 +263,8 @@ async def test_no_route_is_404() -> None:
     [
         get("/", "Connection: Upgrade", "Upgrade: websocket"),
         get("/", "Connection: keep-alive, upgrade", "Upgrade: something/2"),
+        get("/", "Connection: keep-alive", "Connection: Upgrade", "Upgrade: websocket"),
+        get("/", "Connection: Upgrade", "Upgrade: h2c", "Upgrade: websocket"),
         get("example:443", "Connection: close", method="CONNECT"),
     ],
 )
