@@ -32,6 +32,9 @@ _PLAIN_PATH = re.compile(b"[A-Za-z0-9%b]*" % re.escape(_PATH_SAFE.rstrip("%").en
 NAMES_KEPT = 128
 """So many names of headers are made bytes only once: every request brings the same."""
 
+_PORT = re.compile("[0-9]{1,5}")
+"""Whoever asks may send a number of any length."""
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -88,7 +91,7 @@ def _payload_2(event: Mapping[str, Any], http: Mapping[str, Any]) -> HttpRequest
     pairs = [(_name(name), str(value).encode(*_CODING)) for name, value in headers.items()]
     cookies = event.get("cookies") or []
     if cookies and not any(name == b"cookie" for name, _ in pairs):
-        pairs.append((b"cookie", "; ".join(cookies).encode()))
+        pairs.append((b"cookie", "; ".join(cookies).encode(*_CODING)))
     return _request(
         http,
         raw_path=str(event.get("rawPath") or "/").encode(*_CODING),
@@ -171,11 +174,11 @@ def _forwarded_for(headers: Mapping[bytes, bytes]) -> str:
 
 def _server(headers: Mapping[bytes, bytes], scheme: str) -> tuple[str, int]:
     host = headers.get(b"host", b"localhost").decode("latin-1")
-    name, colon, port = host.rpartition(":")
-    if colon and port.isdecimal():
+    name, _, port = host.rpartition(":")
+    if name and _PORT.fullmatch(port):
         return name, int(port)
     told = headers.get(b"x-forwarded-port", b"").decode("latin-1")
-    return host, int(told) if told.isdecimal() else DEFAULT_PORTS.get(scheme, 80)
+    return host, int(told) if _PORT.fullmatch(told) else DEFAULT_PORTS.get(scheme, 80)
 
 
 @lru_cache(maxsize=NAMES_KEPT)

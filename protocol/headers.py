@@ -47,19 +47,19 @@ class HeadError(ProtocolError):
         super().__init__(shown + message)
 
 
-def check_head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> HeaderList:
+def check_head(status: object, headers: Iterable[tuple[bytes, bytes]]) -> HeaderList:
     """Check a response head and return its headers as they may be sent.
 
     Names are lower-cased, hop-by-hop headers dropped (and those that `Connection` names), and
     leading and trailing blanks of values cut off.
 
     Raises:
-        HeadError: status not 200 to 599; a name that is no token; a value with CR, LF, NUL; a
+        HeadError: status no integer from 200 to 599; a name that is no token; a value with CR, LF, NUL; a
             Content-Length that is repeated or not decimal; more than 128 headers, 16 KiB in one, or
             48 KiB in all.
     """
-    if not MIN_STATUS <= status <= MAX_STATUS:
-        raise HeadError(f"status {status} is not {MIN_STATUS} to {MAX_STATUS}")
+    if not isinstance(status, int) or not MIN_STATUS <= status <= MAX_STATUS:
+        raise HeadError(f"status {status!r} is no integer from {MIN_STATUS} to {MAX_STATUS}")
     headers = tuple(headers)
     if len(headers) > MAX_HEADERS:
         raise HeadError(f"{len(headers)} headers are more than {MAX_HEADERS}")
@@ -82,7 +82,7 @@ def check_head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> HeaderLis
 
 
 def content_length(headers: HeaderList) -> int | None:
-    """Return the body length that checked headers promise, or None.
+    """Return the body length that headers promise, or None. Names are in lower case.
 
     Raises:
         HeadError: more than one Content-Length, or one that is not decimal digits.
@@ -92,9 +92,10 @@ def content_length(headers: HeaderList) -> int | None:
         if name == b"content-length":
             if length is not None:
                 raise HeadError("repeated", name)
-            if not (value.isdigit() and len(value) < 19):
+            digits = value.strip(b" \t")  # an application's own head is not checked yet
+            if not (digits.isdigit() and len(digits) < 19):
                 raise HeadError("not a decimal number", name)
-            length = int(value)
+            length = int(digits)
     return length
 
 

@@ -126,6 +126,16 @@ def test_memoryviews_and_a_body_that_is_left_out_are_sent(gateway: Gateway) -> N
     assert delivered(receipt_of(run(app, exchange)), exchange) == b"abc"
 
 
+def test_blanks_around_a_length_are_no_error(gateway: Gateway) -> None:
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await send(start(headers=[(b"content-length", b" 3\t")]))
+        await send(body(b"all"))
+
+    receipt = receipt_of(run(app, gateway.exchange()))
+    assert receipt.head == (200, ((b"content-length", b"3"),))
+    assert receipt.tail == (0, b"all")
+
+
 @pytest.mark.parametrize(("name", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
 def test_no_body_follows_where_http_allows_none(gateway: Gateway, name: str, status: int) -> None:
     exchange = gateway.exchange()

@@ -115,6 +115,10 @@ def test_cookies_are_one_header(headers: dict[str, str], expected: bytes) -> Non
     assert [value for name, value in request.headers if name == b"cookie"] == [expected]
 
 
+ENDLESS = "9" * 5000
+"""More digits than Python makes a number of."""
+
+
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
@@ -122,6 +126,8 @@ def test_cookies_are_one_header(headers: dict[str, str], expected: bytes) -> Non
         ({"host": "[::1]:81"}, ("[::1]", 81)),
         ({"host": "[::1]", "x-forwarded-proto": "http"}, ("[::1]", 80)),
         ({"host": "h", "x-forwarded-port": "8443"}, ("h", 8443)),
+        ({"host": "h:" + ENDLESS}, ("h:" + ENDLESS, 443)),
+        ({"host": "h", "x-forwarded-port": ENDLESS}, ("h", 443)),
     ],
 )
 def test_the_server_is_what_the_client_asked_for(
@@ -140,6 +146,8 @@ def test_the_version_of_http(told: str, version: str) -> None:
 
 def test_half_a_surrogate_pair_breaks_nothing() -> None:
     assert HttpRequest.parse(function_url(headers={"x": "\ud800"})).headers == ((b"x", b"?"),)
+    cookies = HttpRequest.parse(function_url(headers={}, cookies=["\ud800"])).headers
+    assert cookies == ((b"cookie", b"?"),)
 
 
 @pytest.mark.parametrize("event", [None, [], "x", {}, {"Records": []}, {"requestContext": None}])
