@@ -151,9 +151,18 @@ def body_of(response: Mapping[str, Any]) -> bytes | Streamed:
 
 
 def file_chunks(file: BinaryIO) -> Iterator[bytes]:
-    """Yield an open binary file in chunks of `FILE_CHUNK` bytes."""
-    while chunk := file.read(FILE_CHUNK):
+    """Yield what an open binary file holds, as it comes, in chunks of `FILE_CHUNK` bytes at most.
+
+    Raises:
+        BlockingIOError: it does not wait for its bytes (a pipe that was set non-blocking).
+    """
+    # Who writes into a pipe, or answers a request, need not fill a chunk.
+    read_soon = getattr(file, "read1", file.read)
+    # Nothing is no end to `read1` of a file that does not wait; `read` tells it from one.
+    while chunk := read_soon(FILE_CHUNK) or file.read(1):
         yield chunk
+    if chunk is None:
+        raise BlockingIOError(f"a file as 'body' has to wait for its bytes: {file!r} does not")
 
 
 def payload_for(event: object) -> Payload:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from decimal import Decimal
 from typing import Any
 
@@ -150,6 +151,32 @@ def test_bodies_of_another_kind_are_refused(body: object) -> None:
 def test_files_are_read_in_chunks() -> None:
     chunks = list(result.file_chunks(io.BytesIO(b"x" * (result.FILE_CHUNK + 1))))
     assert [len(chunk) for chunk in chunks] == [result.FILE_CHUNK, 1]
+
+
+def test_a_pipe_is_read_as_it_is_written() -> None:
+    read_end, write_end = os.pipe()
+    with open(read_end, "rb") as reader, open(write_end, "wb", buffering=0) as writer:
+        chunks = result.file_chunks(reader)
+        for word in (b"one", b"two"):
+            writer.write(word)
+            assert next(chunks) == word
+        writer.close()
+        assert list(chunks) == []
+
+
+@pytest.mark.parametrize("buffering", [0, -1])
+def test_a_file_that_does_not_wait_is_no_end(buffering: int) -> None:
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)
+    with (
+        open(read_end, "rb", buffering=buffering) as reader,
+        open(write_end, "wb", buffering=0) as writer,
+    ):
+        writer.write(b"one")
+        chunks = result.file_chunks(reader)
+        assert next(chunks) == b"one"
+        with pytest.raises(BlockingIOError, match="has to wait for its bytes"):
+            next(chunks)
 
 
 def test_payload_of_text_and_of_bytes() -> None:
