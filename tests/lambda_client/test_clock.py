@@ -3,26 +3,62 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from functools import partial
+import selectors
+from functools import partial, wraps
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
+from typing_extensions import override
 
 from lambda_client.clock import Clock, Ticker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
 pytestmark = pytest.mark.fault(15)
 
 
+class Timeless(asyncio.SelectorEventLoop):
+    """An event loop whose time passes only while it sleeps, and at once: nothing that holds up the machine counts."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        super().__init__(Sleepless(self))
+
+    @override
+    def time(self) -> float:
+        return self.now
+
+
+class Sleepless(selectors.DefaultSelector):
+    def __init__(self, loop: Timeless) -> None:
+        super().__init__()
+        self._loop = loop
+
+    @override
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self._loop.now += timeout or 0.0
+        return super().select(0)
+
+
+def timeless(test: Callable[..., Coroutine[None, None, None]]) -> Callable[..., None]:
+    """Let a test run on such a loop."""
+
+    @wraps(test)
+    def run(**fixtures: object) -> None:
+        with asyncio.Runner(loop_factory=Timeless) as runner:
+            runner.run(test(**fixtures))
+
+    return run
+
+
 def freeze(seconds: float) -> None:
     """What a stopped process looks like from inside: the loop does not run."""
-    time.sleep(seconds)
+    cast("Timeless", asyncio.get_running_loop()).now += seconds
 
 
+@timeless
 async def test_alarms_ring_once_and_can_be_moved_and_cleared() -> None:
     rung: list[str] = []
     clock = Clock(Ticker(asyncio.get_running_loop()), 2.0, lambda: rung.append("thaw"))
@@ -45,6 +81,7 @@ async def test_alarms_ring_once_and_can_be_moved_and_cleared() -> None:
     assert rung == ["b", "a", "a"]
 
 
+@timeless
 async def test_after_a_freeze_every_alarm_has_its_full_length_again() -> None:
     rung: list[str] = []
     clock = Clock(Ticker(asyncio.get_running_loop()), 0.1, lambda: rung.append("thaw"))
@@ -65,6 +102,7 @@ async def test_after_a_freeze_every_alarm_has_its_full_length_again() -> None:
     assert rung == ["thaw", "short", "long"]
 
 
+@timeless
 async def test_the_time_of_others_is_not_given_back() -> None:
     rung: list[str] = []
     clock = Clock(Ticker(asyncio.get_running_loop()), 0.1, lambda: rung.append("thaw"))
@@ -76,6 +114,7 @@ async def test_the_time_of_others_is_not_given_back() -> None:
     clock.stop()
 
 
+@timeless
 async def test_a_little_late_is_no_freeze() -> None:
     rung: list[str] = []
     clock = Clock(Ticker(asyncio.get_running_loop()), 5.0, lambda: rung.append("thaw"))
@@ -85,6 +124,7 @@ async def test_a_little_late_is_no_freeze() -> None:
     assert rung == ["late"]
 
 
+@timeless
 async def test_a_freeze_is_seen_by_whoever_sets_an_alarm_first() -> None:
     rung: list[str] = []
     clock = Clock(Ticker(asyncio.get_running_loop()), 0.1, lambda: rung.append("thaw"))
@@ -100,6 +140,7 @@ async def test_a_freeze_is_seen_by_whoever_sets_an_alarm_first() -> None:
     clock.stop()
 
 
+@timeless
 async def test_what_rings_may_move_and_clear_what_is_due_with_it() -> None:
     loop, rung = asyncio.get_running_loop(), list[str]()
     clock = Clock(Ticker(loop), 2.0, lambda: rung.append("thaw"))
@@ -120,6 +161,7 @@ async def test_what_rings_may_move_and_clear_what_is_due_with_it() -> None:
     assert rung == ["first", "the next turn", "moved"]
 
 
+@timeless
 async def test_one_timer_stands_for_all_alarms(monkeypatch: pytest.MonkeyPatch) -> None:
     loop, rung = asyncio.get_running_loop(), list[str]()
     ticker = Ticker(loop)
@@ -146,6 +188,7 @@ async def test_one_timer_stands_for_all_alarms(monkeypatch: pytest.MonkeyPatch) 
     assert rung[0] == "a"
 
 
+@timeless
 async def test_a_clock_of_which_nothing_is_set_is_let_go() -> None:
     rung: list[str] = []
     ticker = Ticker(asyncio.get_running_loop())
@@ -163,6 +206,7 @@ async def test_a_clock_of_which_nothing_is_set_is_let_go() -> None:
     assert ticker.due == inf
 
 
+@timeless
 async def test_an_alarm_that_raises_keeps_no_other_from_ringing() -> None:
     loop, rung, raised = asyncio.get_running_loop(), list[str](), list[object]()
     loop.set_exception_handler(lambda _, context: raised.append(context["exception"]))
@@ -179,6 +223,7 @@ async def test_an_alarm_that_raises_keeps_no_other_from_ringing() -> None:
     assert [type(one) for one in raised] == [KeyError]
 
 
+@timeless
 async def test_a_timer_that_could_not_be_set_keeps_no_later_one_from_ringing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
