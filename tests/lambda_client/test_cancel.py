@@ -24,7 +24,7 @@ from protocol.codec import encode
 from protocol.errors import CancelCode, ResetCode
 from protocol.frames import Attach, Cancel, Ping, Pong, Reset
 from tests.lambda_client.gateway import Exchange, Gateway, context, event, eventually
-from tests.lambda_client.handlers import attached, call
+from tests.lambda_client.handlers import acquainted, attached, call
 from tests.lambda_client.test_endings import CHUNK, cancel_soon
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ def test_a_lost_stream_is_told_to_who_asks(gateway: Gateway) -> None:
     @streamify_response
     def handler(event: Any, stream: Any, context: Any) -> None:
         stream.write(CHUNK)
-        eventually(lambda: exchange.chunks)
+        acquainted()
         never_back(gateway)
         try:
             while True:

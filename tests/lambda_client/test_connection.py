@@ -141,7 +141,7 @@ def test_however_late_silence_is_death_it_is_asked_about_as_often(gateway: Gatew
 
 
 def test_nobody_pings_a_parked_connection(gateway: Gateway) -> None:
-    gateway.limits = Limits(ping_ms=200, dead_ms=200)
+    gateway.limits = Limits(ping_ms=200, dead_ms=60_000)
     warm(gateway)
     (parked,) = loop.io_thread()._parked.values()
     assert parked.connection.state.next_deadline() is None

@@ -17,7 +17,7 @@ from protocol.errors import RejectCode, ResetCode
 from protocol.frames import Attach
 from protocol.limits import Limits
 from tests.lambda_client.gateway import Exchange, Gateway, eventually
-from tests.lambda_client.handlers import attached, call
+from tests.lambda_client.handlers import acquainted, attached, call
 from tests.lambda_client.test_endings import CHUNK, refused
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def test_a_cut_for_longer_than_the_gateway_waits_raises_from_write_and_is_logged
     @streaming
     def handler(event: Any, context: Any) -> Iterator[bytes]:
         yield CHUNK
-        eventually(lambda: exchange.chunks)
+        acquainted()
         never_back(gateway)
         try:
             while True:
