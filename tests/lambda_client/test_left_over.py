@@ -27,7 +27,7 @@ from lambda_client.session import Session
 from lambda_client.transport import TcpTransport
 from protocol.codec import encode
 from protocol.errors import CancelCode, ResetCode
-from protocol.frames import Attach, Cancel
+from protocol.frames import Attach, Cancel, EndAck
 from protocol.function_stream import FunctionStream
 from protocol.limits import Limits
 from tests.lambda_client.gateway import Gateway, context, event, eventually, silent_address
@@ -80,7 +80,7 @@ def test_a_thread_that_writes_after_the_handler_failed_is_told(gateway: Gateway)
     with pytest.raises(ValueError, match="early"):
         call(handler, gateway.exchange())
     failed.set()
-    assert told.wait(5)
+    assert told.wait(PATIENCE)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -140,7 +140,7 @@ def test_a_receipt_is_a_picture_of_one_moment(
 
 
 def test_a_cancel_after_the_end_changes_no_receipt(gateway: Gateway, hurry: Hurry) -> None:
-    hurry(cancel_grace=0.0, end_ack=0.3, flush=0.1)
+    hurry(cancel_grace=0.0)
     exchange = gateway.exchange(swallow_end=True)
 
     @streaming
@@ -153,6 +153,7 @@ def test_a_cancel_after_the_end_changes_no_receipt(gateway: Gateway, hurry: Hurr
         attach = exchange.log[0]
         assert isinstance(attach, Attach)
         gateway.say(encode(Cancel(attach.sid, CancelCode.CLIENT_GONE, "late")))
+        gateway.say(encode(EndAck(attach.sid, len(CHUNK))))
 
     thread = threading.Thread(target=cancel)
     thread.start()
