@@ -21,6 +21,7 @@ from tests.lambda_client.gateway import (
     silent_address,
 )
 from tests.lambda_client.handlers import EVERY_BYTE, attached, call, warm
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -77,7 +78,7 @@ def test_the_handler_starts_while_the_socket_is_being_dialled(gateway: Gateway) 
     begun = threading.Event()
 
     def late(_: web.BaseRequest) -> None:
-        assert begun.wait(5)
+        assert begun.wait(PATIENCE)
 
     gateway.refuse = late
 
@@ -129,16 +130,23 @@ def test_head_data_and_end_do_not_wait_for_attached(gateway: Gateway) -> None:
 
 def test_chunks_that_wait_together_travel_together(gateway: Gateway) -> None:
     exchange = gateway.exchange()
+    written = threading.Event()
+
+    def late(_: web.BaseRequest) -> None:
+        assert written.wait(PATIENCE)
+
+    gateway.refuse = late
 
     @streaming
     def handler(event: Any, context: Any) -> Iterator[str]:
         for _ in range(1000):
-            yield "x" * 100  # far more than 64 KiB before the socket is open
+            yield "x" * 100  # far more than 64 KiB
+        written.set()
 
     call(handler, exchange)
     frames = [frame for frame in exchange.log if isinstance(frame, Data)]
     assert exchange.body == b"x" * 100_000
-    assert len(frames) < 100
+    assert len(frames) < 5
 
 
 def test_an_empty_generator_is_an_empty_answer(gateway: Gateway) -> None:
@@ -227,12 +235,13 @@ def test_a_slow_gateway_holds_the_handler_back(gateway: Gateway, asynchronous: b
     worker = threading.Thread(target=lambda: results.append(call(handler, exchange)))
     worker.start()
     eventually(lambda: len(exchange.body) == window)
+    eventually(lambda: len(written) == window // 16_384 + 1)
     cpu = time.process_time()
     time.sleep(0.2)  # not for synchronisation: nothing may happen in this time
     assert time.process_time() - cpu < 0.1, "it waits by spinning"
     assert len(written) == window // 16_384 + 1
     exchange.take_everything()
-    worker.join(10)
+    worker.join(PATIENCE)
     assert results[0].status == "end"
     assert len(exchange.body) == 32 * 16_384
 
