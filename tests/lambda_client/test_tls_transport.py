@@ -44,8 +44,12 @@ def test_much_goes_both_ways_at_once_whole_and_in_order(line: Line) -> None:
         user = line.user
         parts = [MUCH[at : at + at % 9000] for at in range(0, 200_000, 997)]
         # Many at once, some of them empty, and more than the kernel takes.
-        for at in (0, 90, 180):
-            line.do(partial(user.transport.writelines, parts[at : at + 90]))
+
+        def write() -> None:
+            for at in (0, 90, 180):
+                user.transport.writelines(parts[at : at + 90])
+
+        line.do(write)
         eventually(lambda: "pause" in user.told)
         sending = threads.submit(far.sendall, MUCH)
         whole = b"".join(parts)
@@ -152,11 +156,17 @@ def test_what_comes_after_a_close_is_not_handed_on(line: Line, *, tls: bool) -> 
 
 def test_after_an_abort_nothing_of_the_same_read_is_handed_on(line: Line) -> None:
     with line.secure() as far:
-        sent = threading.Event()
-        line.do(lambda: sent.wait(PATIENCE))
+        line.user.on = {"data": lambda transport: transport.abort()}
+        held, sent = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            held.set()
+            sent.wait(PATIENCE)
+
+        line.do(hold)
+        assert held.wait(PATIENCE)
         for record in (b"first", b"second"):
             far.sendall(record)
-        line.user.on = {"data": lambda transport: transport.abort()}
         sent.set()
         assert line.ended() == ["made", "data", "lost"]
     assert line.user.read == b"first"
