@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lambda_client import asgi
 from tests.lambda_client.gateway import Exchange, context, event
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -51,6 +52,6 @@ def delivered(receipt: Receipt, exchange: Exchange) -> bytes:
 
 
 async def until(probe: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not probe():
             await asyncio.sleep(0.001)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lambda_client import StreamClosed, main_loop
+from lambda_client.asgi_app import DISCONNECT_GRACE
 from protocol.errors import ResetCode
 from protocol.frames import Head
 from tests.lambda_client.asgi_apps import (
@@ -65,9 +66,9 @@ def test_an_application_that_waits_is_told_before_it_is_cancelled(gateway: Gatew
         await send(start())
         await send(body(b"first", more=True))
         await until(lambda: exchange.body == b"first")
+        begun = asyncio.get_running_loop().time()
         exchange.cancel()
         seen.append(await receive())
-        begun = asyncio.get_running_loop().time()
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
@@ -77,7 +78,7 @@ def test_an_application_that_waits_is_told_before_it_is_cancelled(gateway: Gatew
     assert receipt_of(run(app, exchange)).status == "reset"
     assert seen[0] == {"type": "http.disconnect"}
     assert isinstance(seen[1], float)
-    assert seen[1] >= 0.45
+    assert seen[1] >= DISCONNECT_GRACE
 
 
 @pytest.mark.fault(29)
