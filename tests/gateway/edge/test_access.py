@@ -10,6 +10,7 @@ import pytest
 from gateway.edge import access
 from gateway.edge.access import AccessLog
 from tests.gateway.edge.serving import answer, edge, get
+from tests.patience import PATIENCE
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
@@ -19,7 +20,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
 
 async def line_of(request: bytes, caplog: pytest.LogCaptureFixture, **route: Any) -> dict[str, Any]:
     caplog.set_level("INFO", "dialback.access")
-    async with edge(answer(b"12345"), **route) as it, asyncio.timeout(10):
+    async with edge(answer(b"12345"), **route) as it, asyncio.timeout(PATIENCE):
         await it.ask(request)
     (line,) = lines(caplog)
     return line

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from gateway.edge import access
 from gateway.errors import Throttled
@@ -13,11 +15,17 @@ from gateway.timing import Timing
 from protocol.limits import MAX_MESSAGE
 from tests.gateway.exchange.asking import eventually, expect_broken, get
 from tests.gateway.exchange.peer import Peer, gateway
-
-if TYPE_CHECKING:
-    import pytest
+from tests.gateway.steering import pass_time
+from tests.patience import PATIENCE
 
 HUGE = "x" * 1_000_000
+WAITING = PATIENCE / 8
+
+
+@pytest.fixture(autouse=True)
+def returning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However late a call returns, its line waits for that, unless a test lets the time pass."""
+    monkeypatch.setattr(access, "RETURN_SECONDS", WAITING)
 
 
 def access_line(caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
@@ -41,7 +49,7 @@ async def test_it_tells_everything_of_a_stream(caplog: pytest.LogCaptureFixture)
         "traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01",
         "x-amzn-trace-id": f"Root=1-{'ab' * 4}-{'ab' * 12}",
     }
-    async with gateway(function) as running, asyncio.timeout(10):
+    async with gateway(function) as running, asyncio.timeout(PATIENCE):
         url = f"{running.url}/chat?key=secret"
         response, _ = await get(url, "POST", data=b"1234567", headers=headers)
         await eventually(lambda: lines(caplog))
@@ -79,7 +87,7 @@ async def test_it_says_why_a_response_came_whole_and_not_as_a_stream(
         return peer.receipt(dial="could not dial back to wss://there: no answer in time")
 
     caplog.set_level("INFO", "dialback.access")
-    async with gateway(function) as running, asyncio.timeout(10):
+    async with gateway(function) as running, asyncio.timeout(PATIENCE):
         assert (await get(running.url))[1] == b"all of it"
         await eventually(lambda: lines(caplog))
     line = access_line(caplog)
@@ -89,11 +97,11 @@ async def test_it_says_why_a_response_came_whole_and_not_as_a_stream(
     )
 
 
+@pytest.mark.steered
 async def test_it_does_not_wait_long_for_a_function_that_goes_on(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Several wait, and one timer stands for all; when the call returns at last, nothing more is written."""
-    monkeypatch.setattr(access, "RETURN_SECONDS", 0.05)
     release = asyncio.Event()
 
     async def function(peer: Peer) -> Any:
@@ -104,12 +112,15 @@ async def test_it_does_not_wait_long_for_a_function_that_goes_on(
         return InvokeResult(json.dumps(peer.receipt()).encode(), None, "late")
 
     caplog.set_level("INFO", "dialback.access")
-    async with gateway(function) as running, asyncio.timeout(10):
+    async with gateway(function) as running, asyncio.timeout(PATIENCE):
         for count in range(1, 4):
             await get(running.url)
+            await eventually(lambda: not running.handler._open)
+            assert len(lines(caplog)) == count - 1
+            await pass_time(WAITING)
             await eventually(lambda count=count: len(lines(caplog)) == count)
         release.set()
-        await running.driver.returned(5)
+        assert await running.driver.returned(PATIENCE)
         await get(running.url)
         await eventually(lambda: len(lines(caplog)) == 4)
     assert [line["request_id"] for line in lines(caplog)] == ["", "", "", "late"]
@@ -125,7 +136,7 @@ async def test_a_gateway_that_stops_writes_the_lines_that_wait(
         await asyncio.Event().wait()
 
     caplog.set_level("INFO", "dialback.access")
-    async with gateway(function) as running, asyncio.timeout(10):
+    async with gateway(function) as running, asyncio.timeout(PATIENCE):
         await get(running.url)
         await eventually(lambda: not running.handler._open)
         assert not lines(caplog)
@@ -141,7 +152,7 @@ async def test_calls_that_were_repeated_are_counted_and_failures_are_warnings(
 
     caplog.set_level("INFO", "dialback.access")
     timing = Timing(retry_pause=0.01)
-    async with gateway(function, timing=timing) as running, asyncio.timeout(10):
+    async with gateway(function, timing=timing) as running, asyncio.timeout(PATIENCE):
         assert (await get(running.url))[0].status == 503
         await eventually(lambda: lines(caplog))
     line = access_line(caplog)
@@ -164,7 +175,7 @@ async def test_it_counts_how_often_the_stream_was_resumed(
         return await peer.end()
 
     caplog.set_level("INFO", "dialback.access")
-    async with gateway(function) as running, asyncio.timeout(10):
+    async with gateway(function) as running, asyncio.timeout(PATIENCE):
         await get(running.url)
         await eventually(lambda: caplog.records)
         line = access_line(caplog)
@@ -182,8 +193,9 @@ async def test_a_response_that_broke_off_has_its_reason_there(
         return {"statusCode": 200}
 
     caplog.set_level("INFO", "dialback.access")
-    async with gateway(function) as running, asyncio.timeout(10):
+    async with gateway(function) as running, asyncio.timeout(PATIENCE):
         await expect_broken(running)
+        await eventually(lambda: lines(caplog))
         line = access_line(caplog)
     assert (line["status"], line["outcome"], line["resumes"]) == (200, "failed", 0)
     assert line["note"] == "FunctionFailed: the function returned an ordinary answer"
@@ -204,7 +216,7 @@ async def test_a_function_cannot_fill_the_log_with_its_error(
     caplog.set_level("INFO", "dialback")
     for behaviour in (function, cannot_dial):
         caplog.clear()
-        async with gateway(behaviour) as running, asyncio.timeout(10):
+        async with gateway(behaviour) as running, asyncio.timeout(PATIENCE):
             assert (await get(running.url))[0].status == 502
             await eventually(lambda: caplog.records)
             line = access_line(caplog)

@@ -15,6 +15,7 @@ from protocol.errors import CancelCode, RejectCode, ResetCode
 from protocol.frames import End, Head
 from tests.gateway.exchange.asking import answer_of, eventually, expect_broken, get
 from tests.gateway.exchange.peer import Peer, gateway
+from tests.gateway.steering import pass_time
 
 # ---------------------------------------------------------------- the visible failures
 
@@ -124,15 +125,18 @@ async def test_a_function_that_neither_answers_nor_attaches_is_a_504() -> None:
     assert (await answer_of(function, timing=Timing(attach_timeout=0.1)))[0] == 504
 
 
+@pytest.mark.steered
 async def test_the_routes_timeout_is_a_504_and_reaches_the_function() -> None:
     codes: list[int] = []
 
     async def function(peer: Peer) -> Any:
         await peer.dial()
+        await peer.attached()
+        await pass_time(20.0)
         codes.append(await peer.cancelled())
         return peer.receipt()
 
-    assert (await answer_of(function, timeout=1.0))[0] == 504  # a second is enough for the dial
+    assert (await answer_of(function, timeout=20.0))[0] == 504
     assert codes == [CancelCode.TIMEOUT]
 
 

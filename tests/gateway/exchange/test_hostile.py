@@ -17,6 +17,7 @@ from protocol.function_stream import FunctionStream
 from protocol.limits import Limits
 from tests.gateway.exchange.asking import eventually, get
 from tests.gateway.exchange.peer import Peer, gateway, inline
+from tests.gateway.steering import pass_time
 from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 PART = bytes(range(256)) * 256
 PARTS = 20
-HASTY = Timing(attach_timeout=1.0, resume_grace=1.0, ping=0.3, dead=0.3)
 
 
 async def reject_of(peer: Peer) -> RejectCode:
@@ -84,7 +84,11 @@ async def says_nothing_more(bad: Peer, good: Peer) -> None:
     await bad.dial()
     await bad.start()
     await bad.write(b"x")
-    await bad.closed()  # it answers no PING
+    closed = asyncio.create_task(bad.closed())
+    async with asyncio.timeout(PATIENCE):
+        while not closed.done():
+            await pass_time(1.0)  # it answers no PING
+    await closed
 
 
 async def splits_the_response(bad: Peer, good: Peer) -> None:
@@ -102,7 +106,6 @@ HARMS = [
     answers_for_the_other,
     sends_more_than_it_may,
     sends_garbage,
-    says_nothing_more,
     splits_the_response,
 ]
 
@@ -125,7 +128,10 @@ class Two:
         await peer.write(PART)
         await peer.attached()
         self._good.set_result(peer)
+        listening = asyncio.create_task(answers_pings(peer))
         await self.harmed.wait()
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
         for _ in range(PARTS - 1):
             await peer.write(PART)
         return await peer.end()
@@ -140,10 +146,25 @@ class Two:
         return {"dialback": lie}  # a receipt for the other's exchange
 
 
+async def answers_pings(peer: Peer) -> None:
+    while True:
+        await peer.receive()
+        await peer.flush()
+
+
 @pytest.mark.parametrize("harm", HARMS, ids=lambda harm: harm.__name__)
 async def test_harm_that_a_function_does_stays_with_its_own_exchange(harm: Harm) -> None:
+    await stays_with_its_own(harm, Timing())
+
+
+@pytest.mark.steered
+async def test_a_function_that_says_nothing_more_is_the_only_one_that_is_lost() -> None:
+    await stays_with_its_own(says_nothing_more, Timing(ping=5.0, dead=5.0))
+
+
+async def stays_with_its_own(harm: Harm, timing: Timing) -> None:
     two = Two(harm)
-    async with gateway(two, timing=HASTY, timeout=3.0) as running:
+    async with gateway(two, timing=timing, timeout=2 * PATIENCE) as running:
         well = asyncio.create_task(get(running.url + "/well"))
         bad = asyncio.create_task(get(running.url + "/bad"))
         response, body = await well

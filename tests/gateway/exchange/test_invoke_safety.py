@@ -18,6 +18,7 @@ from lambda_client import GatewayUnreachable
 from protocol.errors import CancelCode, ResetCode
 from tests.gateway.exchange.asking import answer_of, eventually, get
 from tests.gateway.exchange.peer import GatewayUnderTest, Peer, gateway, inline
+from tests.gateway.steering import pass_time
 from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
@@ -170,10 +171,15 @@ async def test_calls_in_vain_stop_until_a_probe_comes_through(function: Any) -> 
         numbers = running.telemetry.route("/")
         assert (numbers.breaker_state, numbers.breaker_openings) == (2, 1)
         repaired = True
-        running.driver._lanes["/"]._breaker._probe_at = 0.0  # as if the pause were over
+        end_the_pause(running)
         assert await status_of(running) == 200
         assert running.invoker.invocations == before + 1
         assert numbers.breaker_state == 0
+
+
+def end_the_pause(running: GatewayUnderTest) -> None:
+    """Let the next call probe whether the function is still called in vain."""
+    running.driver._lanes["/"]._breaker._probe_at = 0.0
 
 
 async def unaware(peer: Peer) -> Any:
@@ -227,14 +233,13 @@ async def test_one_log_line_when_calls_stop_and_one_when_they_go_on(
 
     caplog.set_level("INFO", "dialback.exchange")
     repaired = False
-    timing = replace(QUICK, breaker_pause=0.5)  # no probe may come between the two rounds
+    timing = replace(QUICK, breaker_pause=600)  # no probe may come between the two rounds
     async with gateway(function, timing=timing, concurrency=8) as running:
         for _ in range(2):
             await asyncio.gather(*(get(running.url) for _ in range(8)))
         repaired = True
-        async with asyncio.timeout(PATIENCE):
-            while await status_of(running) != 200:
-                await asyncio.sleep(0.01)
+        end_the_pause(running)
+        assert await status_of(running) == 200
     lines = [one.getMessage() for one in caplog.records if one.name == "dialback.exchange"]
     assert [line.partition(";")[0] for line in lines] == [
         "route /: the function is called in vain",
@@ -243,7 +248,8 @@ async def test_one_log_line_when_calls_stop_and_one_when_they_go_on(
 
 
 async def test_those_that_wait_at_the_gate_are_not_called_in_vain_either() -> None:
-    async with gateway(cannot_dial, timing=Timing(), concurrency=1, queue=50) as running:
+    timing = Timing(breaker_pause=600)
+    async with gateway(cannot_dial, timing=timing, concurrency=1, queue=50) as running:
         answers = await asyncio.gather(*(get(running.url) for _ in range(40)))
         assert running.invoker.invocations == IN_VAIN_MAX
         assert sorted({response.status for response, _ in answers}) == [502, 503]
@@ -303,17 +309,25 @@ async def test_a_head_that_does_not_come_in_time_is_a_504_and_cancels_the_functi
     assert codes == [CancelCode.TIMEOUT]
 
 
+@pytest.mark.steered
 async def test_a_head_in_time_may_be_followed_by_a_long_body() -> None:
+    begun = asyncio.Event()
+
     async def function(peer: Peer) -> Any:
         await peer.dial()
         await peer.start()
-        await peer.attached()
-        await asyncio.sleep(1.1)
+        await begun.wait()
+        await pass_time(25.0)
         await peer.write(b"late")
         return await peer.end()
 
-    async with gateway(function, head_timeout=1.0) as running:
-        assert (await get(running.url))[1] == b"late"
+    async with (
+        gateway(function, head_timeout=20.0, timeout=PATIENCE) as running,
+        aiohttp.ClientSession() as session,
+        session.get(running.url) as response,
+    ):
+        begun.set()
+        assert await response.read() == b"late"
 
 
 async def test_a_place_is_kept_as_long_as_the_function_runs_for_a_client_that_left() -> None:

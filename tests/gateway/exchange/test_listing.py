@@ -9,6 +9,7 @@ from gateway.exchange.exchange import Exchange
 from gateway.exchange.listing import LISTED_MAX, listed
 from tests.gateway.exchange.asking import eventually, get
 from tests.gateway.exchange.peer import Peer, gateway
+from tests.patience import PATIENCE
 
 
 async def test_one_is_described_as_it_goes_and_when_it_is_over() -> None:
@@ -21,7 +22,7 @@ async def test_one_is_described_as_it_goes_and_when_it_is_over() -> None:
         await go_on.wait()
         return await peer.end()
 
-    async with gateway(function) as running, asyncio.timeout(10):
+    async with gateway(function) as running, asyncio.timeout(PATIENCE):
         now = asyncio.get_running_loop().time
         asking = asyncio.create_task(get(running.url, "POST", data=b"123"))
         await eventually(lambda: [one["resumes"] for one in running.driver.listed(now())] == [1])

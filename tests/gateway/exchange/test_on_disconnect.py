@@ -15,6 +15,7 @@ from tests.gateway.exchange.asking import eventually
 from tests.gateway.exchange.peer import GatewayUnderTest, Peer, gateway, inline
 from tests.gateway.exchange.test_access_line import access_line
 from tests.gateway.exchange.test_hard_cases import connect, leave
+from tests.gateway.steering import pass_time
 from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
@@ -206,11 +207,13 @@ async def test_a_function_that_fails_without_its_client_is_in_the_log(
     assert line["note"] == "FunctionFailed: the stream was reset (handler_error): it raised"
 
 
+@pytest.mark.steered
 async def test_it_ends_with_the_routes_timeout() -> None:
     ready, codes = asyncio.Event(), list[int]()
     function = stopped(ready, codes)
-    async with going_on(function, timeout=1.0) as running:
+    async with going_on(function, timeout=PATIENCE / 2) as running:
         await ask_and_leave(running, ready)
+        await pass_time(PATIENCE / 2)
         await eventually(lambda: codes == [CancelCode.TIMEOUT])
         assert running.states == ["cancelled"]
         assert running.telemetry.route("/").cancels == {"route_timeout": 1}
