@@ -7,6 +7,7 @@ import gc
 import random
 from collections import Counter
 from contextlib import suppress
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -19,17 +20,20 @@ from gateway.timing import Timing
 from protocol.errors import ProtocolError, ResetCode
 from protocol.limits import KIB
 from tests.gateway.exchange.peer import Peer, gateway, inline
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from tests.gateway.exchange.peer import GatewayUnderTest
 
 EXCHANGES = 200
 AT_ONCE = 25
 TIMING = Timing(resume_grace=0.2, attach_timeout=0.2, ping=0.2, dead=0.2)
-SETTLE_STEPS = 500
+LOOK_SECONDS = 0.25
+"""So often is looked at what is left: that takes some 10 ms."""
 PIECE = bytes(range(256)) * 64
+ENDLESS = "/endless"
 CLIENT_SECONDS, FUNCTION_SECONDS = 20.0, 1.0
 """A function that waits for what never comes gives up, as one does that runs into its deadline."""
 
@@ -115,6 +119,13 @@ async def breaks_the_rules(peer: Peer) -> Any:
     return {}
 
 
+async def streams_on(peer: Peer) -> Any:
+    """What `leaves_in_the_middle` asks for: however slow the machine is, it is never whole."""
+    await begin(peer)
+    await peer.cancelled()
+    return {}
+
+
 FUNCTIONS: list[Callable[[Peer], Awaitable[Any]]] = [
     streams,
     streams,
@@ -145,24 +156,34 @@ async def asks_for_the_head(session: aiohttp.ClientSession, url: str) -> None:
 
 
 async def leaves_early(session: aiohttp.ClientSession, url: str) -> None:
-    async with asyncio.timeout(random.random() * 0.02), session.get(url) as response:
-        await response.read()
+    await for_a_while(60, reads_all(session, url))
 
 
 async def leaves_in_the_middle(session: aiohttp.ClientSession, url: str) -> None:
-    async with session.get(url) as response:
+    async with session.get(url + ENDLESS) as response:
         await response.content.read(1)
         response.close()
 
 
-async def uploads(session: aiohttp.ClientSession, url: str) -> None:
-    async with session.post(url, data=upload(200)) as response:
+async def uploads(session: aiohttp.ClientSession, url: str, pieces: int = 200) -> None:
+    async with session.post(url, data=upload(pieces)) as response:
         await response.read()
 
 
 async def breaks_its_upload_off(session: aiohttp.ClientSession, url: str) -> None:
-    async with asyncio.timeout(random.random() * 0.05), session.post(url, data=upload(10_000)):
-        pass
+    await for_a_while(150, uploads(session, url, 10_000))
+
+
+async def for_a_while(turns: int, asking: Coroutine[Any, Any, None]) -> None:
+    """Ask, and leave after less than so many turns of the loop: as far on a slow machine as on a fast one."""
+    task = asyncio.create_task(asking)
+    try:
+        for _ in range(random.randrange(turns)):
+            await asyncio.sleep(0)
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 async def upload(count: int) -> AsyncIterator[bytes]:
@@ -225,6 +246,8 @@ async def test_exchanges_that_end_in_every_way_leave_nothing(seed: int) -> None:
     async def function(peer: Peer) -> Any:
         behaviour = random.choice(FUNCTIONS)
         with suppress(ProtocolError, aiohttp.ClientError, ConnectionError, TimeoutError):
+            if peer.event["rawPath"] == ENDLESS:
+                return await streams_on(peer)
             async with asyncio.timeout(FUNCTION_SECONDS):
                 return await behaviour(peer)
         return {}  # the client left, or something else ended it first
@@ -234,10 +257,9 @@ async def test_exchanges_that_end_in_every_way_leave_nothing(seed: int) -> None:
     ) as running:
         before = left_over(running)
         await asyncio.gather(*(ask(running.url) for _ in range(EXCHANGES)))
-        for _ in range(SETTLE_STEPS):  # a timeout here would be a timer itself
-            if not more(left_over(running), before):
-                break
-            await asyncio.sleep(0.01)
+        settled = monotonic() + PATIENCE  # a timeout would be a timer itself
+        while more(left_over(running), before) and monotonic() < settled:
+            await asyncio.sleep(LOOK_SECONDS)
         assert more(left_over(running), before) == {}
         outcomes: Counter[str] = Counter()
         for (outcome, _), count in running.telemetry.route("/").outcomes.items():
