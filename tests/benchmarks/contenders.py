@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from typing_extensions import override
@@ -12,11 +14,11 @@ from protocol.limits import DEFAULT_MAX_FRAME
 from tests.benchmarks.client import Client
 from tests.benchmarks.counts import Counts, children, counted, cpu_of_all, cpu_seconds
 from tests.benchmarks.functions.uncoalesced import FRAME
-from tests.benchmarks.load import first_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from tests.benchmarks.client import Exchange
     from tests.benchmarks.load import Round
     from tests.system.running import Dialback
 
@@ -28,14 +30,11 @@ Kind = Literal[
 SOLITARY: tuple[Kind, ...] = ("upload", "uncoalesced")
 """Routes that are asked for one long exchange at a time."""
 
-WARM_MS = 200
-"""So long a function stays while it is warmed up: time enough to dial for the first time."""
-
 WARM_FOR = 15.0
-"""Seconds: a measure takes up to 25 more, and a callback that was parked for 45 is not used again."""
+"""Seconds: a round takes up to ten more, and a callback that was parked for 45 is not used again."""
 
-WARM_UPS = 10
-"""So often at most: a hundred functions on two processors take two or three."""
+WARM_WITHIN = 90.0
+"""Seconds that a hundred functions may need to start and to dial on two processors that others use as well."""
 
 SPARE = 4
 """Functions more than requests at a time: one that has just answered is not free at once, and a
@@ -63,7 +62,11 @@ class Contender:
         self.pid = pid
 
     async def warm_up(self, at_once: int) -> None:
-        """Start what is started only once, for so many requests at a time."""
+        """Start what is started only once, for so many requests at a time.
+
+        Raises:
+            NotStreamedError: that did not come about.
+        """
 
     async def take(self, run: Callable[[Client], Awaitable[Round]]) -> Round:
         """Run one round, with what the server did for it.
@@ -112,27 +115,37 @@ class Fronting(Contender):
         self._warm[at_once] = time.monotonic()
 
     async def _warm_up(self, at_once: int) -> None:
-        """Let every function dial; one that needs too long for that answers inline, and is asked again.
+        """Hold all functions at once until each has begun to answer: so every one is asked, and has dialled.
+
+        One that is done before it has dialled answers inline, rightly, but then nothing is warm yet.
 
         Raises:
-            NotStreamedError: some still do.
+            NotStreamedError: one did not dial in time, or not at all.
         """
-        lanes = at_once + SPARE
-        for _ in range(WARM_UPS):
-            before, functions = await self.counters(), children(self.pid)
-            found = await first_bytes(
-                self.client, requests=2 * lanes, at_once=lanes, stay_ms=WARM_MS
-            )
-            done = await self.counters() - before
-            # One that is started meanwhile may not have been asked, and would be the first to be asked next.
-            asked = children(self.pid) == functions
-            if asked and found.whole == 2 * lanes and self.have_dialled(done, found):
-                return
-        raise NotStreamedError(f"{self.name}: not warm after {WARM_UPS} times {2 * lanes} requests")
+        lanes, came = range(at_once + SPARE), set[int]()
+        with tempfile.TemporaryDirectory() as folder:
+            gate = Path(folder, "gate")
+            asked = [asyncio.create_task(self._hold(gate, came, lane)) for lane in lanes]
+            until = time.monotonic() + WARM_WITHIN
+            while (begun := self.begun(len(came), gate)) < len(lanes):
+                if any(one.done() for one in asked) or time.monotonic() > until:
+                    break
+                await asyncio.sleep(0.01)
+            gate.touch()
+            whole = sum(one.whole for one in await asyncio.gather(*asked))
+        if begun < len(lanes) or whole < len(lanes):
+            raise NotStreamedError(f"{self.name}: {begun} functions of {len(lanes)} were warm")
 
-    def have_dialled(self, done: Counts, found: Round) -> bool:
-        """Whether every response of a round tells that its function has dialled."""
-        return True
+    async def _hold(self, gate: Path, came: set[int], lane: int) -> Exchange:
+        """Ask for a response that lasts until the gate is there; note when it has begun."""
+        work, timeout = f"held?gate={gate}", 2 * WARM_WITHIN
+        return await self.client.fetch_once(
+            work, timeout=timeout, on_data=lambda data: came.add(lane)
+        )
+
+    def begun(self, came: int, gate: Path) -> int:
+        """How many of the functions that are held have begun, if so many responses have."""
+        return came
 
     @override
     def cpu(self) -> Counts:
@@ -148,8 +161,11 @@ class Gateway(Fronting):
         self._dialback = dialback
 
     @override
-    def have_dialled(self, done: Counts, found: Round) -> bool:
-        return self.kind == "buffered" or done.frames >= found.whole
+    def begun(self, came: int, gate: Path) -> int:
+        if self.kind != "buffered":
+            return came
+        # Of their answers nothing comes before the end, so each leaves a note.
+        return sum(1 for _ in gate.parent.iterdir())
 
     @override
     async def counters(self) -> Counts:

@@ -65,14 +65,9 @@ def percentile(values: list[float], percent: float) -> float:
     return ordered[max(0, math.ceil(percent / 100 * len(ordered)) - 1)]
 
 
-async def first_bytes(client: Client, *, requests: int, at_once: int, stay_ms: int = 0) -> Round:
-    """Time to first byte of tiny responses, over kept-alive connections.
-
-    With `stay_ms` the function ends so much later than it writes. A function that is done before it
-    has dialled for the first time answers inline: rightly, but then nothing is warm yet.
-    """
+async def first_bytes(client: Client, *, requests: int, at_once: int) -> Round:
+    """Time to first byte of tiny responses, over kept-alive connections."""
     found, left = Round(), iter(range(requests))
-    work = f"tiny?stay={stay_ms}"
 
     async def ask_again_and_again() -> None:
         connection: Connection | None = None
@@ -80,7 +75,7 @@ async def first_bytes(client: Client, *, requests: int, at_once: int, stay_ms: i
             if connection is None or connection.closed:
                 connection = await client.connect()
             body = bytearray()
-            exchange = await client.fetch(work, connection=connection, on_data=body.extend)
+            exchange = await client.fetch("tiny", connection=connection, on_data=body.extend)
             if found.count(exchange, expected=6) and body == b"hello\n":
                 found.latencies.append(exchange.first_at - exchange.sent)
         if connection is not None:

@@ -106,7 +106,7 @@ async def take_turns(
     """Run every measure: a round for each contender in turn, so many times, after one to settle.
 
     Who begins changes from round to round: what a round leaves behind meets everybody. `at_once` is
-    what the contenders were started for: all their functions are warmed before each measure.
+    what the contenders were started for: all their functions are warm before each round.
 
     Raises:
         tests.benchmarks.contenders.NotStreamedError: a response took the wrong way.
@@ -114,10 +114,9 @@ async def take_turns(
     for measure in measures:
         say(measure.name)
         meant = [contender for contender in contenders if contender.kind in measure.kinds]
-        for contender in meant:
-            await contender.warm_up(at_once)
         for number in range(rounds + 1):
             for contender in meant if number % 2 else meant[::-1]:
+                await contender.warm_up(at_once)
                 found = await contender.take(measure.run)
                 if number:
                     book(results, measure, contender, found)

@@ -24,7 +24,7 @@ import uvloop
 
 from tests import entry
 from tests.benchmarks.client import Client
-from tests.benchmarks.contenders import SPARE, WARM_MS
+from tests.benchmarks.contenders import SPARE
 from tests.benchmarks.cores import CORES, share
 from tests.benchmarks.counts import children, cpu_of_all
 from tests.benchmarks.load import percentile
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from tests.benchmarks.client import Connection
     from tests.benchmarks.contenders import Kind
     from tests.system.running import Dialback
+
+WARM_MS = 200
+"""So long a function stays while it is warmed up: time enough to dial for the first time."""
 
 WARM_PASSES = 10
 """At most, after those: with more connections than processors, functions are started one after the other."""

@@ -1,6 +1,7 @@
 """The function behind the benchmark: what `direct` serves without a gateway, streamed.
 
 /tiny?stay=               one chunk, and the end `stay` milliseconds later: "hello\\n"
+/held?gate=               the same, and the end once that file exists
 /ticks?n=&ms=&size=       n chunks of `size` bytes, one each `ms` milliseconds. A chunk is the
                           letter m, CLOCK_MONOTONIC in ns, blanks, "\\n"
 /bulk?chunk=&total=       `total` bytes of printable ASCII in writes of `chunk` bytes
@@ -9,6 +10,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     Query = dict[str, str]
     Chunks = Iterator[bytes]
 
+LOOK_SECONDS = 0.01
+
 HEAD = {"statusCode": 200, "headers": {"content-type": "application/octet-stream"}}
 
 
@@ -31,6 +35,12 @@ def tiny(query: Query) -> Chunks:
     yield b"hello\n"
     if stay := int(query.get("stay", "0")):  # sleep(0) would cost some 60 us (CPython 3.11 to 3.13)
         time.sleep(stay / 1000)
+
+
+def held(query: Query) -> Chunks:
+    yield b"hello\n"
+    while not os.path.exists(query["gate"]):
+        time.sleep(LOOK_SECONDS)
 
 
 def ticks(query: Query) -> Chunks:
@@ -58,7 +68,7 @@ def pattern(size: int) -> bytes:
     return (b"abcdefghijklmnopqrstuvwxyz012345" * (size // 32 + 1))[:size]
 
 
-WORKS = {"tiny": tiny, "ticks": ticks, "bulk": bulk}
+WORKS = {"tiny": tiny, "held": held, "ticks": ticks, "bulk": bulk}
 
 
 def sink(event: dict[str, Any]) -> Chunks:
