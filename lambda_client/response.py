@@ -183,6 +183,8 @@ class ResponseStream(_Response):
         """Send one chunk at once; the head goes with it if it was not sent before.
 
         Not for a signal's handler: one that interrupts a write of the same thread would wait for itself.
+        What breaks a write off (a timeout, a task's cancellation) may leave it with a part of the chunk sent; the
+        rest never follows. Whoever goes on all the same goes on behind that part.
 
         Args:
             chunk: bytes, or str sent as UTF-8. An empty one sends just the head.
