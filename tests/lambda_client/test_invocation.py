@@ -6,6 +6,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock, Mock
 
 import pytest
 from awslambdaric.lambda_context import LambdaContext
@@ -44,17 +45,24 @@ def test_the_envelope_is_read_and_taken_away() -> None:
         SimpleNamespace(client_context=None),
         lambda_context(None),
         lambda_context({}),
+        Mock(),
+        MagicMock(),
     ],
+    ids=lambda context: type(context).__name__,
 )
 def test_any_object_may_be_a_context(context: object) -> None:
     assert read_invocation({}, context, now=0.0).envelope is None
 
 
 def test_the_deadline_is_on_the_callers_clock() -> None:
-    context = SimpleNamespace(get_remaining_time_in_millis=lambda: 3000)
+    def called(**known: Any) -> Any:
+        custom = {"dialback": ENVELOPE.to_json()}
+        return SimpleNamespace(client_context=SimpleNamespace(custom=custom), **known)
+
+    context = called(get_remaining_time_in_millis=lambda: 3000)
     invocation = read_invocation({}, context, now=100.0)
     assert (invocation.remaining, invocation.deadline) == (3.0, 103.0)
-    assert read_invocation({}, None, now=100.0).deadline is None
+    assert read_invocation({}, called(), now=100.0).deadline is None
 
 
 def by_url(value: object) -> dict[str, Any]:
