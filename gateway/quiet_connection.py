@@ -1,4 +1,4 @@
-"""aiohttp's server side of a connection, which repeats nothing that a stranger sent.
+"""aiohttp's server side of a connection, which repeats nothing that a stranger sent, and holds little of it.
 
 And which lets no trailer of one request pass for a header of the next. aiohttp's parser does (3.14): it keeps the
 last one, and puts it before the headers of whatever follows. What trailers a body in chunks had, nobody is told.
@@ -9,12 +9,12 @@ came; else it ends with the answer, as it may at any time (RFC 9112 section 9.6)
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from aiohttp import web
+from aiohttp import EMPTY_PAYLOAD, web
 from aiohttp.client_exceptions import ClientPayloadError
 from aiohttp.http import RawRequestMessage
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
 from typing_extensions import override
 
 if TYPE_CHECKING:
@@ -29,6 +29,26 @@ THEIRS = (HttpProcessingError, web.RequestPayloadError, ClientPayloadError)
 
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
 """Behind a head or a chunk: the end of a body that has no trailers (RFC 9112 section 7.1)."""
+
+UNFINISHED_MAX = 128 * 1024
+"""Bytes of a head that does not end, or of trailers: more than any listener lets through (80 KiB, at the edge). To
+aiohttp's parser each of 128 lines may be as long as the longest, and takes half as much again: 3 MiB."""
+
+TOO_MANY = "Too many headers"
+"""How the parser's own words begin for more headers than there may be."""
+
+
+class _TooMuch:
+    """Takes the place of a parser that holds too much, and says so of whatever comes."""
+
+    def feed_data(self, _: bytes) -> NoReturn:
+        raise BadHttpMessage(TOO_MANY)
+
+    def message_consumed(self) -> None:
+        """There is room for no further request."""
+
+    def pause_reading(self) -> None:
+        """Nothing is read."""
 
 
 class _Few(list[Any]):
@@ -62,8 +82,10 @@ class QuietConnection(web.RequestHandler):
     """aiohttp's own, mended: its log lines and error pages quote the request, tokens and all."""
 
     logger: Logger
-    _chunks: StreamReader | None = None  # the newest request's body, if its end has not come
-    _last_bytes = b""  # of what came since that body began
+    _body: StreamReader = EMPTY_PAYLOAD  # the newest request's, if its end has not come
+    _in_chunks = False  # whether that has no length
+    _last_bytes = b""  # of what came since it began
+    _unfinished = 0  # bytes that came since something came of them
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -76,39 +98,52 @@ class QuietConnection(web.RequestHandler):
 
     @override
     def data_received(self, data: bytes) -> None:
-        known = len(self._messages)
+        known, body = len(self._messages), self._body
+        before = body.total_bytes
         super().data_received(data)
-        if self._chunks is not None or len(self._messages) > known:
-            self._look_for_trailers(data, known)
+        if len(self._messages) > known:
+            self._unfinished = 0
+            self._note_requests(known)
+        elif body.total_bytes > before:
+            self._unfinished = 0
+        else:
+            self._unfinished += len(data)
+            if self._unfinished > UNFINISHED_MAX and not self._upgraded:
+                self._parser = cast("Any", _TooMuch())
+                super().data_received(b"")
+        if self._body is not EMPTY_PAYLOAD:
+            self._look_for_end(data)
 
-    def _look_for_trailers(self, data: bytes, known: int) -> None:
-        """Take no request behind a body in chunks, unless that had no trailers.
+    def _note_requests(self, known: int) -> None:
+        """See what came; no request is taken behind a body in chunks that has ended in the same read.
 
         Args:
-            data: that came.
             known: how many requests waited before.
         """
         for place, (message, body) in enumerate(list(self._messages)[known:], known):
             if not isinstance(message, RawRequestMessage):
-                self._chunks = None  # the parser gave up: that ends the connection
-            elif self._chunks is not None:
+                self._body = EMPTY_PAYLOAD  # the parser gave up: that ends the connection
+            elif self._body is not EMPTY_PAYLOAD and self._in_chunks:
                 self._stop_before(place)
                 return
-            elif message.chunked:
-                self._chunks, self._last_bytes = body, b""
-        if self._chunks is None:
-            return
-        self._last_bytes = (self._last_bytes + data[-len(_LAST_CHUNK) :])[-len(_LAST_CHUNK) :]
-        if self._chunks.is_eof():
-            if self._last_bytes != _LAST_CHUNK or self._buffer_paused:
+            else:
+                self._body, self._in_chunks, self._last_bytes = body, message.chunked, b""
+
+    def _look_for_end(self, data: bytes) -> None:
+        """Take no request behind the newest body if that has ended, unless it surely had no trailers."""
+        size = len(_LAST_CHUNK)
+        if self._in_chunks:
+            self._last_bytes = (self._last_bytes + data[-size:])[-size:]
+        if self._body.is_eof():
+            self._body = EMPTY_PAYLOAD
+            if self._in_chunks and (self._last_bytes != _LAST_CHUNK or self._buffer_paused):
                 self._stop_before(len(self._messages))
-            self._chunks = None
 
     def _stop_before(self, place: int) -> None:
         """End the connection with the answer to what it is at, or is about to be."""
         while len(self._messages) > place:
             self._messages.pop()
-        self._chunks = None
+        self._body = EMPTY_PAYLOAD
         self.close()
 
     @override

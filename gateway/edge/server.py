@@ -18,7 +18,7 @@ from gateway.edge.client_request import ClientRequest
 from gateway.edge.response import WRITE_HIGH_WATER, Sink
 from gateway.edge.sent import SENT_LAST, reset_on_close
 from gateway.errors import BadRequest, GatewayError, HeadTooLarge, TargetTooLong
-from gateway.quiet_connection import QuietConnection
+from gateway.quiet_connection import TOO_MANY, QuietConnection
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import RawHeaders
@@ -47,8 +47,6 @@ limit alone what was over it, so the two must differ."""
 
 HEADERS_MAX = 128
 """Headers of a request: as many as a response may have."""
-
-_TOO_MANY = "Too many headers"
 
 
 class EdgeServer(CrowdServer):
@@ -261,7 +259,7 @@ def _named(status: int, exc: BaseException | None) -> GatewayError:
     if isinstance(exc, LineTooLong):
         return HeadTooLarge() if FIELD_MAX in exc.args else TargetTooLong()
     if isinstance(exc, HttpProcessingError):
-        return HeadTooLarge() if exc.message.startswith(_TOO_MANY) else BadRequest()
+        return HeadTooLarge() if exc.message.startswith(TOO_MANY) else BadRequest()
     failure = GatewayError(public=BadRequest.public if status < 500 else "the gateway failed")
     failure.status = status
     return failure

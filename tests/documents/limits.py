@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gateway import crowds
+from gateway import crowds, quiet_connection
 from gateway.admin import server as admin
 from gateway.callback import connections as callbacks
 from gateway.callback import reading
@@ -80,6 +80,7 @@ LIMITS = (
     Limit("admin", "connections", f"{admin.CONNECTIONS_MAX}", "the_admin_listener_holds_few_and_not_for_ever", CROWDS),
     Limit("admin", "connections that ask nothing, or nothing more, where there is no room", "the longest silent is closed", "who_asks_nothing_keeps_no_probe_out", CROWDS),
     Limit("admin", "a connection without a request head", _seconds(admin.IDLE_SECONDS), "the_admin_listener_holds_few_and_not_for_ever", CROWDS),
+    Limit("all", "a head, or trailers, that do not end", _bytes(quiet_connection.UNFINISHED_MAX), "a_head_that_does_not_end_is_refused_before_it_is_held", f"{EDGE}/test_request_head.py"),
     Limit("all", "descriptors of the process", f"all but {SPARE_MAX}, or an eighth", "accepting_pauses_while_descriptors_are_short_and_goes_on_after", "tests/gateway/listeners/test_listener.py"),
 )  # fmt: skip
 

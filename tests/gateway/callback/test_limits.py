@@ -12,10 +12,13 @@ import pytest
 
 from gateway.callback import connections
 from gateway.callback.websocket import WebSocket
+from gateway.quiet_connection import UNFINISHED_MAX
 from protocol.codec import encode
 from protocol.errors import CloseCode
 from protocol.frames import Attach, Park, Reset
 from protocol.limits import MAX_REFUSAL_RATE, MAX_RESET_RATE
+from tests.gateway.callback.door import door
+from tests.gateway.edge.serving import Client
 from tests.gateway.exchange.asking import eventually, get
 from tests.gateway.exchange.peer import Peer, gateway
 from tests.patience import PATIENCE
@@ -44,6 +47,13 @@ async def unattached(running: GatewayUnderTest, token: str, count: int) -> list[
     )
     results = await asyncio.gather(*dials, return_exceptions=True)
     return [session, *results]
+
+
+async def test_a_head_that_does_not_end_is_refused_before_it_is_held() -> None:
+    line = b"X: " + b"a" * 8_000 + b"\r\n"
+    async with door() as it, Client(it.port) as client:
+        client.send((b"GET / HTTP/1.1\r\n" + line * 17)[: UNFINISHED_MAX + 1])
+        assert (await client.rest()).startswith(b"HTTP/1.0 400 ")
 
 
 @pytest.mark.fault(58)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from gateway.edge.refusal import HEAD_MAX
 from gateway.edge.request import split_target
+from gateway.edge.server import TARGET_MAX
+from gateway.quiet_connection import UNFINISHED_MAX
 from tests.gateway.edge.serving import Client, answer, edge, get
+from tests.gateway.edge.test_request import post, refusal
+from tests.gateway.edge.test_rules import CHUNKED, GET, read_all
+from tests.gateway.exchange.asking import eventually
 
 
 @pytest.mark.parametrize(
@@ -54,6 +62,35 @@ async def test_requests_of_one_connection_have_their_own_headers_however_alike_t
     ]
     assert len({one.trace_id for one in requests}) == len(asked)
     assert all(one.header(b"x-amzn-trace-id") == one.trace_id.encode() for one in requests)
+
+
+def test_every_head_that_is_let_through_may_come_byte_by_byte() -> None:
+    assert UNFINISHED_MAX > HEAD_MAX + TARGET_MAX
+
+
+LONG = b"X: " + b"a" * 16_000 + b"\r\n"
+
+
+async def test_a_head_that_does_not_end_is_refused_before_it_is_held() -> None:
+    head = (GET + LONG * (UNFINISHED_MAX // len(LONG) + 1))[: UNFINISHED_MAX + 1]
+    for before in (b"", post(b"abc", "Connection: keep-alive")):
+        async with edge(read_all) as it, Client(it.port) as client:
+            if before:
+                client.send(before)
+                await client.until(b"\r\n\r\nabc")
+            for at in range(0, len(head), len(LONG)):
+                client.send(head[at : at + len(LONG)])
+                await asyncio.sleep(0)
+            assert refusal(await client.rest())[0] == 431
+            assert len(it.driver.requests) == bool(before)
+
+
+async def test_trailers_that_do_not_end_break_their_body() -> None:
+    async with edge(read_all) as it, Client(it.port) as client:
+        client.send(CHUNKED)
+        await eventually(lambda: it.driver.requests)
+        client.send((b"0\r\n" + LONG * 9)[: UNFINISHED_MAX + 1])
+        assert refusal(await client.rest())[0] == 400
 
 
 async def test_headers_come_through_but_not_those_of_this_hop_nor_the_envelope() -> None:
