@@ -258,7 +258,7 @@ class Gateway:
         try:
             await socket.prepare(request)
         except ConnectionResetError:  # whoever dialled has left by now: nobody's error
-            return socket
+            return web.Response()
         self.sockets.append(socket)
         pump = _Pump(self, socket)
         self._pumps.append(pump)
