@@ -167,6 +167,7 @@ async def test_want_of_descriptors_closes_who_idles_and_keeps_nothing_of_them() 
 async def test_a_full_house_is_not_searched_for_each_newcomer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(crowds, "SILENT_SECONDS", PATIENCE)  # so that nobody who idles is found
     looks = 0
     look = Crowd._look_for_idlers
 
