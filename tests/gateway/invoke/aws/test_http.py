@@ -18,6 +18,7 @@ from gateway.invoke.aws.connection import _Reading
 from gateway.invoke.aws.http import HttpClient
 from gateway.invoke.base import InvokeOutcomeUnknown
 from tests.gateway.invoke.aws.talks import OK, ask, request, says, serving
+from tests.gateway.steering import pass_time
 from tests.patience import PATIENCE
 from tests.settling import settle
 
@@ -129,20 +130,26 @@ async def test_an_endless_answer_is_given_up() -> None:
             assert origin.idle == []
 
 
+@pytest.mark.steered
 async def test_silence_counts_from_the_last_byte() -> None:
+    silence, silent = PATIENCE / 8, asyncio.Event()
+
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request(reader)
-        for at in range(len(OK) - 1):
+        for at in range(8):  # all together last twice as long
             writer.write(OK[at : at + 1])
-            await asyncio.sleep(0.02)
+            await pass_time(silence / 4)
+        silent.set()
         await reader.read()
 
     async with serving(drip) as url:
         with closing(HttpClient()) as client:
-            begun = asyncio.get_running_loop().time()
+            asking = asyncio.create_task(ask(client.origin(url), silence=silence))
+            await silent.wait()
+            assert not asking.done()
+            await pass_time(silence)
             with pytest.raises(InvokeOutcomeUnknown, match="nothing came in time"):
-                await ask(client.origin(url), silence=0.7)
-            assert asyncio.get_running_loop().time() - begun > 1.0 + 0.02 * (len(OK) - 2)
+                await asking
 
 
 async def test_who_answers_before_it_has_read_everything_is_not_asked_again() -> None:
