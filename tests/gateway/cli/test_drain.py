@@ -202,8 +202,8 @@ def test_a_function_that_goes_on_without_its_client_has_the_same_time(
             assert client.recv(100)
         eventually(lambda: [one["client_left"] for one in dialback.exchanges()] == [True])
         draining(dialback)
-        assert dialback.exchanges()[0]["state"] == "streaming"
         if how == "finishes":
+            assert dialback.exchanges()[0]["state"] == "streaming"
             gate.touch()
         assert dialback.process.wait() == (how != "finishes")
     said = dialback.stdout + dialback.stderr

@@ -148,7 +148,7 @@ def test_a_signal_lets_what_is_begun_finish(number: signal.Signals, tmp_path: Pa
         dialback.process.popen.send_signal(number)
         eventually(lambda: read(f"{dialback.admin_url}/readyz")[0] == 503)
         assert read(f"{dialback.admin_url}/healthz")[0] == 200
-        assert refuses_connections(dialback)
+        eventually(lambda: refuses_connections(dialback))
         gate.touch()
         thread.join(PATIENCE)
         assert answer == [(200, b"finished")]

@@ -97,7 +97,7 @@ async def test_without_descriptors_parked_callbacks_go_and_the_gateway_serves_ag
         )
         async with aiohttp.ClientSession() as session:
             codes = await parked(dialback, session)
-            assert await asyncio.to_thread(count_parked, admin) == PARKED
+            await asyncio.to_thread(lambda: eventually(lambda: count_parked(admin) == PARKED))
             crowd = [
                 socket.create_connection(("127.0.0.1", int(dialback.url.rpartition(":")[2])))
                 for _ in range(DESCRIPTORS)
