@@ -165,6 +165,7 @@ async def take_pass(
     begun = time.perf_counter()
 
     async def ask_again_and_again(connection: Connection) -> None:
+        latencies.append(await ask(client, connection))
         while time.perf_counter() - begun < options.seconds:
             latencies.append(await ask(client, connection))
 
