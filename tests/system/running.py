@@ -255,12 +255,16 @@ class Dialback:
 
 @contextmanager
 def running(
-    *argv: str | Path, ready: str, env: Mapping[str, str] | None = None, cwd: Path = REPOSITORY
+    *argv: str | Path,
+    ready: str,
+    env: Mapping[str, str] | None = None,
+    cwd: Path = REPOSITORY,
+    seconds: float = PATIENCE,
 ) -> Iterator[Process]:
-    """Run a command until the block ends; enter the block once it printed `ready`."""
+    """Run a command until the block ends; enter the block once it printed `ready`, within so many seconds."""
     process = Process(argv, env or {}, cwd)
     try:
-        process.wait_for(ready)
+        process.wait_for(ready, seconds=seconds)
         yield process
     finally:
         process.stop()
@@ -268,7 +272,10 @@ def running(
 
 @contextmanager
 def running_dialback(
-    *args: str | Path, command: str = "dev", env: Mapping[str, str] | None = None
+    *args: str | Path,
+    command: str = "dev",
+    env: Mapping[str, str] | None = None,
+    seconds: float = PATIENCE,
 ) -> Iterator[Dialback]:
     """Run ``dialback COMMAND ARGS`` on three free ports.
 
@@ -277,6 +284,7 @@ def running_dialback(
             are relative to the root of the repository.
         command: ``dev``, or ``serve``, which is told its ports through the environment.
         env: added to the gateway's own environment.
+        seconds: that all its functions may take to be ready.
     """
     edge, callback, admin = free_port(), free_port(), free_port()
     ports: list[str] = []
@@ -290,7 +298,13 @@ def running_dialback(
             "DIALBACK_ADMIN": f"127.0.0.1:{admin}",
         }
     with running(
-        COMMAND, command, *args, *ports, ready="ready", env={**listeners, **(env or {})}
+        COMMAND,
+        command,
+        *args,
+        *ports,
+        ready="ready",
+        env={**listeners, **(env or {})},
+        seconds=seconds,
     ) as process:
         yield Dialback(
             process=process,

@@ -14,11 +14,16 @@ import httpx
 import pytest
 
 from protocol.limits import INLINE_REQUEST_MAX
+from tests.patience import PATIENCE
 from tests.system.running import Dialback, eventually, running_dialback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+# Eleven functions start at once, with a framework each: 8 s of CPU time, 40 on a machine that is five times slower.
+START_SECONDS = 3 * PATIENCE
+pytestmark = pytest.mark.timeout(START_SECONDS + 30)
 
 WEB = "tests/system/functions/web"
 FUNCTIONS = {
@@ -43,13 +48,14 @@ SHA256 = hashlib.sha256(UPLOAD).hexdigest()
 @pytest.fixture(scope="module")
 def dialback() -> Iterator[Dialback]:
     routes = [f"--route={path}={WEB}/{name}" for path, name in FUNCTIONS.items()]
-    with running_dialback(*routes, "--timeout=30", "--concurrency=2") as running:
+    flags = ("--timeout=60", "--concurrency=2")  # and so long each may take to start
+    with running_dialback(*routes, *flags, seconds=START_SECONDS) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def client(dialback: Dialback) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=dialback.url, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=dialback.url, timeout=PATIENCE, trust_env=False) as client:
         yield client
 
 
@@ -163,7 +169,7 @@ def test_the_lifespan_begins_once(client: httpx.Client) -> None:
 )
 def test_a_client_that_leaves_ends_the_stream(dialback: Dialback, path: str, said: str) -> None:
     parts = urlsplit(dialback.url)
-    with socket.create_connection((str(parts.hostname), parts.port or 80), 10) as raw:
+    with socket.create_connection((str(parts.hostname), parts.port or 80), PATIENCE) as raw:
         raw.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
         assert raw.recv(100).startswith(b"HTTP/1.1 200 OK")
     eventually(lambda: said in dialback.stderr)
@@ -209,7 +215,7 @@ def test_powertools_resolvers(client: httpx.Client, front: str) -> None:
 def test_a_variable_is_all_it_takes(app: str, path: str, text: str) -> None:
     run = (f"{WEB}/web_run.py:handler", "--env", f"DIALBACK_APP={app}")
     with running_dialback(*run) as dialback:
-        answer = httpx.get(dialback.url + path, timeout=30, trust_env=False)
+        answer = httpx.get(dialback.url + path, timeout=PATIENCE, trust_env=False)
         assert text in answer.text
 
 

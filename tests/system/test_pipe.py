@@ -298,7 +298,9 @@ def test_sigterm_finishes_what_is_begun() -> None:
 def test_a_killed_gateway_makes_no_clean_end_even_of_a_body_that_its_connection_delimits() -> None:
     with (
         running_dialback(f"{FUNCTIONS}:ticks") as dialback,
-        socket.create_connection(("127.0.0.1", urlsplit(dialback.url).port or 0), 10) as client,
+        socket.create_connection(
+            ("127.0.0.1", urlsplit(dialback.url).port or 0), PATIENCE
+        ) as client,
     ):
         client.sendall(b"GET /?n=1000&ms=20 HTTP/1.0\r\n\r\n")
         body = b""
@@ -313,7 +315,7 @@ def test_a_killed_gateway_makes_no_clean_end_even_of_a_body_that_its_connection_
 def test_a_body_that_its_connection_delimits_ends_cleanly() -> None:
     with running_dialback(f"{FUNCTIONS}:random_bytes") as dialback:
         address = ("127.0.0.1", urlsplit(dialback.url).port or 0)
-        with socket.create_connection(address, 10) as client:
+        with socket.create_connection(address, PATIENCE) as client:
             client.sendall(b"GET /?total=3000000 HTTP/1.0\r\n\r\n")
             with client.makefile("rb") as reader:
                 _, _, body = reader.read().partition(b"\r\n\r\n")
