@@ -115,11 +115,11 @@ class Io:
     def nudge(self) -> None:
         """A gate was opened."""
 
-    def attend(self) -> None:
+    def attend(self, who: object) -> None:
         """Somebody waits, and does no I/O meanwhile: until `release`."""
 
-    def release(self) -> object:
-        """Who has called `attend` waits no more."""
+    def release(self, who: object) -> None:
+        """Who was to `attend` waits no more, whether or not he had begun to."""
 
     def look_away(self) -> None:
         """The job that runs is about to ask something; user code will wait for the answer soon."""
@@ -252,7 +252,7 @@ class IoThread(Io):
         self.hold = reactor.hold  # type: ignore[method-assign]
         self.nudge = reactor.nudge  # type: ignore[method-assign]
         self.attend = reactor.attend  # type: ignore[method-assign]
-        self.release = reactor.release  # type: ignore[method-assign]
+        self.release = reactor.release  # type: ignore[method-assign,assignment]
         self.alone = reactor.alone  # type: ignore[method-assign]
         self.look_away = reactor.look_away  # type: ignore[method-assign]
         threading.Thread(target=reactor.run, name="dialback-io", daemon=True).start()
@@ -261,11 +261,11 @@ class IoThread(Io):
         """Wait until somebody opens a gate, doing what there is to be done meanwhile."""
         if self._reactor.lead(partial(getattr, gate, "opened")):
             return
-        self.attend()
-        try:
+        try:  # a signal's handler may raise in the midst of `attend`
+            self.attend(gate)
             gate.wait()
         finally:
-            self.release()
+            self.release(gate)
 
     def forsake(self) -> None:
         """This process is a fork of the one whose thread it is: leave to that one what is its own."""

@@ -69,7 +69,7 @@ class Reactor:
         give: leaves a job, to be run after every one left before it. Then say when, by one of the next four.
             One call of C: it is done, or has not begun, whenever a signal's handler raises.
         call_soon: the same within a turn, as asyncio calls it.
-        release: who has called `attend` waits no more.
+        release: who was to `attend` does no more, whether or not he had begun to. One call of C, as above.
     """
 
     time = staticmethod(time.monotonic)
@@ -104,8 +104,8 @@ class Reactor:
         self._held = 0.0  # since when something is
         self._hasty = 0
         self._deaf = False  # no socket wakes it: somebody leads, or will
-        self._attending: list[object] = []  # one for each who has called `attend`
-        self.release: Callable[[], object] = self._attending.pop
+        self._attending: set[object] = set()
+        self.release: Callable[[object], None] = self._attending.discard
         self._leader: int | None = None
         self._thread: int | None = None
         self._elbow = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -293,9 +293,9 @@ class Reactor:
         if self._leader not in (None, threading.get_ident()):
             os.eventfd_write(self._elbow, 1)
 
-    def attend(self) -> None:
-        """Have the thread hear at once what comes, until `release`: whoever waits for it does not lead."""
-        self._attending.append(None)
+    def attend(self, who: object) -> None:
+        """Have the thread hear at once what comes, until `release`: `who` waits for it, and does not lead."""
+        self._attending.add(who)
         if self._deaf:
             self.give(self._listen)
         self.hurry()

@@ -82,13 +82,13 @@ class Waiters:
             future = loop.create_future()
             waiter = (ready, partial(_tell, loop, future))
             self._waiting.append(waiter)
-        if io is not None:
-            io.attend()
-        try:
+        try:  # a signal's handler may raise in the midst of `attend`
+            if io is not None:
+                io.attend(future)
             await future
         finally:
             if io is not None:
-                io.release()
+                io.release(future)
             with self._lock, suppress(ValueError):
                 self._waiting.remove(waiter)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 from contextlib import suppress
@@ -12,7 +13,9 @@ import pytest
 
 from lambda_client import dial, loop, streamify_response
 from lambda_client.dial import Dial, DialError
+from lambda_client.loop import IoThread
 from lambda_client.reactor import Reactor
+from lambda_client.waiting import Gate, Waiters
 from protocol.limits import Limits
 from tests.lambda_client.gateway import context, event, eventually, receipt_of, silent_address
 from tests.lambda_client.handlers import warm
@@ -21,6 +24,9 @@ from tests.lambda_client.test_fork import sockets
 from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FunctionType
+
     from tests.lambda_client.gateway import Gateway
 
 pytestmark = pytest.mark.usefixtures("parting")
@@ -121,6 +127,46 @@ def test_a_connection_that_waits_is_not_forgotten_while_it_is_looked_at(gateway:
             eventually(lambda: connection.closed or gateway.url in io._parked)  # noqa: B023
         else:
             io.submit(connection.abort)
+    assert point > 10
+
+
+def block(io: IoThread) -> None:
+    gate = Gate()
+    gate.open()
+    io.block(gate)
+
+
+def suspend(io: IoThread) -> None:
+    waiters, ready = Waiters(threading.Lock()), list[bool]()
+
+    def go_on() -> None:
+        ready.append(True)
+        waiters.notify()
+
+    async def run() -> None:
+        asyncio.get_running_loop().call_soon(go_on)
+        await waiters.suspend(lambda: bool(ready), io)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("wait", "within"), [(block, IoThread.block), (suspend, Waiters.suspend)], ids=str
+)
+def test_whoever_is_broken_off_as_he_begins_to_wait_has_the_thread_listen_no_more(
+    wait: Callable[[IoThread], None], within: FunctionType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = threading.get_ident()
+    monkeypatch.setattr(Reactor, "_may_be_interrupted", lambda _: threading.get_ident() == main)
+    io, point, where = IoThread(), 0, [""]
+    while where:
+        point += 1
+        with io._reactor._turn:
+            io._reactor._deafen()  # so that there is more to be done
+        looking = interrupted_at(point, InterruptionError, within.__code__)
+        with suppress(InterruptionError), looking as where:
+            wait(io)
+        assert not io._reactor._attending, where
     assert point > 10
 
 

@@ -152,11 +152,11 @@ def test_a_thread_that_looks_away_hears_whatever_attends(
         deaf.append(reactor._deaf)
 
     note()
-    reactor.attend()
+    reactor.attend("somebody")
     note()
     pair[1].send(b"!")
     assert heard.wait(PATIENCE)
-    reactor.release()
+    reactor.release("somebody")
     note()
     assert deaf == [True, False, True]
 
@@ -167,7 +167,7 @@ def test_whoever_suspends_has_the_thread_listen(
 ) -> None:
     look_away(reactor)
     assert reactor._deaf
-    reactor.attend()
+    reactor.attend("somebody")
     pair[1].send(b"!")
     assert heard.wait(PATIENCE)
 

@@ -61,7 +61,7 @@ class Worker:
 
     def run(self) -> None:
         io, chance = self._io, self._chance
-        ways = (io.hurry, io.wake, io.linger, io.attend, io.nudge)
+        ways = (io.hurry, io.wake, io.linger, lambda: io.attend(object()), io.nudge)
         for _ in range(STEPS):
             self.given += 1
             io.give(self._job)
