@@ -67,6 +67,11 @@ def sockets(proxy: Proxy) -> int:
     )
 
 
+def struck(proxy: Proxy, number: int) -> None:
+    """Wait until what was planned for a connection has happened: before its first byte that is nothing yet."""
+    eventually(lambda: any(one.connection == number for one in [*proxy.faults]))
+
+
 def epochs(exchange: Exchange) -> list[int]:
     return [frame.epoch for frame in exchange.log if isinstance(frame, Attach)]
 
@@ -77,11 +82,11 @@ def test_a_parked_connection_that_leads_nowhere_is_replaced(
 ) -> None:
     warm(gateway, proxy)
     proxy.strike(HALF_OPEN)
-    hurry(hedge=USUAL.hedge)
+    hurry(hedge=USUAL.hedge, attempt=PATIENCE)
     began = time.monotonic()
     exchange = gateway.exchange(urls=(proxy.url,))
     stream(exchange)
-    assert USUAL.hedge <= time.monotonic() - began < USUAL.attempt, "not only once it is given up"
+    assert USUAL.hedge <= time.monotonic() - began < PATIENCE, "not only once it is given up"
     assert epochs(exchange) == [2]
     assert len(gateway.sockets) == 2
     hurry(hedge=PATIENCE)
@@ -223,6 +228,7 @@ def test_a_dial_left_behind_may_be_the_one_that_wins(
 
     def answer() -> None:
         eventually(lambda: len(proxy.connections) == 2)
+        struck(proxy, 0)
         proxy.connections[0].resume()
 
     assert call(small, gateway.exchange(urls=(proxy.url,))).tail == (0, b"small")
@@ -252,8 +258,10 @@ def test_a_dial_left_behind_that_was_closed_at_once_is_not_taken(
 
     def answer() -> None:
         eventually(lambda: len(gateway.requests) == 2)
+        struck(proxy, 0)
         proxy.connections[0].resume()
         eventually(lambda: sockets(proxy) < 2)
+        struck(proxy, 1)
         proxy.connections[1].resume()
 
     assert call(small, gateway.exchange(urls=(proxy.url,))).tail == (0, b"small")
@@ -292,6 +300,7 @@ def test_a_dial_left_behind_for_another_gateway_is_not_taken(
         release = threading.Event()
 
         def late(_: Any) -> None:
+            struck(proxy, 0)
             proxy.connections[0].resume()
             eventually(lambda: gateway.sockets)
             release.wait(0.2)
