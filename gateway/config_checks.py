@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_network
-from itertools import combinations
 from typing import TYPE_CHECKING, Any, get_args
 
 from gateway.address import Address, Network
@@ -47,18 +46,6 @@ def check(key: str, value: Any, base: Path) -> Any:
     if key in CERTIFICATES:
         return _file(base / value, "PEM")
     return _CHECKS[key](value)
-
-
-def check_listeners(edge: Address, callback: Address, admin: Address) -> None:
-    """See that no two listeners have one address.
-
-    Raises:
-        ValueError: two have.
-    """
-    named = (("edge", edge), ("callback", callback), ("admin", admin))
-    for (one, first), (other, second) in combinations(named, 2):
-        if first == second and first.port:
-            raise ValueError(f"{one} and {other} are both {first}; give each a port of its own")
 
 
 def _secret(text: str, base: Path) -> Path | Variable:

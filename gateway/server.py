@@ -16,6 +16,7 @@ from gateway.sockets import (
     CALLBACK_USER_TIMEOUT,
     address_of,
     bind,
+    check_listeners,
     page_origins,
     reachable,
     watch_peers,
@@ -59,18 +60,20 @@ def run(job: Job) -> int:
     """
     keep_freed_pages()
     descriptors.raise_limit()
-    credentials = read_credentials(job.settings)
+    settings = job.settings
+    check_listeners(settings.edge, [settings.callback], settings.admin)
+    credentials = read_credentials(settings)
     check_handlers(job.routes)
     with ExitStack() as stack:
         sockets = {
             name: stack.enter_context(bind(name, address, job.hints[name]))
             for name, address in (
-                ("edge", job.settings.edge),
-                ("callback", job.settings.callback),
-                ("admin", job.settings.admin),
+                ("edge", settings.edge),
+                ("callback", settings.callback),
+                ("admin", settings.admin),
             )
         }
-        watch_peers(sockets["edge"], job.settings.timing.write_stall)
+        watch_peers(sockets["edge"], settings.timing.write_stall)
         watch_peers(sockets["callback"], CALLBACK_USER_TIMEOUT)
         return run_loop(_serve(job, credentials, sockets))
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import socket
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from gateway.address import Address
 from gateway.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
 BACKLOG = 1024
 """Connections that wait to be accepted: a burst of clients must not see refusals."""
@@ -22,6 +23,28 @@ no probes where there is a user timeout: a peer that answers none is given up af
 CALLBACK_USER_TIMEOUT = 30.0
 """Seconds that bytes may stay unacknowledged on their way to a function, and a function silent: its library
 always reads, so that means that it is gone."""
+
+
+def check_listeners(edge: Address, callbacks: Sequence[Address], admin: Address) -> None:
+    """See that no two listeners have one address, before the second one takes us for another program.
+
+    Args:
+        edge: of the edge.
+        callbacks: of each worker's callback listener.
+        admin: of the admin listener.
+
+    Raises:
+        ConfigError: two have.
+    """
+    several = len(callbacks) > 1
+    named = [("edge", edge), ("admin", admin)]
+    for worker, address in enumerate(callbacks):
+        named.insert(-1, (f"callback of worker {worker}" if several else "callback", address))
+    for (one, first), (other, second) in combinations(named, 2):
+        if first == second and first.port:
+            raise ConfigError(
+                f"gateway: {one} and {other} are both {first}; give each a port of its own"
+            )
 
 
 def bind(name: str, address: Address, hint: str) -> socket.socket:

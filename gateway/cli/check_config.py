@@ -30,19 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from gateway.config import load
-    from gateway.config_checks import check_listeners
     from gateway.credentials import read_credentials
-    from gateway.errors import ConfigError
     from gateway.functions import check_handlers, check_places
     from gateway.routes import build_routes
+    from gateway.sockets import check_listeners
     from gateway.workers import plan
 
     settings = load(options.file, os.environ)
     gateway = settings.gateway
-    try:
-        check_listeners(gateway.edge, gateway.callback, gateway.admin)
-    except ValueError as error:
-        raise ConfigError(f"gateway: {error}") from error
+    check_listeners(gateway.edge, plan.callback_addresses(gateway), gateway.admin)
     routes = build_routes(settings.routes)
     read_credentials(gateway)
     plan.check(gateway, routes)

@@ -27,8 +27,9 @@ Exit code: 0 if it is well, 1 and one line that says what is wrong if not.
 
 NOT_READY = "not ready: it is still starting, or finishing what is begun before it ends"
 
-PATIENCE = 2.0
-"""Seconds: a loop that takes longer to say "ok" is not well, and probes have a few seconds themselves."""
+PATIENCE = 3.0
+"""Seconds: a loop that takes longer to say "ok" is not well, and probes have a few seconds themselves (5, in
+`deploy/`). Of several workers, one that has not answered for 2 s is named."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,8 +80,12 @@ def examine(address: Address, path: str) -> str | None:
         return f"{path} cannot be asked: {error!r}"
     finally:
         connection.close()
-    if answer.status == http.client.OK:
-        return None
+    return None if answer.status == http.client.OK else _trouble(path, answer.status, said)
+
+
+def _trouble(path: str, status: int, said: str) -> str:
     if path == "/readyz" and said == "not ready":
         return NOT_READY
-    return f"{path} answers {answer.status}, which no gateway does: {said[:80]!r}"
+    if path == "/healthz" and status == http.client.SERVICE_UNAVAILABLE and said:
+        return "; ".join(said.splitlines())  # the workers that are not well
+    return f"{path} answers {status}, which no gateway does: {said[:80]!r}"

@@ -21,7 +21,7 @@ from gateway.functions import check_handlers
 from gateway.listener import Listener
 from gateway.server import introduction
 from gateway.serving import UNFINISHED, Stop, first
-from gateway.sockets import address_of, bind, hold, reachable
+from gateway.sockets import address_of, bind, check_listeners, hold, reachable
 from gateway.tokens import KEY_BYTES_MIN
 from gateway.workers import plan
 from gateway.workers.assignment import Assignment
@@ -51,6 +51,8 @@ def run(job: Job) -> int:
     """
     settings = job.settings
     plan.check(settings, job.routes)
+    addresses = plan.callback_addresses(settings)
+    check_listeners(settings.edge, addresses, settings.admin)
     descriptors.raise_limit()
     read_credentials(settings)
     check_handlers(job.routes)
@@ -59,7 +61,7 @@ def run(job: Job) -> int:
         edge = stack.enter_context(hold("edge", settings.edge, job.hints["edge"]))
         callbacks = [
             stack.enter_context(hold("callback", address, job.hints["callback"]))
-            for address in plan.callback_addresses(settings)
+            for address in addresses
         ]
         admin = stack.enter_context(bind("admin", settings.admin, job.hints["admin"]))
         supervisor = _Supervisor(job, address_of(edge), list(map(address_of, callbacks)), admin)

@@ -78,7 +78,7 @@ def test_a_gateway_that_hangs_is_not_well() -> None:
         port = deaf.getsockname()[1]
         code, line = health(env={"DIALBACK_ADMIN": f"127.0.0.1:{port}"})
     assert code == 1
-    assert line.startswith(f"http://127.0.0.1:{port}: no answer within 2 s")
+    assert line.startswith(f"http://127.0.0.1:{port}: no answer within 3 s")
 
 
 @pytest.mark.parametrize(

@@ -176,13 +176,28 @@ def test_token_keys_are_checked(tmp_path: Path) -> None:
     assert "32 bytes" in line
 
 
-def test_two_listeners_at_one_address_are_no_good_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("addresses", "both"),
+    [
+        ('edge = "0.0.0.0:80"\ncallback = "0.0.0.0:80"', "edge and callback are both 0.0.0.0:80"),
+        (
+            'callback = "127.0.0.1:8079"\nworkers = 2',
+            "edge and callback of worker 1 are both 127.0.0.1:8080",
+        ),
+        (
+            'callback = "127.0.0.1:9089"\nworkers = 2',
+            "callback of worker 1 and admin are both 127.0.0.1:9090",
+        ),
+    ],
+)
+def test_two_listeners_at_one_address_are_no_good_file(
+    addresses: str, both: str, tmp_path: Path
+) -> None:
     config = tmp_path / "dialback.toml"
-    config.write_text('[gateway]\nedge = "0.0.0.0:80"\ncallback = "0.0.0.0:80"\n' + ROUTE)
-    line = complaint("check-config", config)
-    assert line == (
-        "dialback: gateway: edge and callback are both 0.0.0.0:80; give each a port of its own"
-    )
+    config.write_text(f"[gateway]\n{addresses}\n{ROUTE}")
+    for command in ("check-config",), ("serve", "--config"):
+        line = complaint(*command, config)
+        assert line == f"dialback: gateway: {both}; give each a port of its own"
 
 
 def test_a_function_on_aws_without_a_region_is_no_good_file(tmp_path: Path) -> None:

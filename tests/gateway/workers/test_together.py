@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from gateway.address import Address
+from gateway.cli import health as command
 from tests.gateway.cli.test_drain import asking, draining
 from tests.gateway.cli.test_processes import read, refuses_connections
 from tests.gateway.workers.gateways import WORKERS, active, moving, processes, streams, workers
@@ -147,16 +149,22 @@ def active_worker(dialback: Dialback) -> int:
     return next(worker for worker in BOTH if after[worker] > before[worker])
 
 
-def test_a_worker_that_is_stuck_is_told_of_and_the_others_are_ready(dialback: Dialback) -> None:
+def test_a_worker_that_is_stuck_is_told_of_and_the_others_are_ready(
+    dialback: Dialback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "PATIENCE", PATIENCE)
+    admin = Address.parse(dialback.admin_url.removeprefix("http://"))
     stuck = processes(dialback)[1]
     stuck.suspend()
     try:
         with ThreadPoolExecutor() as pool:
             health = pool.submit(read, f"{dialback.admin_url}/healthz")
+            well = pool.submit(command.examine, admin, "/healthz")
             up = pool.submit(by_worker, dialback, "dialback_serving")
             assert read(f"{dialback.admin_url}/readyz")[0] == 200
             status, _, body = health.result()
             assert (status, body) == (503, b"worker 1 does not answer\n")
+            assert well.result() == "worker 1 does not answer"
             assert up.result() == [1, 0]
     finally:
         stuck.resume()
