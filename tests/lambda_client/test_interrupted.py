@@ -151,7 +151,9 @@ def suspend(io: IoThread) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wait", "within"), [(block, IoThread.block), (suspend, Waiters.suspend)], ids=str
+    ("wait", "within"),
+    [(block, IoThread.block), (suspend, Waiters.suspend)],
+    ids=["block", "suspend"],
 )
 def test_whoever_is_broken_off_as_he_begins_to_wait_has_the_thread_listen_no_more(
     wait: Callable[[IoThread], None], within: FunctionType, monkeypatch: pytest.MonkeyPatch
