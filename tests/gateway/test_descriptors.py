@@ -9,6 +9,7 @@ import urllib.request
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.system.running import running_dialback
 
 RAISE = """
@@ -47,7 +48,7 @@ def test_a_gateway_raises_it_and_its_functions_have_as_many_as_on_lambda() -> No
     try:
         with running_dialback("tests/gateway/cli/functions.py:descriptors") as dialback:
             assert resource.prlimit(dialback.pid, resource.RLIMIT_NOFILE) == (hard, hard)
-            with urllib.request.urlopen(dialback.url, timeout=10) as response:
+            with urllib.request.urlopen(dialback.url, timeout=PATIENCE) as response:
                 assert int(response.read()) == min(1024, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

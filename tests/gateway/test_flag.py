@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from gateway.flag import Flag
+from tests.patience import PATIENCE
 
 
 async def test_everybody_who_waits_goes_on_and_nobody_before() -> None:
@@ -15,7 +16,7 @@ async def test_everybody_who_waits_goes_on_and_nobody_before() -> None:
     await asyncio.sleep(0)
     assert not any(waiter.done() for waiter in waiters)
     flag.set()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):
         await asyncio.gather(*waiters)
 
 
@@ -36,7 +37,7 @@ async def test_who_is_cancelled_is_forgotten_and_keeps_nobody_from_going_on() ->
     await asyncio.sleep(0)
     first.cancel()
     flag.set()  # in the same turn: the first still stands among those who wait
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):
         await second
     assert first.cancelled() or first.cancelling()
     assert not flag._waiters

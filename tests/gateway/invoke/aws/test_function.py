@@ -35,6 +35,7 @@ from gateway.invoke.local.invoke_api import INVOKE_PATH, InvokeApi
 from gateway.targets import AwsTarget
 from tests.gateway.invoke.aws.api import KEY, SECRET, Seen, checking
 from tests.gateway.invoke.requests import edge_request
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -78,7 +79,7 @@ async def function(
 
 
 def invocation(event: Any = None, **fields: Any) -> Invocation:
-    values = {"client_context": None, "timeout": 5.0, **fields}
+    values = {"client_context": None, "timeout": PATIENCE, **fields}
     return Invocation(event=json.dumps(event).encode(), **values)
 
 

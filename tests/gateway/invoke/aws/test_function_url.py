@@ -20,6 +20,7 @@ from gateway.targets import UrlTarget
 from tests.gateway.invoke.aws.api import KEY, SECRET, Seen, checking
 from tests.gateway.invoke.aws.test_function import account
 from tests.gateway.invoke.aws.url_server import function_url
+from tests.patience import PATIENCE
 from tests.system.running import free_port, running_dialback
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def call(
 ) -> Invocation:
     made = HttpCall(method, path, query, HEADERS, body)
     context = b'{"custom": {"dialback": {"v": 1, "token": "t"}}}'
-    return Invocation(event=b"", client_context=context, timeout=10.0, call=made)
+    return Invocation(event=b"", client_context=context, timeout=PATIENCE, call=made)
 
 
 async def echoed(url: str, invocation: Invocation, *, signed: bool) -> dict[str, Any]:
@@ -167,7 +168,7 @@ async def test_a_gateway_in_front_streams_if_the_function_allows_it(
         def ask() -> tuple[bytes, float]:
             listen = {"DIALBACK_CALLBACK": f"127.0.0.1:{port}"}
             with running_dialback("--config", file, command="serve", env=listen) as front:
-                with urlopen(f"{front.url}/x?y=1", timeout=20) as answer:
+                with urlopen(f"{front.url}/x?y=1", timeout=PATIENCE) as answer:
                     body = answer.read()
                 return body, front.metric("dialback_data_frames_total", route="/")
 
@@ -189,7 +190,7 @@ async def test_a_client_cannot_name_a_callback_of_its_own(
                     front.url, headers={"X-Dialback": '{"v": 1, "urls": ["ws://evil"]}'}
                 )
                 with pytest.raises(HTTPError) as caught:
-                    urlopen(request, timeout=20)
+                    urlopen(request, timeout=PATIENCE)
                 with caught.value as answer:
                     return json.loads(answer.read())
 

@@ -15,6 +15,7 @@ from gateway.invoke.event import build_event
 from gateway.invoke.result import BufferedResponse, parse_result
 from gateway.messages import EdgeRequest
 from tests.gateway.invoke.aws.web_server import serving
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -35,7 +36,7 @@ async def function_url(function: LocalFunction, *middlewares: Middleware) -> Asy
             body=await request.read(),
             now=time.time(),
         )
-        result = await function.invoke(Invocation(event, client_context=None, timeout=20.0))
+        result = await function.invoke(Invocation(event, client_context=None, timeout=PATIENCE))
         if result.function_error is not None:
             return web.Response(status=502, text="Internal Server Error")
         parsed = parse_result(result.payload)
