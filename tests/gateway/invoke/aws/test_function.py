@@ -13,6 +13,7 @@ from unittest import mock
 import pytest
 from aiohttp import web
 from botocore.awsrequest import AWSResponse
+from botocore.loaders import create_loader
 from botocore.session import Session
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -135,12 +136,17 @@ async def test_a_wrong_secret_is_refused_and_nothing_ran() -> None:
             await aws.invoke(invocation())
 
 
+AWS_FILES = create_loader()
+"""botocore's descriptions of AWS: read once for all clients, which else takes most of a test's time."""
+
+
 class Oracle:
     """What an unmodified botocore client sends for the same call; nothing leaves the process."""
 
     def __init__(self, token: str | None) -> None:
         self._sent: Any = None
         session = Session()
+        session.register_component("data_loader", AWS_FILES)
         session.set_credentials(KEY, SECRET, token)
         self._client = session.create_client(
             "lambda", region_name="eu-west-1", endpoint_url="http://127.0.0.1:1"
