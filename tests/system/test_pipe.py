@@ -45,7 +45,7 @@ ROUTES = {
 @pytest.fixture(scope="module")
 def dialback() -> Iterator[Dialback]:
     routes = [f"--route={path}={FUNCTIONS}:{name}" for path, name in ROUTES.items()]
-    with running_dialback(*routes, "--timeout=20") as running:
+    with running_dialback(*routes, "--timeout=50") as running:
         yield running
 
 
