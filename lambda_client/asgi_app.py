@@ -14,7 +14,7 @@ from lambda_client.entry import answer, entry_point
 from lambda_client.errors import StreamClosed
 from lambda_client.http_event import HttpRequest
 from lambda_client.lifespan import Lifespan
-from lambda_client.main_loop import close_generators, main_loop, run_async
+from lambda_client.main_loop import main_loop, run_async
 from lambda_client.request import request_body
 
 if TYPE_CHECKING:
@@ -146,8 +146,6 @@ class _Cycle:
                 logger.exception("exception in the ASGI application")
                 self._response.fail()
         self._returned = True
-        if self._lost is not None:
-            await close_generators()
         if not self._response.complete:
             self._give_up()
 

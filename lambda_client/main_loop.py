@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import suppress
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from lambda_client.errors import ClientGone
 
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 ENDING_SECONDS = 0.5
-"""So long user code that was broken off from outside may take for its `finally`; then it stays where it is."""
+"""So long user code that was broken off from outside, or dropped, may take for its `finally`; then it stays where
+it is."""
+
+_left: WeakSet[asyncio.Task[Any]] = WeakSet()
+"""Closes a generator, and took too long for it: the invocations to come do not wait for it again."""
 
 _loop: asyncio.AbstractEventLoop | None = None
 _of_parents: list[asyncio.AbstractEventLoop] = []
@@ -43,10 +47,7 @@ def run_async(value: Awaitable[Any], watch: Callable[[Callable[[], None] | None]
     try:
         return loop.run_until_complete(task)
     except (asyncio.CancelledError, ClientGone) as error:
-        error.with_traceback(
-            None
-        )  # with it go its frames, and what they held: generators most of all
-        loop.run_until_complete(close_generators())
+        error.with_traceback(None)  # and with it its frames, and the generators that they held
         raise
     finally:
         watch(None)
@@ -54,19 +55,27 @@ def run_async(value: Awaitable[Any], watch: Callable[[Callable[[], None] | None]
         if not task.done():
             task.cancel()
             loop.run_until_complete(asyncio.wait({task}, timeout=ENDING_SECONDS))
+        elif task.cancelled() or task.exception() is not None:
+            loop.run_until_complete(asyncio.sleep(0))  # only now is let go of what it held
+        _close_generators(loop)
 
 
-async def close_generators() -> None:
+def _close_generators(loop: asyncio.AbstractEventLoop) -> None:
     """Let asynchronous generators that user code has dropped in the middle run their ``finally``.
 
-    The event loop does that, in tasks; but it stands still once the invocation has returned.
+    The event loop closes them, in tasks; but it stands still once the invocation has returned.
     """
-    before = asyncio.all_tasks()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(ENDING_SECONDS):
-            await asyncio.sleep(0)
-            while closing := asyncio.all_tasks() - before:
-                await asyncio.wait(closing)  # one that is closed may drop another
+    until = loop.time() + ENDING_SECONDS
+    while closing := [task for task in asyncio.all_tasks(loop) if _closes(task)]:
+        # One that is closed may drop another.
+        loop.run_until_complete(asyncio.wait(closing, timeout=until - loop.time()))
+        if loop.time() >= until:
+            _left.update(closing)
+
+
+def _closes(task: asyncio.Task[Any]) -> bool:
+    """Whether a task is the event loop's own, to close a generator, and worth waiting for."""
+    return type(task.get_coro()).__name__ == "async_generator_athrow" and task not in _left
 
 
 async def _await(value: Awaitable[Any]) -> Any:

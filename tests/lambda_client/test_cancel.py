@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +27,7 @@ from protocol.frames import Attach, Cancel, Ping, Pong, Reset
 from tests.lambda_client.gateway import Exchange, Gateway, context, event, eventually
 from tests.lambda_client.handlers import acquainted, attached, call
 from tests.lambda_client.test_endings import CHUNK, cancel_soon
+from tests.lambda_client.test_lost import never_back
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -274,10 +276,6 @@ def test_a_handler_that_blocks_its_event_loop_does_not_look_dead(gateway: Gatewa
 
 
 def test_a_lost_stream_is_told_to_who_asks(gateway: Gateway) -> None:
-    from dataclasses import replace
-
-    from tests.lambda_client.test_lost import never_back
-
     gateway.limits = replace(gateway.limits, resume_grace_ms=100)
     exchange = gateway.exchange()
     seen: list[BaseException] = []

@@ -1,4 +1,4 @@
-"""Asynchronous generators that user code drops in the middle, since it is stopped: the loop stands still soon."""
+"""Asynchronous generators that user code drops in the middle: the event loop that closes them stands still soon."""
 
 from __future__ import annotations
 
@@ -93,6 +93,29 @@ def test_they_run_their_finally_before_the_function_freezes(
     assert nested.closed == list(reversed(range(DEPTH + 1)))
 
 
+@pytest.mark.parametrize("way", ["generator", "value"])
+def test_those_that_were_left_on_purpose_do_so_too(
+    gateway: Gateway, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main_loop, "ENDING_SECONDS", PATIENCE)
+    exchange = gateway.exchange()
+    nested = Nested(exchange)
+
+    async def generator(event: Any, context: Any) -> AsyncIterator[bytes]:
+        async for item in nested.items():
+            yield item
+            return
+
+    async def value(event: Any, context: Any) -> Any:
+        async for item in nested.items():
+            return {"statusCode": 200, "body": item}
+        raise AssertionError
+
+    handlers = {"generator": streaming(generator), "value": streaming(value)}
+    assert call(handlers[way], exchange).status == "end"
+    assert nested.closed == list(reversed(range(DEPTH + 1)))
+
+
 def test_one_that_does_not_end_is_left_where_it_stands(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,4 +140,12 @@ def test_one_that_does_not_end_is_left_where_it_stands(
 
     assert call(handler, exchange).code == ResetCode.CANCELLED
     assert began
+
+    @streaming
+    async def next_one(event: Any, context: Any) -> str:
+        assert not forever.is_set()
+        return "not held up"
+
+    monkeypatch.setattr(main_loop, "ENDING_SECONDS", 2 * PATIENCE)
+    assert next_one({}, None) == "not held up"
     forever.set()
