@@ -203,7 +203,7 @@ class Connection:
             for message in self._incoming.messages(data):
                 self._on_message(message)
         except ProtocolError as error:
-            logger.warning("the gateway broke the protocol: %s [%s]", error, data[:32].hex())
+            logger.warning("the gateway broke the protocol: %s", error)
             self._drop(error.close_code, f"the gateway broke the protocol: {error}")
             return
         self._flush()

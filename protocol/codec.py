@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 #: No legal array is longer; caps what a short message can make a decoder allocate.
 _MAX_ARRAY = 2 * MAX_HEADERS
 _XID_SIZE = 16
-_PREFIX_SHOWN = 32
+#: Bytes of an undecodable message that errors show: its array and its type. What follows may be anybody's.
+_PREFIX_SHOWN = 2
 
 
 class Direction(Enum):

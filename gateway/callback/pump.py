@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dialback.callback")
 
-PREFIX_LOGGED = (
-    32  # bytes of an undecodable message shown in the log: enough to recognise a peer's bug
-)
-
 
 class Pump:
     """Runs one WebSocket from its upgrade to its end."""
@@ -126,7 +122,7 @@ class Pump:
         """The transport wants more."""
         self.wake()
 
-    def rule_broken(self, error: RemoteProtocolError, data: bytes = b"") -> None:
+    def rule_broken(self, error: RemoteProtocolError) -> None:
         """Count a rule that was broken outside of the stream against the exchange that is bound."""
         if (
             self._closing
@@ -134,7 +130,7 @@ class Pump:
             return
         if self._journal is not None:
             self._journal.rule_broken(self, error)
-        self._broken(error, data)
+        self._broken(error)
 
     def take(self, data: bytes) -> None:
         """Take a message."""
@@ -145,13 +141,13 @@ class Pump:
             frame = decode(data, max_frame=self._limits.max_frame)
             wanted = None if frame is None else self._connection.receive(frame, now)
         except RemoteProtocolError as error:
-            self.rule_broken(error, data)
+            self.rule_broken(error)
             return
         if wanted is not None:
             try:
                 self._route(wanted, now)
             except ProtocolError as error:
-                self._broken(error, data)
+                self._broken(error)
                 return
         elif frame is None:
             self._connection.heard(now)
@@ -159,8 +155,8 @@ class Pump:
         if not isinstance(wanted, _OF_A_RESPONSE):
             self.outbox_changed()
 
-    def _broken(self, error: ProtocolError, data: bytes) -> None:
-        log.warning("callback broke the protocol: %s [%s]", error, data[:PREFIX_LOGGED].hex())
+    def _broken(self, error: ProtocolError) -> None:
+        log.warning("callback broke the protocol: %s", error)
         self.close(error.close_code)
 
     def _route(self, frame: StreamFrame | Park, now: float) -> None:

@@ -216,10 +216,10 @@ def test_sizes() -> None:
         assert caught.value.close_code is CloseCode.FRAME_TOO_LARGE
 
 
-def test_the_error_shows_a_short_prefix_only() -> None:
+def test_the_error_shows_what_kind_of_message_it_was_and_no_more() -> None:
     with pytest.raises(RemoteProtocolError) as caught:
         decode(b"\xc1" + b"A" * 1000)
-    assert str(caught.value).count("41") == 31
+    assert str(caught.value).count("41") == 1
 
 
 @pytest.mark.fault(64)

@@ -11,8 +11,9 @@ import pytest
 from gateway.edge.head import render_head as render
 from gateway.invoke.base import InvokeOutcomeUnknown, InvokeResult
 from gateway.timing import Timing
+from protocol.codec import encode
 from protocol.errors import CancelCode, RejectCode, ResetCode
-from protocol.frames import End, Head
+from protocol.frames import Data, End, Head
 from tests.gateway.exchange.asking import answer_of, eventually, expect_broken, get
 from tests.gateway.exchange.peer import Peer, gateway
 from tests.gateway.steering import pass_time
@@ -59,6 +60,37 @@ async def test_an_end_that_does_not_match_is_never_a_clean_end(end: Any) -> None
 
     async with gateway(function) as running:
         await expect_broken(running)
+
+
+BODY_OF_SOMEBODY = b"account=0123"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        lambda sid: encode(Data(sid, 1_000, BODY_OF_SOMEBODY)),  # after a gap
+        lambda sid: encode(Head(sid, 200, ((b"cookie", BODY_OF_SOMEBODY),), 0)),  # a second one
+        lambda _: b"\xc1" + BODY_OF_SOMEBODY,
+    ],
+)
+async def test_a_log_names_a_broken_rule_and_nothing_of_what_was_sent(
+    message: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def function(peer: Peer) -> Any:
+        await peer.dial()
+        await peer.start()
+        await peer.write(b"hello")
+        await peer.attached()
+        await peer.socket.send_bytes(message(peer.stream._sid))
+        await peer.closed()
+        return peer.receipt()
+
+    caplog.set_level("DEBUG")
+    async with gateway(function) as running:
+        await expect_broken(running)
+    assert "broke the protocol" in caplog.text
+    assert BODY_OF_SOMEBODY.hex()[2:-2] not in caplog.text
+    assert BODY_OF_SOMEBODY.decode() not in caplog.text
 
 
 @pytest.mark.fault(43)
