@@ -30,6 +30,10 @@ CHUNKS = 250
 ROUNDS = 6
 """Responses of one function: each but the first begins on a connection that was parked."""
 
+TROUBLES = 60
+"""In one response: three times what usually happens meanwhile. A machine on which coming back takes longer than the
+time to the next cut gets through all the same."""
+
 SPARE_DESCRIPTORS = 6
 """That a function may have more of in the end than after its first response: a connection being closed, one parked."""
 
@@ -80,7 +84,9 @@ def trouble(chance: random.Random, make: Callable[[random.Random], None]) -> Ite
     over = threading.Event()
 
     def run() -> None:
-        while not over.wait(chance.random() * 0.05):
+        for _ in range(TROUBLES):
+            if over.wait(chance.random() * 0.05):
+                return
             make(chance)
 
     thread = threading.Thread(target=run)
