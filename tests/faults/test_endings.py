@@ -116,6 +116,7 @@ def test_a_client_that_reads_slowly_holds_the_function_up(stage: Stage) -> None:
     total = 32 * MIB
     browser = stage.browse("stream", buffer=16 * 1024, reading=False, total=total)
     link = stage.link(0)
+    eventually(lambda: stage.exchange["bytes"] > 0)
     stage.stands(lambda: link.up.sent)
     exchange = stage.exchange
     assert exchange["state"] == "streaming"
