@@ -79,6 +79,11 @@ class Chaos:
         self._owed = list(self._kinds)
         chance.shuffle(self._owed)
 
+    @property
+    def owes(self) -> bool:
+        """Whether a kind of fault has not struck yet."""
+        return bool(self._owed)
+
     async def keep_going(self, wanted: Callable[[], bool], streams: int) -> None:
         """Break something every second, and at the end mend what only time would mend."""
         while wanted():
@@ -152,7 +157,7 @@ class Chaos:
         return True
 
     def _leave(self) -> bool:
-        victim = self._victim(lambda stream: True)
+        victim = self._victim(lambda stream: not stream.is_nearly_here)
         if victim is None:
             return False
         victim.leave()

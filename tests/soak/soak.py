@@ -31,6 +31,9 @@ REST_SECONDS = 30.0
 
 SAY_SECONDS = 5.0
 
+OVERTIME = 2.0
+"""Times the run, at most: until every kind of fault has struck, however little a busy machine gets done."""
+
 
 async def soak(
     *,
@@ -44,7 +47,7 @@ async def soak(
     """Run it, and report.
 
     Args:
-        seconds: how long faults are injected; then what runs may end.
+        seconds: how long faults are injected, or a little longer; then what runs may end.
         streams: at once.
         seed: of every random choice (what the machine makes of them varies).
         without: kinds of fault (of `chaos.WEIGHTS`) that are left out.
@@ -74,7 +77,8 @@ async def _storm(
     start = time.monotonic()
 
     def wanted() -> bool:
-        return time.monotonic() - start < report.seconds
+        elapsed = time.monotonic() - start
+        return elapsed < report.seconds or (chaos.owes and elapsed < OVERTIME * report.seconds)
 
     async with asyncio.TaskGroup() as group:
         watching = [

@@ -106,6 +106,11 @@ class Stream:
         """Whether its function cannot have written everything yet: it is held back by its rate."""
         return bool(self.kind.rate) and self.checker.offset < self.content.total // 2
 
+    @property
+    def is_nearly_here(self) -> bool:
+        """Whether what is missing may be on its way already: its client cannot leave any more."""
+        return not self.far_from_its_end and self.content.total - self.checker.offset < MIB
+
     def leave(self) -> None:
         """The client is gone."""
         if self._response is not None:

@@ -19,6 +19,7 @@ QUICK = {"ping": 1.0, "dead": 1.0}
 """Seconds of silence: a half-open connection is found out after two instead of twenty."""
 
 
+@pytest.mark.timeout(180)  # twenty seconds if nothing else runs
 async def test_nothing_is_lost_under_random_faults(
     record_property: Callable[[str, object], None],
 ) -> None:

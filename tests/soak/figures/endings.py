@@ -36,8 +36,9 @@ TOTAL = (2_000, 200_000)
 FUNCTION = "tests/soak/figures/breaking.py:handler"
 FUNCTION_SECONDS = 6.0
 NOTES = "notes"
-TIMING = {"resume_grace": 3.0}
-"""Seconds: what is lost for good is given up sooner than usual."""
+TIMING = {"resume_grace": 5.0}
+"""Seconds: what is lost for good is given up sooner than usual. The function does so after a third of the time that it
+has left, so its receipt is awaited for three seconds more."""
 
 BY_ITSELF = (*breaking.BAD, *hand.KINDS)
 SIGNALS = {"killed": signal.SIGKILL, "frozen-for-good": signal.SIGSTOP}
