@@ -38,6 +38,7 @@ since it is cheapest as the return value; one with a background task behind it g
 through middleware and dependencies takes less, and nobody sees 2 ms."""
 
 _START, _BODY = "http.response.start", "http.response.body"
+_HEADER = "a header of http.response.start"
 
 _SPEC = {"version": "3.0", "spec_version": "2.4"}  # 2.4: `send` raises OSError once nobody listens
 
@@ -206,12 +207,17 @@ class _Cycle:
         try:
             if kind == _START:
                 pairs = message.get("headers", ())
-                headers = tuple([(bytes(name).lower(), bytes(value)) for name, value in pairs])
+                headers = tuple(
+                    [
+                        (_bytes(name, _HEADER).lower(), _bytes(value, _HEADER))
+                        for name, value in pairs
+                    ]
+                )
                 response.start(message["status"], headers)
                 response.announce(message["status"], headers)
                 return
             more = message.get("more_body", False)
-            piece = response.take(bytes(message.get("body", b"")), more=more)
+            piece = response.take(_bytes(message.get("body", b""), _BODY), more=more)
             if piece:
                 await self._outlet.write_async(piece)
             elif more:
@@ -225,3 +231,12 @@ class _Cycle:
             self._lose(error)
             # The session keeps it, and with its traceback every frame above, whose generators would stay open.
             raise ClientDisconnected(str(error)) from error.with_traceback(None)
+
+
+def _bytes(value: object, what: str) -> bytes:
+    """Return what an application sends; a number would become as many zeros."""
+    if type(value) is bytes:
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    raise TypeError(f"{what} is bytes, not {type(value).__name__}")

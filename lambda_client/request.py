@@ -85,6 +85,9 @@ def request_body(event: Any) -> RequestBody:
 
     Args:
         event: a payload 2.0 event, as the handler got it.
+
+    Raises:
+        TypeError: its body is no text.
     """
     session = _streamed_by(event)
     if session is not None:
@@ -92,7 +95,9 @@ def request_body(event: Any) -> RequestBody:
     body = event.get("body") or ""
     if event.get("isBase64Encoded"):
         return RequestBody(base64.b64decode(body), None)
-    return RequestBody(body.encode() if isinstance(body, str) else bytes(body), None)
+    if not isinstance(body, str | bytes):
+        raise TypeError(f"the body of an event is a str, not {type(body).__name__}")
+    return RequestBody(body.encode() if isinstance(body, str) else body, None)
 
 
 def _streamed_by(event: Any) -> Session | None:

@@ -267,6 +267,30 @@ def test_a_head_that_would_break_http_is_refused_where_it_is_sent(
     assert run(app)["statusCode"] == 500
 
 
+@pytest.mark.parametrize("headers", [[(b"x-a", 5)], [("x-a", b"b")], [(b"x-a", "b")]])
+def test_a_header_that_is_no_bytes_is_named(headers: list[tuple[Any, Any]]) -> None:
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        with pytest.raises(
+            TypeError, match=r"a header of http\.response\.start is bytes, not (int|str)"
+        ):
+            await send({**start(), "headers": headers})
+        await send(start(204))
+        await send(body())
+
+    assert run(app)["statusCode"] == 204
+
+
+@pytest.mark.parametrize("piece", [5, "text", None])
+def test_a_body_that_is_no_bytes_is_named(piece: Any) -> None:
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await send(start())
+        with pytest.raises(TypeError, match=r"http\.response\.body is bytes, not (int|str|None)"):
+            await send(body(piece))
+        await send(body(b"mended"))
+
+    assert run(app)["body"] == "mended"
+
+
 @pytest.mark.parametrize(
     ("messages", "whole"),
     [

@@ -38,6 +38,12 @@ def test_an_inline_body_comes_from_the_event(changes: dict[str, Any], expected: 
     assert b"".join(request_body(event(**changes))) == expected
 
 
+@pytest.mark.parametrize("body", [5, {"a": 1}, ["a"]])
+def test_a_body_that_is_no_text_is_named(body: Any) -> None:
+    with pytest.raises(TypeError, match=f"is a str, not {type(body).__name__}"):
+        request_body(event(body=body))
+
+
 async def test_an_inline_body_is_an_async_iterable_too() -> None:
     body = request_body(event(body="text"))
     assert [chunk async for chunk in body] == [b"text"]
