@@ -35,7 +35,8 @@ def check_request_head(request: ClientRequest) -> None:
         UpgradeNotSupported: what follows may be no HTTP.
         CodingNotSupported: others before us may have read the end of its body elsewhere.
         HeadTooLarge: more headers than fit an event.
-        BadRequest: it names no host that could be one, or another HTTP than 1.0 and 1.1, which the parser lets pass.
+        BadRequest: it names no host that could be one, another HTTP than 1.0 and 1.1, or a fragment: all that
+            the parser lets pass. What is behind a "#" some readers take away: they would see another path.
     """
     if request.version.major != 1:
         raise BadRequest("HTTP/1.0 and HTTP/1.1 are spoken here")
@@ -51,6 +52,8 @@ def check_request_head(request: ClientRequest) -> None:
     lines = request.raw_headers
     if sum(map(len, chain.from_iterable(lines))) + len(lines) * _LINE_OVERHEAD > HEAD_MAX:
         raise HeadTooLarge
+    if "#" in request.raw_path:  # RFC 9110 section 7.1: it is never sent
+        raise BadRequest("the request target has a fragment")
     if not request.raw_path.startswith("/"):
         authority = authority_of(request.raw_path)
         if authority is not None and not _HOST.fullmatch(authority.decode("latin-1")):

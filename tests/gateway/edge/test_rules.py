@@ -54,6 +54,9 @@ REFUSED = {
     "space in target": (400, b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n"),
     "control character in target": (400, b"GET /a\x01b HTTP/1.1\r\nHost: a\r\n\r\n"),
     "byte outside ASCII in target": (400, b"GET /caf\xe9 HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "fragment behind a path": (400, b"GET /guarded#x HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "fragment behind a query": (400, b"GET /?a=b#c HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "fragment of an absolute target": (400, b"GET http://a/#x HTTP/1.1\r\nHost: a\r\n\r\n"),
     "target too long": (414, b"GET /" + b"a" * TARGET_MAX + b" HTTP/1.1\r\nHost: a\r\n\r\n"),
     # host
     "two hosts": (400, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
