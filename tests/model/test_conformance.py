@@ -17,6 +17,9 @@ from tests.model.test_model import MISSED, id_of
 if TYPE_CHECKING:
     from tests.model.state import State
 
+# Up to thirteen seconds of pure computation, if nothing else runs; there is nothing in it that could hang.
+pytestmark = pytest.mark.timeout(300)
+
 #: Small enough for every step of the world to be made by the code as well.
 WORLDS = (
     Config(body=1, window=1, attaches=2),

@@ -14,6 +14,9 @@ from tests.model.explore import Explorer
 if TYPE_CHECKING:
     from tests.model.state import State
 
+# Up to thirteen seconds of pure computation, if nothing else runs; there is nothing in it that could hang.
+pytestmark = pytest.mark.timeout(300)
+
 #: Some 400,000 states together.
 WORLDS = (
     Config(body=3, window=2, attaches=3),
