@@ -22,6 +22,7 @@ import threading
 from collections import deque
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from tests.faults.kinds import UP, Direction, Fault, Point, Struck
@@ -61,7 +62,7 @@ class Proxy:
         self._place = _bound(0)  # while nobody listens there, nobody else may have it
         self.port: int = self._place.getsockname()[1]
         self._listener = _listen(self.port)
-        self._accepting: asyncio.Task[None] | None = None
+        self._accepting = False
         self._opening: set[asyncio.Task[None]] = set()
         self._waiters: list[tuple[Callable[[], object], asyncio.Future[None]]] = []
 
@@ -168,7 +169,8 @@ class Proxy:
 
     def start(self) -> None:
         """Begin to accept."""
-        self._accepting = asyncio.ensure_future(self._accept(self._listener))
+        self._accepting = True
+        self._loop.add_reader(self._listener.fileno(), self._accept)
 
     async def close(self) -> None:
         """End every connection, and the listener."""
@@ -181,27 +183,32 @@ class Proxy:
         await self.until(lambda: not self._opening and all(one.gone for one in self.connections))
 
     def _stop_accepting(self) -> None:
-        if self._accepting is not None:
-            self._accepting.cancel()
-            self._accepting = None
+        if self._accepting:
+            self._accepting = False
             self._loop.remove_reader(self._listener.fileno())
             self._listener.close()
 
-    async def _accept(self, listener: socket.socket) -> None:
-        while True:
-            near, _ = await self._loop.sock_accept(listener)
-            if self._refusing:
-                self.refused += 1
-                near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
-                near.close()
-                self.changed()
-                continue
-            task = asyncio.ensure_future(self._open(near))
-            self._opening.add(task)
-            task.add_done_callback(self._opened)
+    def _accept(self) -> None:
+        """Take one that waits: a task that did could be cancelled with one in its hands."""
+        try:
+            near, _ = self._listener.accept()
+        except BlockingIOError:  # it has left again
+            return
+        near.setblocking(False)
+        if self._refusing:
+            self.refused += 1
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+            near.close()
+            self.changed()
+            return
+        task = asyncio.ensure_future(self._open(near))
+        self._opening.add(task)
+        task.add_done_callback(partial(self._opened, near))
 
-    def _opened(self, task: asyncio.Task[None]) -> None:
+    def _opened(self, near: socket.socket, task: asyncio.Task[None]) -> None:
         self._opening.discard(task)
+        if task.cancelled():
+            near.close()  # perhaps before it had begun
         self.changed()
 
     async def _open(self, near: socket.socket) -> None:

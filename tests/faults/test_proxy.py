@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import threading
@@ -277,3 +278,16 @@ async def test_on_a_running_loop() -> None:
 def test_waiting_fails_in_time(proxy: Proxy) -> None:
     with pytest.raises(AssertionError, match=r"still False after 0\.1 s"):
         proxy.wait(lambda: False, 0.1)
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_connection_that_comes_as_the_proxy_closes_is_closed_too(turns: int) -> None:
+    """Whichever turn of the loop that falls into: one that is left open is a warning, and fails."""
+    with socket.create_server(("127.0.0.1", 0)) as target:
+        async with serving_proxy(target.getsockname()) as proxy:
+            await asyncio.sleep(0)
+            near = socket.create_connection(("127.0.0.1", proxy.port))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        near.close()
+    gc.collect()
