@@ -62,6 +62,8 @@ class Pipe:
         self._queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(QUEUE)
         self._moving = asyncio.Event()
         self._moving.set()
+        self._may_end = asyncio.Event()
+        self._may_end.set()
         self._swallowing = False
         self._finished = False
         self._flipping = False
@@ -90,6 +92,13 @@ class Pipe:
     def resume(self) -> None:
         """Go on."""
         self._moving.set()
+
+    def hold_end(self, *, held: bool = True) -> None:
+        """Keep the source's FIN back, behind all that came before it; or let it through."""
+        if held:
+            self._may_end.clear()
+        else:
+            self._may_end.set()
 
     def swallow(self) -> None:
         """Lead nowhere from now on; a FIN goes the same way."""
@@ -131,6 +140,7 @@ class Pipe:
                 await self._pass_at(due)
                 if not data:
                     await self._moving.wait()
+                    await self._may_end.wait()
                     break
                 await self._pass(data)
             if not self._swallowing:

@@ -57,6 +57,7 @@ class Proxy:
         self.refused = 0
         self._plans: deque[tuple[Point, ...]] = deque()
         self._refusing = False
+        self._end_held = False
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._place = _bound(0)  # while nobody listens there, nobody else may have it
@@ -100,6 +101,16 @@ class Proxy:
 
         def apply() -> None:
             self._refusing = refusing
+
+        self.call(apply)
+
+    def hold_end(self, *, held: bool = True) -> None:
+        """Whoever dialled sees no FIN of the target from now on, on any connection; or he sees it."""
+
+        def apply() -> None:
+            self._end_held = held
+            for link in self.open_connections:
+                link.down.hold_end(held=held)
 
         self.call(apply)
 
@@ -229,6 +240,7 @@ class Proxy:
         for one in (near, far):
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         link = Link(self, len(self.connections), near, far)
+        link.down.hold_end(held=self._end_held)
         self.connections.append(link)
         link.start(points)
 
