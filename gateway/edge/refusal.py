@@ -6,8 +6,15 @@ import re
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from gateway.edge.request import authority_of
-from gateway.errors import BadRequest, CodingNotSupported, HeadTooLarge, UpgradeNotSupported
+from gateway.edge.request import authority_of, length_of
+from gateway.errors import (
+    BadRequest,
+    CodingNotSupported,
+    HeadTooLarge,
+    RequestBodyTooLarge,
+    UpgradeNotSupported,
+)
+from protocol.limits import MAX_INT
 
 if TYPE_CHECKING:
     from multidict import CIMultiDictProxy
@@ -35,6 +42,8 @@ def check_request_head(request: ClientRequest) -> None:
         UpgradeNotSupported: what follows may be no HTTP.
         CodingNotSupported: others before us may have read the end of its body elsewhere.
         HeadTooLarge: more headers than fit an event.
+        RequestBodyTooLarge: it says that it has a body beyond what offsets count; the parser takes the longest
+            that it could read for none at all.
         BadRequest: it names no host that could be one, another HTTP than 1.0 and 1.1, or a fragment: all that
             the parser lets pass. What is behind a "#" some readers take away: they would see another path.
     """
@@ -46,16 +55,22 @@ def check_request_head(request: ClientRequest) -> None:
     coding = headers.get("Transfer-Encoding")
     if coding is not None and coding.strip().lower() != "chunked":
         raise CodingNotSupported  # RFC 9112 section 6.1
+    if "Content-Length" in headers and (length_of(request) or 0) > MAX_INT:
+        raise RequestBodyTooLarge.over(MAX_INT)
     for host in headers.getall("Host", ()):
         if not _HOST.fullmatch(host):
             raise BadRequest("the Host header is no host")
     lines = request.raw_headers
     if sum(map(len, chain.from_iterable(lines))) + len(lines) * _LINE_OVERHEAD > HEAD_MAX:
         raise HeadTooLarge
-    if "#" in request.raw_path:  # RFC 9110 section 7.1: it is never sent
+    _check_target(request.raw_path)
+
+
+def _check_target(target: str) -> None:
+    if "#" in target:  # RFC 9110 section 7.1: it is never sent
         raise BadRequest("the request target has a fragment")
-    if not request.raw_path.startswith("/"):
-        authority = authority_of(request.raw_path)
+    if not target.startswith("/"):
+        authority = authority_of(target)
         if authority is not None and not _HOST.fullmatch(authority.decode("latin-1")):
             raise BadRequest("the request target names no host")
 

@@ -51,7 +51,7 @@ class StreamedBody:
         self._request = request
         self._head_sent = head_sent
         self._reader = request.content
-        self.length = _length_of(request) if request.has_body else 0
+        self.length = length_of(request) if request.has_body else 0
         self._wants_continue = (
             self.length != 0
             and request.version >= (1, 1)
@@ -147,9 +147,12 @@ class StreamedBody:
             transport.write(_CONTINUE)
 
 
-def _length_of(request: ClientRequest) -> int | None:
-    chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
-    return None if chunked else int(request.headers.get("Content-Length", "0"))
+def length_of(request: ClientRequest) -> int | None:
+    """Return how long a body says that it is, in bytes; None if it is in chunks."""
+    if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
+        return None
+    # Python reads no number of more than 4,300 digits, and a header may hold more zeros.
+    return int(request.headers.get("Content-Length", "0").lstrip("0") or "0")
 
 
 def read_request(

@@ -12,6 +12,7 @@ import pytest
 
 from gateway.edge.refusal import HEAD_MAX
 from gateway.edge.server import FIELD_MAX, HEADERS_MAX, TARGET_MAX
+from protocol.limits import MAX_INT
 from tests.gateway.edge.serving import PLAIN, Client, answer, edge, get
 from tests.gateway.edge.test_request import SMUGGLED, refusal
 
@@ -86,6 +87,8 @@ REFUSED = {
     "length with a space": (400, POST + b"Content-Length: 1 0\r\n\r\n1234567890"),
     "space before the colon": (400, POST + b"Content-Length : 5\r\n\r\n12345"),
     "length beyond 64 bits": (400, POST + b"Content-Length: 99999999999999999999\r\n\r\n"),
+    "length beyond what offsets count": (413, POST + b"Content-Length: %d\r\n\r\n" % (MAX_INT + 1)),
+    "longest length of 64 bits": (413, POST + b"Content-Length: %d\r\n\r\n" % (2**64 - 1)),
     "length in other digits": (400, POST + "Content-Length: \uff15\r\n\r\n12345".encode()),
     # Transfer-Encoding
     "coding in HTTP/1.0": (400, b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n" + LAST),
@@ -128,6 +131,7 @@ PASSED = {
     "an empty host": (b"GET / HTTP/1.1\r\nHost:\r\n\r\n", b""),
     "an IPv6 host": (b"GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", b""),
     "leading zeros": (POST + b"Content-Length: 0005\r\n\r\n12345", b"12345"),
+    "more zeros than Python reads": (POST + b"Content-Length: " + b"0" * 5000 + b"5\r\n\r\n12345", b"12345"),
     "a body of a GET": (GET + b"Content-Length: 5\r\n\r\n12345", b"12345"),
     "another case of chunked": (POST + b"Transfer-Encoding: Chunked\r\n\r\n1\r\na\r\n" + LAST, b"a"),
     "chunk extensions": (CHUNKED + b'3;a=b;c="d"\r\nabc\r\n' + LAST, b"abc"),
