@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from lambda_client import running
+from lambda_client.errors import ClientGone
 from lambda_client.invocation import read_invocation
 from lambda_client.response import Buffer
 from lambda_client.result import payload_for
@@ -66,6 +67,9 @@ def answer(event: Any, context: Any, respond: Callable[[Outlet], Any]) -> Any:
         return respond(session)
     except BaseException as error:
         if session.explains(error):
+            if isinstance(session.failure, ClientGone):
+                # The session keeps it, and its traceback every frame below: with the generators that these held.
+                session.failure.with_traceback(None)
             return session.finish()
         session.fail(error)
         raise

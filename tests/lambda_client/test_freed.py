@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambda_client import request_body, streamify_response, streaming
+from lambda_client import (
+    ClientGone,
+    StreamClosed,
+    cancelled,
+    check_cancelled,
+    request_body,
+    streamify_response,
+    streaming,
+    wsgi,
+)
 from lambda_client.running import running_session
+from protocol.errors import ResetCode
 from tests.lambda_client.gateway import Gateway, eventually
 from tests.lambda_client.handlers import attached, call, warm
 
@@ -21,6 +31,7 @@ if TYPE_CHECKING:
 
     Watch = Callable[[], None]
     Handler = Callable[[Any, Any], Any]
+    Items = Callable[[], Iterator[bytes]]
 
 
 def generator(watch: Watch) -> Handler:
@@ -108,3 +119,76 @@ def test_an_exchange_that_nobody_waits_for_is_free_once_it_is_over(gateway: Gate
     exchange = gateway.exchange()
     call(handler, exchange)
     eventually(lambda: pumps[0]() is None)
+
+
+def kept_in_a_variable(items: Items) -> Handler:
+    @streamify_response
+    def handler(event: Any, response_stream: Any, context: Any) -> None:
+        kept = items()
+        for item in kept:
+            response_stream.write(item)
+
+    return handler
+
+
+def asked_for(items: Items) -> Handler:
+    @streamify_response
+    def handler(event: Any, response_stream: Any, context: Any) -> None:
+        kept = items()
+        for item in kept:
+            if cancelled():
+                check_cancelled()
+            response_stream.write(item)
+
+    return handler
+
+
+def told_in_other_words(items: Items) -> Handler:
+    @streamify_response
+    def handler(event: Any, response_stream: Any, context: Any) -> None:
+        kept = items()
+        try:
+            for item in kept:
+                response_stream.write(item)
+        except ClientGone as gone:
+            raise StreamClosed("nobody listens") from gone
+
+    return handler
+
+
+def mapped(items: Items) -> Handler:
+    return streaming(lambda event, context: {"statusCode": 200, "body": map(bytes.upper, items())})
+
+
+def of_an_application(items: Items) -> Handler:
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        return map(bytes.upper, items())
+
+    return wsgi(app)
+
+
+@pytest.mark.fault(29)
+@pytest.mark.parametrize(
+    "make", [kept_in_a_variable, asked_for, told_in_other_words, mapped, of_an_application]
+)
+@pytest.mark.usefixtures("no_collector")
+def test_a_generator_that_stopped_user_code_held_is_closed_before_the_function_freezes(
+    gateway: Gateway, make: Callable[[Items], Handler]
+) -> None:
+    exchange = gateway.exchange()
+    closed: list[bool] = []
+
+    def items() -> Iterator[bytes]:
+        try:
+            yield b"one"
+            eventually(lambda: exchange.chunks)
+            exchange.cancel()
+            eventually(cancelled)
+            while True:
+                yield b"more"
+        finally:
+            closed.append(True)
+
+    assert call(make(items), exchange).code == ResetCode.CANCELLED
+    assert closed
