@@ -172,7 +172,11 @@ class _Response:
     def ensure_head(self) -> None:
         """Give the default head, if none was given: it travels with what follows."""
         if not self._begun and not self._outlet.started:
-            self._outlet.start(*result.head({}, self._content_type))
+            try:
+                self._outlet.start(*result.head({}, self._content_type))
+            except Exception:
+                if not self._outlet.started:  # else another thread of the handler was quicker
+                    raise
         self._begun = True
 
 

@@ -18,6 +18,7 @@ from lambda_client import streamify_response
 from lambda_client.loop import IoThread
 from lambda_client.running import running_session
 from lambda_client.waiting import Waiters
+from tests.lambda_client.asgi_apps import delivered
 from tests.lambda_client.gateway import eventually
 from tests.lambda_client.handlers import call
 from tests.patience import PATIENCE
@@ -119,6 +120,26 @@ def test_threads_of_one_handler_share_an_upload(gateway: Gateway) -> None:
     assert call(handler, exchange).status == "end"
     assert sum(read) == 400_000
     assert exchange.body == b"x" * len(read)
+
+
+def test_two_threads_may_both_be_about_to_write_first(gateway: Gateway) -> None:
+    exchange = gateway.exchange()
+
+    @streamify_response
+    def handler(event: Any, stream: Any, context: Any) -> None:
+        outlet = stream._outlet
+        start = outlet.start
+
+        def late(*head: Any) -> None:
+            outlet.start = start
+            with ThreadPoolExecutor(1) as other:
+                other.submit(stream.write, b"first, ").result(PATIENCE)
+            start(*head)
+
+        outlet.start = late
+        stream.write(b"second")
+
+    assert delivered(call(handler, exchange), exchange) == b"first, second"
 
 
 class Contested(deque[bytes]):
