@@ -20,7 +20,6 @@ class AppResponse:
     """One response of an application, on its way into an outlet.
 
     Attributes:
-        started: the head was given.
         bodiless: by HTTP's rules no body follows; what the application sends of it is dropped.
         complete: the application has said all.
         opened: dialling was begun for it. What has ended until then returns with the receipt, if it fits.
@@ -33,11 +32,16 @@ class AppResponse:
             outlet: where it goes.
             method: of the request, upper case.
         """
-        self.started = self.bodiless = self.complete = self.opened = False
+        self._started = self.bodiless = self.complete = self.opened = False
         self._outlet = outlet
         self._method = method
         self._length: int | None = None
         self._taken = 0
+
+    @property
+    def started(self) -> bool:
+        """Whether the head was given. A signal's handler may have raised just behind that: the outlet knows."""
+        return self._started or self._outlet.started
 
     def announce(self, status: int, headers: HeaderList) -> None:
         """Tell what head will come. Dialling begins when its body may be long, or long in coming.
@@ -64,7 +68,7 @@ class AppResponse:
             StreamClosed: nobody takes the response any more.
         """
         self._outlet.start(status, headers)
-        self.started = True
+        self._started = True
 
     def take(self, piece: bytes, *, more: bool) -> bytes:
         """Return what of a piece of the body is to be written, now that all is open that it needs.

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from typing_extensions import override
 
+from lambda_client.app_response import AppResponse
 from protocol.errors import CancelCode, ResetCode
 from protocol.frames import End, Head
 from tests.lambda_client.asgi_apps import BODY, delivered, method
 from tests.lambda_client.gateway import Gateway, eventually, receipt_of
 from tests.lambda_client.handlers import warm
+from tests.lambda_client.interrupting import InterruptionError, interrupted_at
 from tests.lambda_client.wsgi_apps import TEXT, Pieces, run
 
 if TYPE_CHECKING:
@@ -279,6 +282,27 @@ def test_what_is_no_bytes_is_named(piece: Any, caplog: pytest.LogCaptureFixture)
 def test_a_500_for_head_has_no_body() -> None:
     answer = run(_never, requestContext={"http": {"method": "HEAD"}})
     assert (answer["statusCode"], answer["body"]) == (500, "")
+
+
+def test_a_first_write_that_is_broken_off_may_be_followed_by_another(gateway: Gateway) -> None:
+    """As by a timeout's signal, which the application takes: whatever was done of giving the head by then."""
+    point, where = 0, [""]
+    while where:
+        point += 1
+        looking = interrupted_at(point, InterruptionError, AppResponse.start.__code__)
+
+        def app(environ: Environ, start_response: Start) -> list[bytes]:
+            nonlocal where
+            write = start_response("200 OK", TEXT)
+            with suppress(InterruptionError), looking as where:  # noqa: B023
+                write(b"first, ")
+            write(b"second")
+            return []
+
+        exchange = gateway.exchange()
+        answer = delivered(receipt_of(run(app, exchange)), exchange)
+        assert answer == (b"second" if where else b"first, second")
+    assert point > 5
 
 
 # ---------------------------------------------------------------- the client leaves
