@@ -194,9 +194,9 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
 
 def _port(headers: HeaderList, scheme: str) -> bytes:
     """Return the port that the client asked, by the Host header."""
-    port = b""
+    colon = port = b""
     for name, value in headers:
         if name == b"host":
-            port = value.rpartition(b":")[2]
+            _, colon, port = value.rpartition(b":")
             break
-    return port if port.isdigit() else b"443" if scheme == "https" else b"80"
+    return port if colon and port.isdigit() else b"443" if scheme == "https" else b"80"

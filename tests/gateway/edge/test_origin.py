@@ -138,6 +138,7 @@ def test_the_port_follows_from_host_and_scheme() -> None:
         == "443"
     )
     assert said(origin("x-forwarded-host: a.b"))["x-forwarded-port"] == "80"
+    assert said(origin("x-forwarded-host: 2130706433"))["x-forwarded-port"] == "80"
     assert said(origin("x-forwarded-host: [::1]:82"))["x-forwarded-port"] == "82"
 
 
