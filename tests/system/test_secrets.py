@@ -171,9 +171,14 @@ ENDINGS = {
 }
 
 
+UNREAD = {"/locked", "/missing"}
+"""Answered without a look at the body, for whose end the gateway waits a second: it must leave in one piece, or a
+client that is held up for as long finds the connection closed while it sends."""
+
+
 def test_no_mark_is_in_logs_errors_or_what_operators_see(told: Told) -> None:
     for path, status in ENDINGS.items():
-        body = b"request-body-mark" * 10_000
+        body = b"request-body-mark" * (1 if path in UNREAD else 10_000)
         assert told.ask(path, "GET" if path == "/locked" else "POST", body) == status, path
     assert told.ask("/locked", headers=OPENS) == 200
     assert told.ask("/locked", "DELETE", headers=OPENS) in (403, 405)
