@@ -23,6 +23,7 @@ from dockerfile_parse import DockerfileParser
 from pathspec import PathSpec
 
 from tests.container.unprivileged import as_user
+from tests.patience import PATIENCE
 
 BUILDER = 10002
 """Who runs the instructions: an engine has root do it, and here nobody is."""
@@ -204,7 +205,9 @@ class Builder:
     def _give(self, path: Path) -> None:
         """Let the builder write there."""
         if as_user(BUILDER):
-            subprocess.run(["chown", "-R", f"{BUILDER}:{BUILDER}", path], check=True, timeout=20)
+            subprocess.run(
+                ["chown", "-R", f"{BUILDER}:{BUILDER}", path], check=True, timeout=PATIENCE
+            )
 
     def _ignored(self, folder: str, names: list[str]) -> set[str]:
         at = Path(folder).relative_to(self._context)

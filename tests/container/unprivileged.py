@@ -7,6 +7,8 @@ import shutil
 import subprocess
 from functools import cache
 
+from tests.patience import PATIENCE
+
 # It may look everywhere, as the interpreter may lie in somebody's home, and write nowhere but where
 # its number may.
 _CAPABILITIES = "-all,+dac_read_search"
@@ -26,5 +28,5 @@ def as_user(number: int) -> tuple[str, ...]:
     become = (setpriv, f"--reuid={number}", f"--regid={number}", "--clear-groups", "--no-new-privs")
     kinds = ("inh-caps", "ambient-caps", "bounding-set")
     prefix = (*become, *(f"--{kind}={_CAPABILITIES}" for kind in kinds))
-    subprocess.run([*prefix, "true"], check=True, timeout=10)
+    subprocess.run([*prefix, "true"], check=True, timeout=PATIENCE)
     return prefix
