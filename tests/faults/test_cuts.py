@@ -122,8 +122,8 @@ def test_cut_after_cut(stage: Stage) -> None:
 
 @pytest.mark.fault(7)
 def test_a_cut_that_takes_the_end_along(stage: Stage) -> None:
-    browser = stage.browse("stream", total=10_000, gates="end")
-    browser.wait_bytes(10_000)
+    browser = stage.browse("stream", total=30_000, gates="end")
+    browser.wait_bytes(30_000)
     stage.at("end")
     first = stage.link(0)
     first.strike(PAUSE, UP)
@@ -132,7 +132,7 @@ def test_a_cut_that_takes_the_end_along(stage: Stage) -> None:
     stage.proxy.wait(lambda: End in kinds(first))  # recorded, and held
     assert (stage.exchange["state"], browser.ending) == ("streaming", "")
     first.strike(RESET)
-    assert_whole(stage, browser, 10_000, attaches=2)
+    assert_whole(stage, browser, 30_000, attaches=2)
     assert End in kinds(stage.link(1))
     assert Data not in kinds(stage.link(1))
 
