@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from lambda_client.errors import ClientGone, DeadlineReached, StreamClosed, StreamLost
 from lambda_client.loop import io_thread
 from lambda_client.outcome import report
-from lambda_client.shared import Phase, Shared
+from lambda_client.shared import BURST, PAUSE, Phase, Shared
 from lambda_client.upload import Upload
 from lambda_client.waiting import Waiters, let_cancellation_come, running_task
 from protocol.errors import LocalProtocolError, ResetCode
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from protocol.frames import Attach
     from protocol.headers import HeaderList
     from protocol.receipt import Receipt
-
-PAUSE = 0.0005
-"""Seconds without a frame after which a write is no flood, and is sent by whoever writes."""
 
 _IDLE, _SETTLED = Phase.IDLE, Phase.SETTLED  # for every write, as in `protocol.function_stream`
 
@@ -228,7 +225,9 @@ class Session(Shared):
                 self._pump_idle = self._job_lingers = False
         if io is not None:
             # After a pause it is sent here and now, in a flood by the I/O thread.
-            (io.wake if io.loop.time() - self._sent_at < PAUSE else io.hurry)()
+            soon = io.loop.time() - self._sent_at < PAUSE
+            self._in_a_row = self._in_a_row + 1 if soon else 0
+            (io.wake if self._in_a_row > BURST else io.hurry)()
         return memoryview(data)[accepted:] if left else b""
 
     def _may_go_on(self, who: Callable[[], object]) -> Callable[[], bool]:

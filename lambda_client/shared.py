@@ -40,6 +40,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("dialback")
 
+PAUSE = 0.0005
+"""Seconds without a frame after which a write is no flood, and is sent by whoever writes."""
+
+BURST = 2
+"""So many more that follow at once are sent so, too: an event comes in two or three pieces, and whoever is late makes
+up for it. Their code is warm by then, and to wake the I/O thread costs more. In a longer row it joins them."""
+
 
 class Phase(Enum):
     """How the exchange stands towards a connection."""
@@ -101,6 +108,7 @@ class Shared:
         self._stop: Callable[[], None] | None = None
         self._pump_idle = False
         self._sent_at = 0.0
+        self._in_a_row = 0  # writes without a pause before them
         self._urgent = False
         self._body_came = False  # and nobody was told
 
