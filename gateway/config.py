@@ -274,7 +274,7 @@ def _read_text(path: Path) -> str:
 def _read_toml(text: str, name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # numbers and lists that Python itself refuses
         raise ConfigError(f"{name}: is not TOML: {error}") from error
 
 

@@ -137,6 +137,11 @@ def test_a_wrong_value_is_one_line_that_names_it(file: Path, text: str, message:
     assert complaint(file, text) == message
 
 
+@pytest.mark.parametrize("text", ["workers = " + "9" * 5_000, "x = " + "[" * 5_000])
+def test_what_python_itself_refuses_to_read_is_a_mistake_in_the_file(file: Path, text: str) -> None:
+    assert complaint(file, text).startswith("FILE: is not TOML: ")
+
+
 def test_files_that_cannot_be_read(file: Path) -> None:
     with pytest.raises(ConfigError, match="no such file; name an existing TOML file"):
         load(file, {})
