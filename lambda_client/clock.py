@@ -80,6 +80,7 @@ class Clock:
         self._ticker = ticker
         self.alarms: dict[Happening, Alarm] = {}
         self._thawed = thawed
+        self._closed = False
 
     def set(self, then: Happening, seconds: float, *, awake: bool = True) -> None:
         """Let it happen in so many seconds, instead of whenever it was set for.
@@ -89,6 +90,8 @@ class Clock:
             seconds: from now on.
             awake: count awake time; False for what somebody else's clock brings about.
         """
+        if self._closed:
+            return
         length = seconds if seconds > 0 else 0.0
         before, when = self.alarms.get(then), self.now() + length
         self._ticker.clocks[self] = None
@@ -110,9 +113,14 @@ class Clock:
             self.alarms.pop(then, None)
 
     def stop(self) -> None:
-        """Let nothing happen any more."""
+        """Let nothing happen of all that was set."""
         self.alarms.clear()
         self._ticker.clocks.pop(self, None)
+
+    def close(self) -> None:
+        """Let nothing happen any more, whatever is set from now on: who would be told is gone."""
+        self._closed = True
+        self.stop()
 
     # ------------------------------------------------------------ for the ticker
 

@@ -151,7 +151,7 @@ class Pump:
         connection, self._leaving = self.unbind() or self._leaving, None
         if connection is not None:
             connection.abort()
-        self.clock.stop()
+        self.clock.close()
         self._session.settle()
 
     # ------------------------------------------------------------ what the connection reports

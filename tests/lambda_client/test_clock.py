@@ -241,3 +241,19 @@ async def test_a_timer_that_could_not_be_set_keeps_no_later_one_from_ringing(
     while "b" not in rung:
         await asyncio.sleep(0.01)
     assert rung == ["a", "b"]
+
+
+@timeless
+async def test_a_clock_that_is_closed_takes_no_alarm_any_more() -> None:
+    rung: list[str] = []
+    ticker = Ticker(asyncio.get_running_loop())
+    clock = Clock(ticker, 2.0, lambda: rung.append("thaw"))
+    before, after = (partial(rung.append, name) for name in ("before", "after"))
+    clock.set(before, 0.01)
+    clock.close()
+    clock.set(after, 0.01)
+    clock.set_once(before, 0.01)
+    freeze(5.0)
+    await asyncio.sleep(0.02)
+    assert rung == []
+    assert not ticker.clocks
