@@ -8,6 +8,7 @@ import logging
 from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from tests.gateway.exchange.peer import GatewayUnderTest
 
 Counts = Counter[tuple[str, ...]]
-
-SLOW_TO_HEAR = 20.0
-"""Seconds for which functions on a busy machine, all together, may not have heard that they should stop."""
 
 
 @dataclass
@@ -46,6 +44,7 @@ class Books:
         attached: exchanges to which a callback attached; `resumed` how often one came back.
         cancels: codes that functions were told.
         ignored: seconds that functions ran on all the same.
+        opened: monotonic seconds.
     """
 
     outcomes: Counts = field(default_factory=Counter)
@@ -63,6 +62,7 @@ class Books:
     resumed: int = 0
     cancels: Counter[CancelCode] = field(default_factory=Counter)
     ignored: float = 0.0
+    opened: float = field(default_factory=monotonic)
     signs: dict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
     """By the path of a request: its client has seen the first bytes."""
 
@@ -155,8 +155,9 @@ def _compare_calls(shown: Shown, books: Books) -> None:
         told[CANCEL_CODES.get(Event(reason), CancelCode.FAILED)] += count
     assert told == books.cancels
     ignored = shown.total("dialback_cancel_ignored_seconds_total")
-    # The gateway counts from when it told, the function from when it heard.
-    assert books.ignored <= ignored <= 2 * books.ignored + SLOW_TO_HEAR
+    # The gateway counts from when it told, the function from when it heard, which may be late on a busy machine.
+    longest = monotonic() - books.opened
+    assert books.ignored <= ignored <= longest * books.cancels.total()
 
 
 def _compare_rest(shown: Shown) -> None:

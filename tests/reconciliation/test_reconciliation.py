@@ -34,6 +34,14 @@ AT_ONCE = 40
 # Functions by hand answer no PING while they wait for their client.
 TIMING = Timing(retry_pause=0.01, ping=60, dead=60)
 IMPATIENT = Timing(resume_grace=0.4, attach_timeout=0.2, cancel_grace=0.1, ping=60, dead=60)
+ROOMY: dict[str, Any] = {
+    "path": "/fn",
+    "concurrency": 4 * AT_ONCE,
+    "timeout": 60.0,
+    "function_timeout": 60.0,
+}
+"""A route on which no request runs into a limit, unless it is told to."""
+
 GET = "GET {path} HTTP/1.1\r\n"
 
 KINDS: dict[str, tuple[Client, Act | None]] = {
@@ -80,7 +88,7 @@ async def counted(
 ) -> AsyncIterator[tuple[GatewayUnderTest, Books]]:
     """Run a gateway, and compare when the block and everything that it began has ended."""
     books = Books()
-    settings = {"timing": TIMING, "path": "/fn", "concurrency": 4 * AT_ONCE, **settings}
+    settings = {**ROOMY, "timing": TIMING, **settings}
     with access_lines() as lines:
         async with gateway(functions.function_of(dict(acts), books), **settings) as running:
             yield running, books
