@@ -11,6 +11,7 @@ import pytest
 
 from gateway.edge import response as edge_response
 from tests.gateway.edge.serving import Client, Edge, connect, edge, get
+from tests.gateway.exchange.asking import stands_still
 from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
@@ -147,15 +148,14 @@ async def test_the_event_arrives_although_the_client_is_still_sending() -> None:
 
 async def fill(sink: ResponseSink) -> None:
     """Write until nobody takes any more: not the kernel, and not what a client has of its own, as TLS has."""
-    stuck = False
-    while not stuck:
-        while not sink.blocked:
-            sink.write([WHOLE * 1000])
-        try:
-            async with asyncio.timeout(0.1):
-                await sink.drained()
-        except TimeoutError:
-            stuck = True
+    while await takes_more(sink):
+        sink.write([WHOLE * 1000])
+
+
+async def takes_more(sink: ResponseSink) -> bool:
+    if sink.blocked:
+        await stands_still(lambda: sink.pending)
+    return not sink.blocked
 
 
 async def test_a_reader_that_takes_nothing_is_not_waited_for(

@@ -12,7 +12,7 @@ import pytest
 from gateway.journal.budget import TIGHT_WINDOW, MemoryBudget
 from protocol.errors import CloseCode
 from protocol.limits import INITIAL_WINDOW, KIB, MIB
-from tests.gateway.exchange.asking import eventually, get
+from tests.gateway.exchange.asking import eventually, get, stands_still
 from tests.gateway.exchange.peer import Peer, gateway
 
 if TYPE_CHECKING:
@@ -46,12 +46,10 @@ async def serve_big(peer: Peer) -> Any:
     return await peer.end()
 
 
-async def stands_still(running: GatewayUnderTest) -> int:
+async def held_by_one_that_stands_still(running: GatewayUnderTest) -> int:
     """Wait until the last exchange moves no byte any more; return how many are held."""
-    before = -1
-    while before != written(running) or not written(running):
-        before = written(running)
-        await asyncio.sleep(0.2)  # for so long nothing may happen
+    await eventually(lambda: written(running))
+    await stands_still(lambda: written(running))
     return running.store.budget.held
 
 
@@ -69,7 +67,7 @@ def window(running: GatewayUnderTest) -> int:
 async def test_a_reader_that_takes_nothing_holds_one_window_and_stops_the_producer() -> None:
     budget = MemoryBudget()
     async with gateway(serve_big, budget=budget) as running, idle_reader(running) as reader:
-        held = await stands_still(running)
+        held = await held_by_one_that_stands_still(running)
         assert 0 < held <= window(running)
         assert written(running) < len(BIG)  # the producer waits
         body = await reader.read()
@@ -98,7 +96,7 @@ async def test_beyond_the_budget_nothing_new_is_invoked_and_parked_callbacks_go_
         await eventually(lambda: running.connections.parked == 1)
         async with idle_reader(running) as reader:
             await eventually(lambda: len(running.driver.exchanges()) == 2)
-            assert await stands_still(running) >= budget.limit
+            assert await held_by_one_that_stands_still(running) >= budget.limit
             response, body = await get(running.url)
             assert response.status == 503
             assert response.headers["Retry-After"] == "1"
