@@ -22,13 +22,19 @@ class Endings:
         self._late = False
         self._clock = pump.clock
         self._flush_seconds = times.flush
+        self._deadline: float | None = None  # for user code
         if session.deadline is None or session.remaining is None:
             return
         early = min(times.deadline, times.deadline_share * session.remaining)
         self._flush_seconds = min(times.flush, early / 2)
-        # Lambda counts a stopped process's time as well: this one alarm is never set anew.
-        left = session.deadline - early - self._clock.now()
-        self._clock.set(self._out_of_time, left, awake=False)
+        self._deadline = session.deadline - early
+
+    def begin(self) -> None:
+        """Let the deadline count, now that the session knows its pump: what is broken off before leaves no alarm."""
+        if self._deadline is not None:
+            # Lambda counts a stopped process's time as well: this one alarm is never set anew.
+            left = self._deadline - self._clock.now()
+            self._clock.set(self._out_of_time, left, awake=False)
 
     # ------------------------------------------------------------ what happens
 

@@ -56,10 +56,12 @@ class Pump:
 
     def dial(self) -> None:
         """Get a connection and attach on it."""
+        self._endings.begin()
         self._reach.begin()
 
     def reuse(self, connection: Connection, attach: Attach) -> None:
         """Attach on a connection that was parked, with the frame that the session made for it."""
+        self._endings.begin()
         self._reach.begin_on(connection, attach)
 
     def user_done(self) -> None:

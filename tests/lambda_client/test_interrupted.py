@@ -13,8 +13,11 @@ import pytest
 
 from lambda_client import dial, loop, streamify_response
 from lambda_client.dial import Dial, DialError
+from lambda_client.invocation import read_invocation
 from lambda_client.loop import IoThread
+from lambda_client.pump import Pump
 from lambda_client.reactor import Reactor
+from lambda_client.session import Session
 from lambda_client.waiting import Gate, Waiters
 from protocol.limits import Limits
 from tests.lambda_client.gateway import context, event, eventually, receipt_of, silent_address
@@ -128,6 +131,21 @@ def test_a_connection_that_waits_is_not_forgotten_while_it_is_looked_at(gateway:
         else:
             io.submit(connection.abort)
     assert point > 10
+
+
+def test_what_is_broken_off_as_it_is_made_leaves_no_alarm(gateway: Gateway) -> None:
+    io, point, where = loop.io_thread(), 0, [""]
+    before = set(io.ticker.clocks)
+    while where:
+        point += 1
+        exchange = gateway.exchange()
+        invocation = read_invocation(event(exchange), context(exchange), now=0.0)
+        session = Session(invocation, exchange.envelope)
+        looking = interrupted_at(point, InterruptionError, Pump.__init__.__code__)
+        with suppress(InterruptionError), looking as where:
+            Pump(io, session)
+        assert not set(io.ticker.clocks) - before, where
+    assert point > 5
 
 
 def block(io: IoThread) -> None:
