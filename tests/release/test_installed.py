@@ -86,7 +86,7 @@ def test_the_decorator_answers(version: str, wheel: Path, pure: Path, tmp_path: 
     run(interpreters.found()[version], "-m", "venv", "--without-pip", tmp_path / "venv")
     python = tmp_path / "venv/bin/python"
     pip = (sys.executable, "-m", "pip", "--python", python)
-    run(*pip, "install", "--quiet", "--no-compile", wheel, env=offline(pure))
+    run(*pip, "install", "--quiet", wheel, env=offline(pure))
     assert {one["name"] for one in json.loads(run(*pip, "list", "--format=json"))} == BASE
     with Gateway() as gateway:
         exchange = gateway.exchange()
