@@ -13,7 +13,8 @@ from tests.patience import PATIENCE
 from tests.system.running import COMMAND, eventually, free_port, parse_metrics
 
 FUNCTIONS = Path(__file__).with_name("functions.py")
-REQUESTS = 2500
+REQUESTS = 4500
+"""10 MB of lines: 4 MiB may wait, and as much again be half-written where the writer comes late."""
 LONG = "/missing/" + "x" * 1_000  # which the line has twice
 PIPE = 64 * 1024
 SLOW = 0.2
