@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from protocol.errors import ProtocolError
@@ -33,6 +34,9 @@ _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FORBIDDEN_IN_VALUE = re.compile(rb"[\r\n\0]")
 _SHOWN = 64
 
+#: Lists of headers remembered: a function says the same again and again. Of the largest they are 3 MiB.
+_REMEMBERED = 32
+
 
 class HeadError(ProtocolError):
     """A response head that must not reach an HTTP client.
@@ -60,7 +64,11 @@ def check_head(status: object, headers: Iterable[tuple[bytes, bytes]]) -> Header
     """
     if not isinstance(status, int) or not MIN_STATUS <= status <= MAX_STATUS:
         raise HeadError(f"status {status!r} is no integer from {MIN_STATUS} to {MAX_STATUS}")
-    headers = tuple(headers)
+    return _checked(tuple(headers))
+
+
+@lru_cache(_REMEMBERED)
+def _checked(headers: HeaderList) -> HeaderList:
     if len(headers) > MAX_HEADERS:
         raise HeadError(f"{len(headers)} headers are more than {MAX_HEADERS}")
     checked, total = [], 0

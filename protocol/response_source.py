@@ -45,7 +45,7 @@ class ResponseSource:
         """
         if self.head is not None:
             raise LocalProtocolError("the response head was given already")
-        self.head = status, check_head(status, headers)
+        self.head = status, check_head(status, tuple(headers))
 
     def require_head(self) -> None:
         """Check that a body may come now.
@@ -82,7 +82,7 @@ class ResponseSource:
         if self.head is None:
             return []
         body = self.body
-        frames = body.data_to_send(sid)
+        frames = body.data_to_send(sid) if body.sent < body.written else []
         if not self.head_sent:
             self.head_sent = True
             frames.insert(0, Head(sid, *self.head))
