@@ -18,7 +18,18 @@ from gateway.journal.store import Buried
 from protocol.codec import decode
 from protocol.connection import GatewayConnection
 from protocol.errors import CloseCode, GoawayCode, ProtocolError, RejectCode, RemoteProtocolError
-from protocol.frames import Attach, Attached, AttachFlag, Data, End, Head, Park, Reject, Reset
+from protocol.frames import (
+    Attach,
+    Attached,
+    AttachedFlag,
+    AttachFlag,
+    Data,
+    End,
+    Head,
+    Park,
+    Reject,
+    Reset,
+)
 
 if TYPE_CHECKING:
     from gateway.callback.connections import Connections
@@ -151,8 +162,9 @@ class Pump:
                 return
         elif frame is None:
             self._connection.heard(now)
-        # What came of a response asks for no answer before its client takes it; then the journal calls.
-        if not isinstance(wanted, _OF_A_RESPONSE):
+        # What came of a response asks for no answer before its client takes it; then the journal calls. And an
+        # ATTACH has seen to its own.
+        if not isinstance(wanted, _SILENT):
             self.outbox_changed()
 
     def _broken(self, error: ProtocolError) -> None:
@@ -185,9 +197,9 @@ class Pump:
             self._sid = frame.sid
             self._answer = answer
             self._connections.attached(self)
-            if frame.flags & AttachFlag.FRESH:
+            if frame.flags & AttachFlag.FRESH and answer.flags & AttachedFlag.REQ_ENDED:
                 self._connections.unanswered.begin(self)
-                return
+                return  # nobody waits for it, nor for a request body
         self.wake()
 
     def _leave(self) -> None:
@@ -309,7 +321,7 @@ class _Stall(NamedTuple):
 
 
 _MS = 0.001
-_OF_A_RESPONSE = (Data, Head)
+_SILENT = (Data, Head, Attach)
 
 
 def _reject(frame: Attach, code: RejectCode, message: str) -> Reject:

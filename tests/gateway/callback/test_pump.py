@@ -74,7 +74,7 @@ class Wire(asyncio.Transport):
     def abort(self) -> None: ...
 
 
-def bound(window: int) -> tuple[Pump, MemoryJournal, Wire]:
+def bound(window: int, *, upload: bool = False) -> tuple[Pump, MemoryJournal, Wire]:
     """A pump without a socket, and the journal that an ATTACH and a HEAD have bound to it."""
     wire = Wire()
     pump = Pump(
@@ -85,7 +85,7 @@ def bound(window: int) -> tuple[Pump, MemoryJournal, Wire]:
         Connections(),
     )
     journal = MemoryJournal(
-        Grant(bytes(16), 1, "t"), Idle(), window=window, limits=LIMITS, upload=False
+        Grant(bytes(16), 1, "t"), Idle(), window=window, limits=LIMITS, upload=upload
     )
     journal.attach(Attach(1, bytes(16), 1, 1, "t", bytes(16), 0, 0, 4, 0, 0), pump, 0.0)
     pump._journal = journal
@@ -137,9 +137,9 @@ async def test_an_end_that_waits_for_nothing_gets_no_answer_and_frees_its_connec
     pump.lost(None)
 
 
-def attaching(flags: int) -> tuple[Pump, MemoryJournal, Wire]:
+def attaching(flags: int, *, upload: bool = False) -> tuple[Pump, MemoryJournal, Wire]:
     """A pump, and the journal that an ATTACH with these flags has just been sent for."""
-    pump, journal, wire = bound(INITIAL_WINDOW)
+    pump, journal, wire = bound(INITIAL_WINDOW, upload=upload)
     pump._leave()
     pump._store.open(journal)
     sent = AttachFlag.HEAD_SENT | flags
@@ -174,6 +174,13 @@ async def test_a_fresh_attach_is_answered_along_with_what_is_said_sooner() -> No
     pump.take(encode(Ping(7)))
     await settle()
     assert wire.kinds == [Pong, Attached]
+    pump.lost(None)
+
+
+async def test_a_fresh_attach_is_answered_at_once_where_a_request_body_follows() -> None:
+    pump, _, wire = attaching(AttachFlag.FRESH, upload=True)
+    await settle()
+    assert wire.kinds == [Attached]
     pump.lost(None)
 
 
