@@ -46,7 +46,7 @@ class Sizes:
     bulk: int
 
 
-FULL = Sizes(requests=400, ticks=400, bulk=256 * MIB)
+FULL = Sizes(requests=1_000, ticks=400, bulk=256 * MIB)
 QUICK = Sizes(requests=150, ticks=160, bulk=192 * MIB)
 TINY = Sizes(requests=20, ticks=40, bulk=16 * MIB)
 

@@ -20,7 +20,8 @@ def hold(gate: str) -> None:
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     query = event.get("queryStringParameters", {})
-    time.sleep(int(query.get("stay", "0")) / 1000)
+    if stay := int(query.get("stay", "0")):  # as in `streamed`
+        time.sleep(stay / 1000)
     if gate := query.get("gate"):
         hold(gate)
     return {
