@@ -180,7 +180,7 @@ class Pump:
             case _:
                 if self._journal is not None:
                     self._journal.receive(frame, self, now)
-                    if isinstance(frame, Reset | End):
+                    if isinstance(frame, _LAST):
                         self._release_if_over(now)
 
     def _attach(self, frame: Attach, now: float) -> None:
@@ -322,6 +322,7 @@ class _Stall(NamedTuple):
 
 _MS = 0.001
 _SILENT = (Data, Head, Attach)
+_LAST = (End, Reset)
 
 
 def _reject(frame: Attach, code: RejectCode, message: str) -> Reject:
