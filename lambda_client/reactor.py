@@ -54,6 +54,7 @@ SLEEP_MAX = 24 * 3600.0
 """So long the thread sleeps at most: poll(2) counts milliseconds, and takes 24 days of them."""
 
 _NAMES = ("SIGALRM", "SIGVTALRM", "SIGPROF", "SIGHUP", "SIGUSR1", "SIGUSR2")
+_EVENTS = 64  # told by one poll, more than there are sockets: for 1,023, as by default, it allocates 12 KiB
 INTERRUPTING = tuple(int(getattr(signal, name)) for name in _NAMES)
 """Signals that user code has sent to itself: for a timeout, most of all. Their handlers raise anywhere in the main
 thread, so that one does no I/O while one of them has a handler. After SIGINT and SIGTERM a process ends."""
@@ -190,7 +191,7 @@ class Reactor:
         """Sleep until something happens, or a timer or a round is due; return whether something has."""
         if not self._bed.poll(self._doze() * 1000):
             return False
-        if any(fd == self._bell for fd, _ in self._doorstep.poll(0)):
+        if self._bell in dict(self._doorstep.poll(0, 2)):
             os.eventfd_read(self._bell)
         return True
 
@@ -281,7 +282,7 @@ class Reactor:
 
     def _lead(self, done: Callable[[], bool]) -> None:
         while not done():
-            turns, ready = self._turns, self._sockets.poll()
+            turns, ready = self._turns, self._sockets.poll(-1, _EVENTS)
             with self._turn:
                 # In a turn in between it may have been closed, and its number be another socket's.
                 self._run_turn(sockets=True, ready=ready if self._turns == turns else None)
@@ -378,7 +379,7 @@ class Reactor:
             logger.exception("a bug of dialback's, please report it")
 
     def _serve_sockets(self, ready: Ready | None) -> None:
-        for fd, events in self._sockets.poll(0) if ready is None else ready:
+        for fd, events in self._sockets.poll(0, _EVENTS) if ready is None else ready:
             if fd == self._elbow:
                 with suppress(BlockingIOError):
                     os.eventfd_read(fd)

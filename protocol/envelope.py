@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
 
 from protocol.errors import RemoteProtocolError
 from protocol.limits import (
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
 KEY = "dialback"
 VERSION = 1
 
-_XID = re.compile(r"[0-9a-f]{32}")
-#: Both go into the head of an HTTP request, where nothing else than visible ASCII may stand.
+#: What is new in every envelope is checked without regular expressions: each of their matches allocates a KiB.
+_HEX = "0123456789abcdef"
+#: As a token it goes into the head of an HTTP request, where nothing else than visible ASCII may stand.
 _URL = re.compile(r"wss?://[!-~]+")
-_TOKEN = re.compile(rf"[!-~]{{1,{MAX_TOKEN}}}")
 #: A later major version means something else by the other keys.
 V = range(VERSION, VERSION + 1)
 _NUMBERS = {
@@ -97,27 +98,32 @@ class Envelope:
             RemoteProtocolError: a key is missing or its value is wrong; the text names it.
         """
         fields = JsonFields(obj, "envelope")
+        said = fields.said
         _, inv, window, max_frame = fields.integers(_NUMBERS)
+        body, length, probe = said.get("body"), said.get("body_length"), said.get("probe")
+        if body not in ("inline", "stream"):
+            raise fields.wrong("body", "'inline' or 'stream'")
         return cls(
             xid=fields.xid(),
             inv=inv,
             urls=_urls(fields),
-            token=fields.matching("token", _TOKEN, f"1 to {MAX_TOKEN} visible ASCII characters"),
+            token=_token(fields),
             window=window,
             max_frame=max_frame,
-            body=_body(fields),
-            body_length=fields.optional_integer("body_length"),
-            probe_ms=fields.optional_integer("probe", MAX_PROBE_MS),
+            body=body,
+            body_length=None if length is None else fields.integer("body_length"),
+            probe_ms=None if probe is None else fields.integer("probe", 0, MAX_PROBE_MS),
         )
 
 
+@lru_cache(MAX_URLS)  # a gateway's are always the same
 def is_callback_url(url: str) -> bool:
     """Whether functions take this for a URL to dial."""
     return len(url) <= MAX_URL and _URL.fullmatch(url) is not None
 
 
 def _urls(fields: JsonFields) -> tuple[str, ...]:
-    urls = fields.get("urls")
+    urls = fields.said.get("urls")
     if not isinstance(urls, list) or not 1 <= len(urls) <= MAX_URLS:
         raise fields.wrong("urls", f"a list of 1 to {MAX_URLS} URLs")
     for url in urls:
@@ -126,49 +132,48 @@ def _urls(fields: JsonFields) -> tuple[str, ...]:
     return tuple(urls)
 
 
-def _body(fields: JsonFields) -> Literal["inline", "stream"]:
-    body = fields.get("body")
-    if body == "inline":
-        return "inline"
-    if body == "stream":
-        return "stream"
-    raise fields.wrong("body", "'inline' or 'stream'")
+def _token(fields: JsonFields) -> str:
+    token = fields.said.get("token")
+    if (
+        not isinstance(token, str)
+        or not 1 <= len(token) <= MAX_TOKEN
+        or not (token.isascii() and token.isprintable())
+        or " " in token
+    ):
+        raise fields.wrong("token", f"1 to {MAX_TOKEN} visible ASCII characters")
+    return token
 
 
 class JsonFields:
-    """Checked access to the keys of one JSON object; every error names the key."""
+    """Checked access to the keys of one JSON object; every error names the key.
+
+    Attributes:
+        said: the object itself.
+    """
 
     def __init__(self, obj: object, what: str) -> None:
         self._what = what
         if not isinstance(obj, dict):
             raise RemoteProtocolError(f"{what} is not a JSON object")
-        self._obj = obj
+        self.said: dict[str, Any] = obj
 
     def wrong(self, key: str, expected: str) -> RemoteProtocolError:
         """Return the error for a value; the value itself is not shown (it may be a secret)."""
-        kind = type(self._obj.get(key)).__name__
+        kind = type(self.said.get(key)).__name__
         return RemoteProtocolError(f"{self._what}.{key} must be {expected} (it is of type {kind})")
-
-    def get(self, key: str) -> object:
-        """Return a value, or None when it is missing."""
-        return self._obj.get(key)
 
     def xid(self) -> str:
         """Return the exchange id."""
-        return self.matching("xid", _XID, "32 lower-case hexadecimal digits")
-
-    def matching(self, key: str, pattern: re.Pattern[str], expected: str) -> str:
-        """Return a string that a pattern describes."""
-        value = self._obj.get(key)
-        if not isinstance(value, str) or not pattern.fullmatch(value):
-            raise self.wrong(key, expected)
-        return value
+        xid = self.said.get("xid")
+        if not isinstance(xid, str) or len(xid) != 32 or xid.strip(_HEX):
+            raise self.wrong("xid", "32 lower-case hexadecimal digits")
+        return xid
 
     def integers(self, ranges: Mapping[str, range]) -> list[int]:
         """Return whole numbers, each in its range."""
         values = []
         for key, numbers in ranges.items():
-            value = self._obj.get(key)
+            value = self.said.get(key)
             if type(value) is not int or value not in numbers:
                 raise self.wrong(key, f"an integer from {numbers[0]} to {numbers[-1]}")
             values.append(value)
@@ -180,15 +185,15 @@ class JsonFields:
 
     def optional_integer(self, key: str, high: int = MAX_INT) -> int | None:
         """Return a number from 0, or None when it is null or missing."""
-        return None if self._obj.get(key) is None else self.integer(key, 0, high)
+        return None if self.said.get(key) is None else self.integer(key, 0, high)
 
     def text(self, key: str, limit: int) -> str:
         """Return a string that is not empty."""
-        value = self._obj.get(key)
+        value = self.said.get(key)
         if not isinstance(value, str) or not 1 <= len(value) <= limit:
             raise self.wrong(key, f"a string of 1 to {limit} characters")
         return value
 
     def optional_text(self, key: str, limit: int) -> str | None:
         """Return a string that is not empty, or None when it is null or missing."""
-        return None if self._obj.get(key) is None else self.text(key, limit)
+        return None if self.said.get(key) is None else self.text(key, limit)

@@ -65,7 +65,7 @@ def parse_report(obj: object, envelope: Envelope) -> list[UrlReport] | None:
     fields.integers({"v": V})
     if fields.xid() != envelope.xid:
         raise RemoteProtocolError("the report is about another probe")
-    told = fields.get("probe")
+    told = fields.said.get("probe")
     if not isinstance(told, list) or len(told) > MAX_URLS:
         raise fields.wrong("probe", f"a list of at most {MAX_URLS} objects")
     return [_url_report(one) for one in told]
@@ -73,7 +73,7 @@ def parse_report(obj: object, envelope: Envelope) -> list[UrlReport] | None:
 
 def _url_report(obj: object) -> UrlReport:
     fields = JsonFields(obj, "report.probe")
-    steps = fields.get("steps")
+    steps = fields.said.get("steps")
     if not isinstance(steps, list) or len(steps) > len(STEPS):
         raise fields.wrong("steps", f"a list of at most {len(STEPS)} steps")
     return UrlReport(fields.text("url", MAX_URL), tuple(_step(step, fields) for step in steps))

@@ -122,7 +122,7 @@ def _head(said: object) -> tuple[int, HeaderList] | None:
         return None
     head = JsonFields(said, "receipt.head")
     status = head.integer("status", MIN_STATUS, MAX_STATUS)
-    pairs = head.get("headers")
+    pairs = head.said.get("headers")
     if not isinstance(pairs, list) or len(pairs) > MAX_HEADERS:
         raise head.wrong("headers", f"a list of at most {MAX_HEADERS} pairs")
     return status, tuple(_pair(pair, head) for pair in pairs)
@@ -141,7 +141,7 @@ def _tail(said: object) -> tuple[int, bytes] | None:
     if said is None:
         return None
     tail = JsonFields(said, "receipt.tail")
-    encoded = tail.get("base64")
+    encoded = tail.said.get("base64")
     if not isinstance(encoded, str):
         raise tail.wrong("base64", "a string")
     try:

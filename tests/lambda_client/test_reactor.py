@@ -238,9 +238,9 @@ class Late:
     def __getattr__(self, name: str) -> object:
         return getattr(self._sockets, name)
 
-    def poll(self, *timeout: int) -> list[tuple[int, int]]:
-        ready = self._sockets.poll(*timeout)
-        if ready and not timeout:
+    def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
+        ready = self._sockets.poll(timeout, most)
+        if ready and timeout < 0:
             self._reactor.give(self._meanwhile)
             with ThreadPoolExecutor(1) as threads:
                 threads.submit(self._reactor.hurry).result(PATIENCE)

@@ -48,6 +48,8 @@ def test_the_token_is_not_shown() -> None:
         ("token", "x" * 2049),
         ("token", "a\r\nb: c"),
         ("token", "a b"),
+        ("token", "a\x7fb"),
+        ("token", "\xe9"),
         ("token", "\ud800"),
         ("urls", ["ws://x/\0"]),
         ("urls", ["ws://\u20ac"]),
