@@ -150,7 +150,9 @@ class Pump:
     def settle(self) -> None:
         """Let the invocation return, and leave nothing of it behind."""
         self._reach.stop()
-        connection, self._leaving = self.unbind() or self._leaving, None
+        connection, self._leaving = self._leaving, None
+        if self._connection is not None:
+            connection = self.unbind()
         if connection is not None:
             connection.abort()
         self.clock.close()

@@ -12,6 +12,7 @@ beside it (the hedge); whichever answers first carries the stream.
 from __future__ import annotations
 
 import logging
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lambda_client.dial import Dial, DialError
@@ -38,7 +39,6 @@ class Reach:
         self._session = session
         self._pump = pump
         self._clock = pump.clock
-        self._route = Route(session.envelope.urls, session.timing)
         self._dial: Dial | None = None
         self._impatient = False
         self._tail_due = False
@@ -48,6 +48,11 @@ class Reach:
         self._lost_at: float | None = None
         self._attached_at: float | None = None
         self._progress = -1
+
+    @cached_property
+    def _route(self) -> Route:
+        """The way there, for whoever has to look for one."""
+        return Route(self._session.envelope.urls, self._session.timing)
 
     # ------------------------------------------------------------ the first connection
 
@@ -212,8 +217,11 @@ class Reach:
     # ------------------------------------------------------------ the end of patience
 
     def _capped(self, seconds: float) -> float:
-        left = self._session.time_left(self._clock.now())
-        return seconds if left is None else min(seconds, self._session.timing.share * left)
+        deadline = self._session.deadline
+        if deadline is None:
+            return seconds
+        left = max(0.0, deadline - self._clock.now())
+        return min(seconds, self._session.timing.share * left)
 
     def _on_impatience(self) -> None:
         self._impatient = True

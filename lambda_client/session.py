@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from protocol.receipt import Receipt
 
 _IDLE, _SETTLED = Phase.IDLE, Phase.SETTLED  # for every write, as in `protocol.function_stream`
+_UNATTACHED = (Phase.IDLE, Phase.DIALLING)
 
 
 class Session(Shared):
@@ -111,7 +112,7 @@ class Session(Shared):
                     self._job_lingers = True
         finally:  # a signal's handler may have raised: whoever goes on waits for this
             if ours:
-                io.give(lambda: self._begin(io, parked, attach))
+                io.give(partial(self._begin, io, parked, attach))
                 if attach is None:
                     io.wake()
                 else:
@@ -326,7 +327,8 @@ class Session(Shared):
             StreamClosed: it could not be delivered, and the invocation should be seen to fail.
         """
         self.begin_finish()
-        self._wait_until_settled()
+        if self.phase is not _SETTLED:  # most are: by this thread, just now
+            self._wait_until_settled()
         return self.conclude()
 
     def begin_finish(self) -> None:
@@ -336,7 +338,7 @@ class Session(Shared):
                 self.stream.end()
             if isinstance(self.failure, ClientGone):
                 self.break_off(ResetCode.CANCELLED, "user code has stopped")
-            inline = self._take_inline_answer()
+            inline = self.phase in _UNATTACHED and self._take_inline_answer()
             # Along with the end: whoever sends it shall know that nobody has more to say.
             self.user_done = self.phase is not _IDLE
         if self.phase is _IDLE and self.failure is None and not inline:
@@ -373,10 +375,9 @@ class Session(Shared):
         self._user_is_done()
 
     def _take_inline_answer(self) -> bool:
-        """Settle for an answer by receipt alone, if the response is small and nothing has left."""
-        if self.failure is not None or self.phase not in (Phase.IDLE, Phase.DIALLING):
-            return False
-        self._answer = self.stream.inline_answer(self.dial_failure)
+        """Settle for an answer by receipt alone, if the response is small and nothing has left on any connection."""
+        if self.failure is None:
+            self._answer = self.stream.inline_answer(self.dial_failure)
         if self._answer is None:
             return False
         self.phase = Phase.SETTLED

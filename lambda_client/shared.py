@@ -122,10 +122,6 @@ class Shared:
         """Whether there is nothing to wait for any more."""
         return self.failure is not None or self.settled
 
-    def time_left(self, now: float) -> float | None:
-        """Return the seconds until Lambda ends the function; None when it did not say."""
-        return None if self.deadline is None else max(0.0, self.deadline - now)
-
     # ------------------------------------------------------------ the lock is held
 
     def attach(self, sid: int) -> Attach | None:

@@ -226,16 +226,17 @@ _BIN16, _BIN32 = struct.Struct(">BH"), struct.Struct(">BI")
 # ------------------------------------------------------------------------------- encode
 
 
-def _generic_packer(row: FrameType) -> Callable[[frames.Frame], tuple[object, ...]]:
+def _fields(row: FrameType) -> Callable[[frames.Frame], tuple[object, ...]]:
+    """Return what takes the fields out of a frame of this type, in their order."""
     if len(row.fields) < 2:  # attrgetter of one name returns no tuple
-        return lambda frame: (row.number, *(getattr(frame, name) for name in row.fields))
+        return lambda frame: tuple([getattr(frame, name) for name in row.fields])
     fields = attrgetter(*row.fields)
     if row.frame is frames.Attached:
-        return lambda frame: (row.number, *fields(frame)[:-1], fields(frame)[-1].to_wire())
-    return lambda frame: (row.number, *fields(frame))
+        return lambda frame: (*fields(frame)[:-1], fields(frame)[-1].to_wire())
+    return fields
 
 
-_PACKERS = {row.frame: _generic_packer(row) for row in FRAME_TABLE}
+_FIELDS = {row.frame: (row.number, _fields(row)) for row in FRAME_TABLE}
 
 
 def encode(frame: frames.Frame) -> bytes:
@@ -244,14 +245,7 @@ def encode(frame: frames.Frame) -> bytes:
     Raises:
         LocalProtocolError: a field that msgpack cannot carry (a wrong type, a number over 64 bits).
     """
-    try:
-        message: bytes = _packer.pack(_PACKERS[type(frame)](frame))
-    except (TypeError, ValueError, OverflowError, AttributeError) as error:
-        raise LocalProtocolError(f"cannot encode {type(frame).__name__}: {error}") from error
-    except BaseException:
-        _packer.reset()
-        raise
-    return message
+    return b"".join(encode_parts(frame))
 
 
 def encode_parts(frame: frames.Frame) -> tuple[bytes | memoryview, ...]:
@@ -260,19 +254,24 @@ def encode_parts(frame: frames.Frame) -> tuple[bytes | memoryview, ...]:
     Raises:
         LocalProtocolError: as `encode`.
     """
-    if type(frame) is not frames.Data:
-        return (encode(frame),)
-    size = len(frame.data)
-    small = size < PART_MIN
+    payload, size = b"", 0
     try:
-        packed: bytes = _packer.pack((_DATA, frame.sid, frame.offset, frame.data if small else b""))
+        if type(frame) is frames.Data:
+            payload, size = frame.data, len(frame.data)
+            data = payload if size < PART_MIN else b""
+            packed: bytes = _packer.pack((_DATA, frame.sid, frame.offset, data))
+        else:
+            number, fields = _FIELDS[type(frame)]
+            packed = _packer.pack((number, *fields(frame)))
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
+        raise LocalProtocolError(f"cannot encode {type(frame).__name__}: {error}") from error
     except BaseException:
         _packer.reset()
         raise
-    if small:
+    if size < PART_MIN:
         return (packed,)
     width = _BIN16.pack(0xC5, size) if size < 1 << 16 else _BIN32.pack(0xC6, size)
-    return packed[:-2] + width, frame.data
+    return packed[:-2] + width, payload
 
 
 # ------------------------------------------------------------------------------- decode

@@ -94,10 +94,6 @@ class Connection:
         """Forget the silence so far: this process itself was frozen or stalled."""
         self.heard(now)
 
-    def _activate(self, sid: int, now: float) -> None:
-        self.active = sid
-        self.heard(now)
-
     def release(self, sid: int, now: float) -> None:
         """Note that a stream is over on this connection, which is parked now; late frames are dropped."""
         if self.active == sid:
@@ -242,7 +238,8 @@ class FunctionConnection(Connection):
         if sid <= self._last_sid:
             raise LocalProtocolError(f"stream id {sid} is not above {self._last_sid}")
         self._last_sid = sid
-        self._activate(sid, now)
+        self.active = sid
+        self.heard(now)
 
     def receive(self, frame: Frame, now: float) -> StreamFrame | None:
         """Take one frame.
@@ -344,7 +341,8 @@ class GatewayConnection(Connection):
 
     def accept(self, sid: int, now: float) -> None:
         """Note that the ATTACH with this stream id was accepted."""
-        self._activate(sid, now)
+        self.active = sid
+        self.heard(now)
 
     def refuse(self, reject: Reject, now: float) -> None:
         """Send a REJECT; what still comes for that stream is dropped. Without another one it is parked.
