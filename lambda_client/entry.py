@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lambda_client import running
 from lambda_client.errors import ClientGone
 from lambda_client.invocation import read_invocation
+from lambda_client.later import pump_type, session_type
 from lambda_client.response import Buffer
 from lambda_client.result import payload_for
 
@@ -37,9 +38,10 @@ def entry_point(handler: Handler) -> Handler:
     setattr(handler, ENTRY_POINT, True)
     if IN_LAMBDA in os.environ:
         with suppress(ImportError):  # whoever streams is told
-            import lambda_client.address
-            import lambda_client.pump
-            import lambda_client.session  # noqa: F401
+            import lambda_client.address  # noqa: F401
+
+            session_type()
+            pump_type()
     return handler
 
 
@@ -58,9 +60,7 @@ def answer(event: Any, context: Any, respond: Callable[[Outlet], Any]) -> Any:
         from lambda_client.probe import answer_probe
 
         return answer_probe(invocation.envelope)
-    from lambda_client.session import Session
-
-    session = Session(invocation, invocation.envelope)
+    session = session_type()(invocation, invocation.envelope)
     before = running.session
     try:
         running.session = session

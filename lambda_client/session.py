@@ -17,6 +17,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from lambda_client.errors import ClientGone, DeadlineReached, StreamClosed, StreamLost
+from lambda_client.later import pump_type
 from lambda_client.loop import io_thread
 from lambda_client.outcome import report
 from lambda_client.shared import BURST, PAUSE, Phase, Shared
@@ -113,21 +114,18 @@ class Session(Shared):
         finally:  # a signal's handler may have raised: whoever goes on waits for this
             if ours:
                 io.give(partial(self._begin, io, parked, attach))
-                if attach is None:
-                    io.wake()
-                else:
-                    io.linger()
+                (io.wake if attach is None else io.linger)()
 
     def _begin(self, io: Io, parked: Connection | None, attach: Attach | None) -> None:
         """Be carried from now on: the first job of the exchange."""
         self._job_lingers = False  # before it looks: what comes from now on needs another job
         user_done = self.user_done
         try:
-            from lambda_client.pump import Pump  # brings websockets and msgpack
+            make_pump = pump_type()  # brings websockets and msgpack
         except ImportError as error:
             self.unreachable(f"cannot dial back: {error}")
             return
-        pump = self._pump = Pump(io, self)
+        pump = self._pump = make_pump(io, self)
         if parked is not None and attach is not None:
             io.look_away()  # before it is asked: the gateway may answer before this goes on
             pump.reuse(parked, attach)

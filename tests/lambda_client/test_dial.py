@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from lambda_client import GatewayUnreachable, loop, request_body, streaming
+from lambda_client import GatewayUnreachable, later, loop, request_body, streaming
 from lambda_client.running import running_session
 from lambda_client.timing import Timing
 from protocol.codec import encode
@@ -394,6 +394,7 @@ def test_a_package_without_its_dependencies_answers_by_receipt(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "lambda_client.pump", None)
+    monkeypatch.setattr("lambda_client.session.pump_type", later.pump_type.__wrapped__)
     receipt = call(streaming(lambda e, c: iter([b"x" * 300_000])), gateway.exchange())
     assert (receipt.status, receipt.final) == ("end", 300_000)
     assert receipt.dial is not None

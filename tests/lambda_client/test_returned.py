@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import io
 import json
+import types
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,12 +22,32 @@ from tests.lambda_client.gateway import (
 from tests.lambda_client.handlers import EVERY_BYTE, call
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
     Handler = Callable[[Any, Any], Any]
 
 
 # ---------------------------------------------------------------- returned answers
+
+
+class Waits:
+    """An awaitable that is no coroutine."""
+
+    def __await__(self) -> Generator[None, None, str]:
+        yield from asyncio.sleep(0).__await__()
+        return "awaited"
+
+
+@types.coroutine
+def old_fashioned() -> Generator[None, None, str]:
+    yield from asyncio.sleep(0).__await__()
+    return "awaited"
+
+
+@pytest.mark.parametrize("kind", [Waits, old_fashioned])
+def test_whatever_can_be_awaited_is(kind: Callable[[], Any]) -> None:
+    assert inspect.isawaitable(kind())
+    assert streaming(lambda event, context: kind())(event(), context()) == "awaited"
 
 
 @pytest.mark.parametrize(

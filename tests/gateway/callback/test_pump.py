@@ -147,6 +147,7 @@ def attaching(flags: int, *, upload: bool = False) -> tuple[Pump, MemoryJournal,
     return pump, journal, wire
 
 
+@pytest.mark.steered
 async def test_an_attach_is_not_answered_either_if_nobody_waits_for_that_any_more() -> None:
     pump, journal, wire = attaching(AttachFlag.FRESH)
     assert pump.active
@@ -177,6 +178,7 @@ async def test_a_fresh_attach_is_answered_along_with_what_is_said_sooner() -> No
     pump.lost(None)
 
 
+@pytest.mark.steered
 async def test_a_fresh_attach_is_answered_at_once_where_a_request_body_follows() -> None:
     pump, _, wire = attaching(AttachFlag.FRESH, upload=True)
     await settle()
