@@ -24,9 +24,9 @@ TICK = 100
 COUNT = 20
 """Bytes in which a function says how long its request body was."""
 
-EDGE_TICKS = 10
-"""Of each stream, that are not counted, at either end: beside them other streams start and end, which first
-bytes and requests tell better, and of many short streams they would be the whole p99."""
+WARM_TICKS = 10
+"""Of each stream, that are not counted: they tell how soon a stream starts, which first bytes tell
+better, and of many short streams they would be the whole p99."""
 
 
 @dataclass
@@ -105,18 +105,15 @@ class Ticker:
 
 
 async def chunk_ages(client: Client, *, streams: int, ticks: int, every_ms: int = 10) -> Round:
-    """How long a chunk of a stream that is going is on its way, with `streams` at once.
-
-    Of each stream so many `ticks` are counted, `EDGE_TICKS` after its first and before its last.
-    """
-    found, ticks = Round(), EDGE_TICKS + ticks + EDGE_TICKS
+    """How long a chunk of a stream that is going is on its way, with `streams` at once."""
+    found, ticks = Round(), ticks + WARM_TICKS
     work = f"ticks?n={ticks}&ms={every_ms}&size={TICK}"
 
     async def follow() -> None:
         ticker = Ticker()
         exchange = await client.fetch_once(work, on_data=ticker)
         if found.count(exchange, expected=ticks * TICK):
-            found.latencies += ticker.ages[EDGE_TICKS:-EDGE_TICKS]
+            found.latencies += ticker.ages[WARM_TICKS:]
 
     start = time.perf_counter()
     await asyncio.gather(*(follow() for _ in range(streams)))

@@ -17,8 +17,7 @@ NOTES = {
     FIRST_BYTES: "Tiny responses of one chunk, over kept-alive connections; every function is warm.",
     CHUNKS: """\
 Each stream writes 100 bytes every 10 ms; a chunk carries the time at which it was made, and the client
-says how old it is (one clock). The first ten of each stream and its last ten are not counted: beside them
-others start and end.""",
+says how old it is (one clock). The first ten of each stream are not counted.""",
     BULK: "One stream unless it says more, as fast as it goes; an upload is read whole by the function.",
     ASGI: """\
 One application without a framework, behind uvicorn (uvloop, httptools) and, by `lambda_client.asgi`, in

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.benchmarks import aims, load, report
+from tests.benchmarks import aims, report
 from tests.benchmarks.contenders import Contender, Gateway, NotStreamedError
 from tests.benchmarks.counts import Counts
 from tests.benchmarks.load import Round, percentile
@@ -43,15 +43,6 @@ async def test_every_measure_gives_every_figure(found: list[Contender]) -> None:
     assert "| first byte p50, 1 at once | direct |" in page
     assert "## What dialback costs above the floor" in page
     assert "Every response came whole." in page
-
-
-async def test_of_a_stream_neither_its_first_chunks_count_nor_its_last(
-    found: list[Contender],
-) -> None:
-    direct = next(one for one in found if one.kind == "direct")
-    ages = await load.chunk_ages(direct.client, streams=2, ticks=5, every_ms=1)
-    assert ages.amount == 2 * (load.EDGE_TICKS + 5 + load.EDGE_TICKS) * load.TICK
-    assert len(ages.latencies) == 2 * 5
 
 
 @pytest.fixture
