@@ -9,8 +9,7 @@ import asyncio
 
 from typing_extensions import override
 
-TURNS = 12
-"""Turns of the loop in which every consequence of one event has happened."""
+from tests.settling import settle
 
 
 class SteeredLoop(asyncio.SelectorEventLoop):
@@ -23,15 +22,9 @@ class SteeredLoop(asyncio.SelectorEventLoop):
         return super().time() + self.ahead
 
 
-async def turn() -> None:
-    """Let everything happen that does not wait for time."""
-    for _ in range(TURNS):
-        await asyncio.sleep(0)
-
-
 async def pass_time(seconds: float) -> None:
     """Move the clock on."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, SteeredLoop)
     loop.ahead += seconds
-    await turn()
+    await settle()

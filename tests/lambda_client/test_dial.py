@@ -302,7 +302,7 @@ def test_a_dial_that_came_too_late_serves_the_next(gateway: Gateway) -> None:
 @pytest.mark.parametrize("doomed", [False, True])
 def test_a_dial_left_behind_is_raced(gateway: Gateway, hurry: Hurry, doomed: bool) -> None:
     """It may be nearly there, or belong to a connection that a freeze has killed."""
-    hurry(attempt=PATIENCE)  # whoever waits for the end of that one runs out of patience
+    hurry(attempt=2 * PATIENCE)  # whoever waits for the end of that one runs out of patience
     answered = threading.Event()
 
     @streaming

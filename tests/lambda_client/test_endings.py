@@ -377,8 +377,6 @@ def test_the_deadline_counts_while_dialling() -> None:
 
 
 def test_user_code_can_tell_why(gateway: Gateway) -> None:
-    from lambda_client import streamify_response
-
     caught: list[BaseException] = []
 
     def until_closed(write: Callable[[bytes], None]) -> None:

@@ -15,6 +15,7 @@ from tests.lambda_client.gateway import Gateway, eventually
 from tests.lambda_client.handlers import acquainted, attached, call
 from tests.lambda_client.test_endings import CHUNK
 from tests.lambda_client.test_lost import never_back
+from tests.lambda_client.test_resume import take_the_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,11 +80,7 @@ def test_waiting_for_the_end_ack_counts_awake_time(
     def answer() -> None:
         eventually(lambda: exchange.stream.ended)
         time_passes(Timing().end_ack + FROZEN)
-
-        def take_the_end() -> None:
-            exchange.swallow_end = False
-
-        gateway.cut(take_the_end)
+        gateway.cut(lambda: take_the_end(exchange))
 
     thread = threading.Thread(target=answer)
     thread.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -204,8 +205,6 @@ async def _settled(session: Session) -> None:
 
 
 def _answer(deed: Deed) -> dict[str, Any]:
-    import base64
-
     return {
         "statusCode": deed.status,
         "headers": {"content-type": "text/plain"},

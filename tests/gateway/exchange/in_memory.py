@@ -29,7 +29,7 @@ from protocol.errors import ProtocolError
 from protocol.frames import Attach, Attached, AttachFlag, Data, End, Head, Reset
 from protocol.limits import INITIAL_WINDOW, Limits
 from tests.gateway.exchange.peer import route_of_test
-from tests.gateway.steering import turn
+from tests.settling import settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -234,7 +234,7 @@ class MemoryGateway:
     async def ask(self) -> Wire:
         """Send a request; returns when the function has been called."""
         wire = Wire(self._server())
-        await turn()
+        await settle()
         return wire
 
     @property

@@ -26,7 +26,8 @@ from tests.gateway.exchange.in_memory import (
     head,
     reset,
 )
-from tests.gateway.steering import SteeredLoop, pass_time, turn
+from tests.gateway.steering import SteeredLoop, pass_time
+from tests.settling import settle
 from tests.simulation.client import ResponseParser
 
 if TYPE_CHECKING:
@@ -184,19 +185,19 @@ async def run(
         function.attach()
     if begun is Begun.HEADED:
         function.send(head, data)
-    await turn()
+    await settle()
     for step in steps:
         if step is Step.TIME:
             await pass_time(LONG)
         else:
             take(step, function, wire)
         if apart:
-            await turn()
-    await turn()
+            await settle()
+    await settle()
     await pass_time(LONG)
     if not function.outcome.done():
         function.outcome.set_exception(InvokeOutcomeUnknown("it never came"))
-    await turn()
+    await settle()
     return wire
 
 
@@ -213,7 +214,7 @@ def every_order(begun: Begun, length: int, *, apart: bool, **route: Any) -> int:
             allowed = {expect(begun, steps)} if apart else any_of(begun, steps)
             assert outcome(gateway, wire) in allowed, (begun, steps)
             wire.close()
-            await turn()
+            await settle()
         assert len(gateway.store) == 0
         outcomes = gateway.telemetry.route("/").outcomes
         assert sum(outcomes.values()) == len(all_orders), "each ends once"
