@@ -64,7 +64,7 @@ LIMITS = (
     Limit("edge", "a request body that nobody reads", "what the kernel holds", "an_upload_that_nobody_reads_stays_with_its_client", TLS_TESTS),
     Limit("edge", "a response that is not taken", f"{_bytes(WRITE_HIGH_WATER)} and one window of {_bytes(limits.INITIAL_WINDOW)} to {_bytes(limits.MAX_WINDOW)}", "a_reader_that_takes_nothing_holds_one_window_and_stops_the_producer", MEMORY),
     Limit("edge", "a response of which nothing is taken", f"{_seconds(TIMES.write_stall)} (setting)", "a_client_that_takes_nothing_any_more_is_given_up", "tests/faults/test_clients.py"),
-    Limit("edge", "the same once it has ended: what is left of it", "twice that at most", "who_takes_nothing_of_a_response_that_has_ended_is_reset_in_time", "tests/gateway/edge/test_ends_by_close.py"),
+    Limit("edge", "the same once it has ended: what is left of it", "twice that at most", "who_takes_nothing_of_a_response_that_has_ended_is_reset", "tests/gateway/edge/test_ends_by_close.py"),
     Limit("edge", "bytes of all bodies", f"{_bytes(MEMORY_BUDGET)} (setting)", "beyond_the_budget_nothing_new_is_invoked_and_parked_callbacks_go_first", MEMORY),
     Limit("edge, callback", "a TLS handshake", _seconds(tls.HANDSHAKE_SECONDS), "a_handshake_that_is_not_finished_is_cut", TLS_TESTS),
     Limit("edge, callback", "TLS handshakes under way", f"{handshakes.HANDSHAKES_MAX:,}; then the oldest is cut", "silent_handshakes_keep_nobody_out", CROWDS),
