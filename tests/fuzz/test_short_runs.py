@@ -42,8 +42,7 @@ def runs(name: str, tmp_path: Path, *bounds: str) -> int:
 def test_a_short_run_finds_nothing(name: str, tmp_path: Path) -> None:
     require_module("atheris")
     done = runs(name, tmp_path, f"-max_total_time={SECONDS}")
-    if (
-        done <= FEWEST_RUNS
-    ):  # the machine was busy with something else: so many, however long it takes
+    if done <= FEWEST_RUNS:
+        # The machine was busy with something else: so many, however long it takes.
         done = runs(name, tmp_path, f"-runs={2 * FEWEST_RUNS}")
     assert done > FEWEST_RUNS

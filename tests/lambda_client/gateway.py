@@ -339,9 +339,7 @@ class _Pump:
                 self.parked = True
         if self._gateway.mute:
             return
-        with suppress(
-            ConnectionResetError
-        ):  # what was read last came before the cut: nobody's error
+        with suppress(ConnectionResetError):  # it came before the cut: nobody's error
             for frame in frames:
                 await self._socket.send_bytes(encode(frame))
 

@@ -23,9 +23,7 @@ async def test_every_handler_whose_client_was_killed_is_told_and_runs_its_finall
     )
 
 
-@pytest.mark.timeout(
-    180
-)  # fifteen seconds of work and of deadlines that come, if nothing else runs
+@pytest.mark.timeout(180)  # fifteen seconds of work and of deadlines, if nothing else runs
 async def test_no_fault_behind_the_head_makes_a_clean_end() -> None:
     found = await endings.run(faults=90, gateways=1, cuts=1)
     assert found.faults >= 90
