@@ -12,7 +12,6 @@ beside it (the hedge); whichever answers first carries the stream.
 from __future__ import annotations
 
 import logging
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lambda_client.dial import Dial, DialError
@@ -40,6 +39,7 @@ class Reach:
         self._pump = pump
         self._clock = pump.clock
         self._dial: Dial | None = None
+        self._found: Route | None = None
         self._impatient = False
         self._tail_due = False
         self._reused = False
@@ -49,10 +49,13 @@ class Reach:
         self._attached_at: float | None = None
         self._progress = -1
 
-    @cached_property
+    @property
     def _route(self) -> Route:
         """The way there, for whoever has to look for one."""
-        return Route(self._session.envelope.urls, self._session.timing)
+        # No `cached_property`: in Python 3.11 it has a lock, which a fork may find taken, for good.
+        if self._found is None:
+            self._found = Route(self._session.envelope.urls, self._session.timing)
+        return self._found
 
     # ------------------------------------------------------------ the first connection
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import socket
 import threading
 from contextlib import contextmanager, suppress
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambda_client import StreamClosed, loop, streamify_response
+from lambda_client import StreamClosed, loop, reach, streamify_response, streaming
 from lambda_client.dial import Dial
 from lambda_client.main_loop import main_loop
+from lambda_client.reconnect import Route
 from protocol.limits import Limits
 from tests.lambda_client.gateway import eventually
 from tests.lambda_client.handlers import call, warm
@@ -99,6 +101,35 @@ def test_a_fork_in_a_handler_disturbs_no_stream(
     assert receipt.status == "end"
     assert exchange.body == b"before and after"
     assert len(gateway.requests) == 1
+
+
+def test_a_child_finds_its_way_although_its_parents_thread_was_looking_for_one(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever lock that thread has at the time, nobody gives it back in the child."""
+    ours, theirs = gateway.exchange(), gateway.exchange()
+    looks, found = threading.Event(), threading.Event()
+
+    def look(*where: Any) -> Route:
+        looks.set()
+        found.wait(PATIENCE)
+        return Route(*where)
+
+    handler = streaming(lambda event, context: {"statusCode": 200, "body": "x" * 70_000})
+    monkeypatch.setattr(reach, "Route", look)
+    parent = threading.Thread(target=call, args=(handler, ours))
+    parent.start()
+    looks.wait(PATIENCE)
+    pid = os.fork()
+    if not pid:
+        signal.alarm(int(PATIENCE / 2))  # it ends, even if it hangs
+        found.set()
+        os._exit(call(handler, theirs).status != "end")
+    code = exit_code_of(pid)
+    found.set()
+    parent.join(PATIENCE)
+    assert code == 0
+    assert [len(ours.body), len(theirs.body)] == [70_000, 70_000]
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # raised, it would keep it open
