@@ -291,7 +291,7 @@ def decode(
 
     Raises:
         RemoteProtocolError: with close code 4413 for a message or a DATA that is too large, else
-            4400; the text names the field and never shows body bytes beyond a 32-byte prefix.
+            4400; the text names the field, and of the bytes it shows the first two at most.
     """
     size = len(data)
     if size > max_frame and size > max_message(max_frame):

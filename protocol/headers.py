@@ -79,9 +79,8 @@ def _checked(headers: HeaderList) -> HeaderList:
             raise HeadError(f"longer than {MAX_HEADER_SIZE} bytes", name)
         if _FORBIDDEN_IN_VALUE.search(value):
             raise HeadError("the value holds CR, LF or NUL", name)
-        sent = value.strip(b" \t")
-        checked.append((name.lower(), sent))
-        total += len(name) + len(sent)
+        checked.append((name.lower(), value.strip(b" \t")))
+        total += len(name) + len(value)
     if total > MAX_HEAD_SIZE:
         raise HeadError(f"{total} bytes of headers are more than {MAX_HEAD_SIZE}")
     kept = strip_hop_by_hop(checked)

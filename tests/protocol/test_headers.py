@@ -71,6 +71,8 @@ def test_too_many_and_too_large() -> None:
         check_head(200, [(b"a", b"b")] * 129)
     with pytest.raises(HeadError, match="bytes of headers"):
         check_head(200, [(b"a", b"x" * 16000)] * 4)
+    with pytest.raises(HeadError, match="bytes of headers"):  # what is remembered has them, too
+        check_head(200, [(b"a", b" " * 16000)] * 4)
 
 
 def test_content_length() -> None:
