@@ -133,6 +133,8 @@ class Sink:
         framing = choose_framing(self._request, status, promised)
         if self._tls is not None:
             self._tls.truncated = True  # until `end`, however it comes to be closed
+        if self._request.connection.closing:  # what came behind this request: the head shall say so
+            self.keep_alive = False
         if framing is Framing.CLOSE:
             self.keep_alive = False
             reset_on_close(self._transport)  # a FIN is the clean end, even if we are killed

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.gateway.edge.serving import Client, answer, edge, get
 from tests.gateway.edge.test_rules import CHUNKED, LAST, read_all
 from tests.patience import PATIENCE
+
+if TYPE_CHECKING:
+    from gateway.messages import EdgeRequest, ResponseSink
 
 CHUNK = b"3\r\nabc\r\n"
 TRAILERS = b"0\r\nX-Sum: 1\r\nAuthorization: theirs\r\n\r\n"
@@ -45,6 +49,21 @@ async def test_however_they_come(size: int) -> None:
             await asyncio.sleep(0)
         assert await client.rest() == b""
         assert len(it.driver.requests) == 1
+
+
+async def test_an_answer_that_begins_behind_trailers_says_that_it_is_the_last() -> None:
+    asked = asyncio.Event()
+
+    async def read_on(request: EdgeRequest, sink: ResponseSink) -> None:
+        asked.set()
+        await read_all(request, sink)
+
+    async with edge(read_on) as it, Client(it.port) as client:
+        client.send(CHUNKED + CHUNK)
+        await asyncio.wait_for(asked.wait(), PATIENCE)
+        client.send(TRAILERS)
+        assert b"Connection: close\r\n" in await client.head()
+        assert await client.rest() == b"abc"
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
