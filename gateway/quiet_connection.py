@@ -100,7 +100,13 @@ class QuietConnection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         known, body = len(self._messages), self._body
         before = body.total_bytes
+        taken = body is not EMPTY_PAYLOAD and not (known and self._messages[-1][1] is body)
         super().data_received(data)
+        if taken and body.is_eof() and self._parser is not None:
+            # aiohttp counts a request as one that waits once it has ended, although a handler has had it for long:
+            # its parser would stop one too early, and nobody have it go on.
+            self._parser.message_consumed()
+            super().data_received(b"")
         if len(self._messages) > known:
             self._unfinished = 0
             self._note_requests(known)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.gateway.edge.serving import Client, answer, edge, get
-from tests.gateway.edge.test_rules import CHUNKED, LAST, read_all
+from tests.gateway.edge.test_rules import CHUNKED, LAST, POST, read_all
 from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
@@ -64,6 +64,18 @@ async def test_an_answer_that_begins_behind_trailers_says_that_it_is_the_last() 
         client.send(TRAILERS)
         assert b"Connection: close\r\n" in await client.head()
         assert await client.rest() == b"abc"
+
+
+async def test_requests_that_are_sent_along_with_the_end_of_a_body_are_all_served() -> None:
+    count = 100
+    following = get("/next", "Connection: keep-alive")
+    async with edge(answer()) as it, Client(it.port) as client:
+        client.send(POST + b"Content-Length: 3\r\n\r\nab")
+        await client.until(b"0\r\n\r\n")
+        client.send(b"c" + following * count)
+        for _ in range(count):
+            await client.until(b"0\r\n\r\n")
+        assert len(it.driver.requests) == 1 + count
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
