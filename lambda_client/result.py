@@ -157,6 +157,7 @@ def file_chunks(file: BinaryIO) -> Iterator[bytes]:
 
     Raises:
         BlockingIOError: it does not wait for its bytes (a pipe that was set non-blocking).
+        EOFError: it is the answer of another server, which broke off.
     """
     # Who writes into a pipe, or answers a request, need not fill a chunk.
     read_soon = getattr(file, "read1", file.read)
@@ -165,6 +166,13 @@ def file_chunks(file: BinaryIO) -> Iterator[bytes]:
         yield chunk
     if chunk is None:
         raise BlockingIOError(f"a file as 'body' has to wait for its bytes: {file!r} does not")
+    if missing := _missing(file):
+        raise EOFError(f"an answer as 'body' broke off: {missing} bytes of it did not come")
+
+
+def _missing(file: object) -> int:
+    """Return the bytes that the standard library's answer still waits for: where it is cut it just ends."""
+    return getattr(file, "length", 0) or 0 if type(file).__module__ == "http.client" else 0
 
 
 def payload_for(event: object) -> Payload:

@@ -3,12 +3,17 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 from decimal import Decimal
-from typing import Any
+from http.client import HTTPResponse
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from lambda_client import result
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 EVERY_BYTE = bytes(range(256))
 
@@ -177,6 +182,23 @@ def test_a_file_that_does_not_wait_is_no_end(buffering: int) -> None:
         assert next(chunks) == b"one"
         with pytest.raises(BlockingIOError, match="has to wait for its bytes"):
             next(chunks)
+
+
+@pytest.mark.parametrize(("body", "whole"), [(b"12345", True), (b"123", False)])
+def test_an_answer_that_broke_off_is_no_end(body: bytes, *, whole: bool) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n" + body)
+        theirs.shutdown(socket.SHUT_WR)
+        answer = HTTPResponse(ours)
+        answer.begin()
+        chunks = result.file_chunks(cast("BinaryIO", answer))
+        assert next(chunks) == body
+        with pytest.raises(
+            StopIteration if whole else EOFError, match=None if whole else "2 bytes"
+        ):
+            next(chunks)
+        answer.close()
 
 
 def test_payload_of_text_and_of_bytes() -> None:
