@@ -23,7 +23,7 @@ from gateway import descriptors
 from tests import entry
 from tests.benchmarks import report
 from tests.benchmarks.advice import advice
-from tests.benchmarks.cores import CORES, share
+from tests.benchmarks.cores import CORES, Stolen, share
 from tests.benchmarks.curves import plots, write
 from tests.benchmarks.measures import grouped, names_of, selected, take_turns
 from tests.benchmarks.results import Results
@@ -43,7 +43,7 @@ DEFAULT_PAGE = Path(__file__).parents[2] / "docs/benchmarks.md"
 def main() -> int:
     """Measure as the command line says; 1 if a response did not come whole."""
     options = parse_options()
-    load, where = os.getloadavg()[0], share(options.cores)
+    load, where, stolen = os.getloadavg()[0], share(options.cores), Stolen()
     where += f"; the machine's load average was {load:.1f} before"
     descriptors.raise_limit()
     start = time.monotonic()
@@ -55,6 +55,7 @@ def main() -> int:
         say(report.NO_NGINX)
     results, curves = measured(options, say)
     found_plots = plots(curves)
+    where += f", and its host took {stolen.share():.1%} of their time meanwhile"
     page = report.page(results, found_plots, rounds=options.rounds, where=where)
     print(page)
     if options.output:
