@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_parser import HttpResponseParser
@@ -54,6 +54,12 @@ _HOP_BY_HOP = {b"keep-alive", b"te", b"trailer", b"upgrade", b"proxy-connection"
 _LOOP = asyncio.new_event_loop()
 
 
+class Kept:
+    """A connection that takes further requests."""
+
+    closing = False
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a `Sink` wants to know of a request before it writes anything."""
@@ -62,6 +68,7 @@ class Asked:
     version: HttpVersion
     keep_alive: bool
     transport: None = None
+    connection: ClassVar = Kept()
 
 
 def fuzz(data: bytes) -> None:
