@@ -158,9 +158,7 @@ class QuietConnection(web.RequestHandler):
             # aiohttp keeps it with the request; its frames hold that, and what was being written: a circle.
             exc.__traceback__ = None
         super().connection_lost(exc)
-        self._body = (
-            EMPTY_PAYLOAD  # one that was broken off knows this connection: a circle as well
-        )
+        self._body = EMPTY_PAYLOAD  # one that was broken off knows us: a circle as well
 
     def idle_since(self) -> float | None:
         """When the last answer was given, if the kernel has all of it and no other request came (see `gateway.crowds`).

@@ -1,6 +1,6 @@
 """What comes with the first response that is streamed, and is then at hand.
 
-An import statement asks, each time it is passed, whether what it names is there and whole: 15 us of a request, since
+An import statement asks, each time it is passed, whether what it names is there and whole: 14 us of a request, since
 what it looks at has left the processor's caches since the last one.
 """
 

@@ -27,7 +27,7 @@ STREAM_TYPE = "application/octet-stream"
 BUFFERED_TYPE = "application/json"
 """Content-Type of a returned answer whose author named none (as Function URLs do)."""
 
-_SEVERAL = (list, tuple)  # made once: a type that is either takes 10 us where it is cold
+_SEVERAL = (list, tuple)  # made once, and not for each header
 
 BODILESS = frozenset({204, 304})
 """Statuses whose responses have no content to name a type of (RFC 9110 sections 15.3.5, 15.4.5)."""
